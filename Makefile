@@ -1,0 +1,42 @@
+# make            Figure 1 of the default study        make test     the tests
+# make all        every figure and table               make check    lint, types, formats
+# make bench      speed against named peers
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+
+.PHONY: figure1 all test check bench
+
+figure1: $(VENV)/run.stamp
+	$(BIN)/snakemake --cores $(CORES) results/correlation_fig1.pdf
+
+all: $(VENV)/run.stamp
+	$(BIN)/snakemake --cores $(CORES)
+
+test: $(VENV)/test.stamp
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+
+bench: $(VENV)/test.stamp
+	for bench in tests/benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$bench || exit 1; done
+
+$(BIN)/pip:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/run.stamp: pyproject.toml requirements.lock | $(BIN)/pip
+	$(BIN)/pip install --constraint requirements.lock --editable .
+	$(BIN)/pip install --constraint requirements.lock --no-deps mup
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp
+	$(BIN)/pip install --constraint requirements.lock --editable '.[test]'
+	touch $@

@@ -1,0 +1,33 @@
+# proxyscale: how well does each small scale foretell the large one?
+#
+#   snakemake --cores all results/correlation_fig1.pdf     Figure 1 of the default study
+#   snakemake --cores all                                  every figure and table
+#   snakemake --cores all --configfile mine.yaml           a study of your own
+#
+# corpora -> pool -> distributions -> runs -> losses -> statistics -> figures
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# With --configfile the user's study stands alone: nothing of the default one leaks into it.
+if not workflow.configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/select.smk"
+include: "rules/train.smk"
+include: "rules/report.smk"
+
+
+onstart:
+    study.claim_results(write=True)
+
+
+rule all:
+    default_target: True
+    input:
+        figure_files(),
+        paths.statistics,

@@ -1,0 +1,66 @@
+# The study, checked before the graph is built, and what all rules share.
+#
+# Every rule calls one verb of `python -m proxyscale` with named flags, and can be pasted into a
+# shell. What a job depends on besides files reaches it as two strings: `spec`, the job's own slice
+# of the config, and `code`, a digest of the modules that do its work.
+import os
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/src")
+
+from proxyscale.errors import UserError
+from proxyscale.study import Study
+
+try:
+    study = Study.load(config)
+    study.claim_results()
+except UserError as error:
+    print(f"\n{error}\n", file=sys.stderr)
+    sys.exit(2)
+
+paths = study.paths
+plugins = " ".join(f"--plugin {path}" for path in study.config.plugins)
+
+# Jobs run the interpreter that runs Snakemake, unless --sdm says otherwise, and this package.
+os.environ.update(
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", os.defpath)]),
+    PYTHONPATH=f"{workflow.basedir}/src",
+)
+
+
+wildcard_constraints:
+    source="[^/]+",
+    task="[^/]+",
+    distribution="[^/]+",
+    scale="[^/]+",
+    draw=r"\d+",
+    seed=r"\d+",
+    figure=r"[a-z_]+_fig\d+",
+
+
+def inside(folder, name):
+    """A file of a job's folder."""
+    return f"{folder}/{name}"
+
+
+def manifest(folder):
+    """The small file that stands for a large one, whose sha256 sum it holds."""
+    return inside(folder, "manifest.json")
+
+
+def flags(name, pairs):
+    """`--name key=path` for every pair: named inputs of one kind on a command line."""
+    return " ".join(f"--{name} {key}={path}" for key, path in pairs)
+
+
+def priority_of(wildcards):
+    """Compute relative to the cheapest run."""
+    cheapest = next(iter(study.scales.values())).flops
+    return round(100 * study.scales[wildcards.scale].flops / cheapest)
+
+
+def figure_files():
+    """Every file of every figure that this study has."""
+    return [
+        f"{paths.figure(name)}.{kind}" for name in study.figures for kind in ("pdf", "svg", "csv")
+    ]

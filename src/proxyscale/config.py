@@ -1,0 +1,361 @@
+"""The words of a study: what `config.yaml` may say, typed, with every default in one place.
+
+Unknown keys are refused. All mistakes are found in one reading (`load`), each told with its key,
+its value, what is allowed and the nearest name.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
+
+from proxyscale.errors import UserError, UserErrors
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+Name = Annotated[str, Field(pattern=NAME)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Count | Annotated[list[Seed], Field(min_length=1)]
+Role = Literal["grid", "proxy", "counterfactual", "selection"]
+
+
+class Strict(BaseModel):
+    """A section in which every key is known and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Open(Strict):
+    """A section whose further keys are the options of a registered function."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that belong to the function."""
+        return dict(self.model_extra or {})
+
+
+class Source(Open):
+    """A corpus: one key names its kind (`installed`, `files`, `hub`, a plugin's)."""
+
+    holdout: Share = Field(0.08, description="share of documents that are only ever measured")
+    target: Share = Field(0.06, description="share of documents that selection may look at")
+    max_bytes: Count | None = Field(None, description="read no more text than this, in bytes")
+    max_document_bytes: Count | None = Field(
+        None, description="cut documents at this size, in bytes"
+    )
+    documents: Count | None = Field(None, description="read no more documents than this")
+
+
+class Tokenizer(Strict):
+    """Trained here (`train`), a local `tokenizer.json` (`file`) or one from the hub (`hub`)."""
+
+    train: Literal["bpe"] | None = Field(
+        None, description="train a byte-level BPE on the pool's text"
+    )
+    vocabulary: Annotated[int, Field(ge=257, le=2**24)] = Field(
+        1024,
+        description="tokens of a trained tokenizer, the 256 bytes and the end of text included",
+    )
+    sample_bytes: Count = Field(
+        1_000_000, description="text per source that it is trained on, in bytes"
+    )
+    file: str | None = Field(None, description="path of a tokenizer.json")
+    hub: str | None = Field(None, description="a tokenizer on the Hugging Face hub")
+    revision: str | None = Field(None, description="the commit of the hub's repository")
+    pad_vocabulary_to: Count | None = Field(None, description="vocabulary of the model, if larger")
+
+
+class PoolSection(Strict):
+    """How the sources become candidate examples."""
+
+    length: Annotated[int, Field(ge=2)] = Field(128, description="tokens in a packed example")
+
+
+class Task(Open):
+    """A test set: `kind` names how examples are made, further keys are that kind's options."""
+
+    kind: str = Field(description="text, prompt, squad, lambada, …; see `proxyscale explain tasks`")
+    sources: list[str] | Literal["all"] | None = Field(
+        None, description="sources whose held-out documents it is made of"
+    )
+    records: dict[str, Any] | None = Field(
+        None,
+        description="files or a hub dataset that it is made of; {target: …, holdout: …} if apart",
+    )
+    examples: Count = Field(700, description="holdout examples, at most")
+    target_examples: Annotated[int, Field(ge=0)] = Field(
+        400, description="target examples, at most"
+    )
+    split_by: str | None = Field(
+        None, description="field whose values never straddle the two splits"
+    )
+    target: Annotated[float, Field(ge=0)] = Field(
+        0.5, description="share (below 1) or number of the records that become target examples"
+    )
+    overlap_window: Count = Field(
+        32,
+        description="tokens; an example is dropped if over half of its windows stand in the pool",
+    )
+
+
+class SelectionSection(Strict):
+    """What every distribution has unless it says otherwise."""
+
+    size: Count = Field(6400, description="examples in a distribution")
+    candidates: Count | None = Field(
+        None, description="random pool examples that scores choose from; null is the whole pool"
+    )
+    draws: Count = Field(1, description="independent realizations of a distribution")
+
+
+class Distribution(Open):
+    """A training distribution: `method` names how it is selected, further keys are its options."""
+
+    method: str = Field(
+        description="random, source, mixture, …; see `proxyscale explain distributions`"
+    )
+    role: Role = Field("grid", description="`grid` distributions are the ones that are compared")
+    size: Count | None = Field(None, description="examples, if not as in `selection`")
+    candidates: Count | None = Field(None, description="candidates, if not as in `selection`")
+    draws: Count | None = Field(None, description="realizations, if not as in `selection`")
+    noise: Literal["none", "gumbel", "pareto"] | None = Field(
+        None, description="added to the scores before the top is taken, if not the method's own"
+    )
+    repeat: bool = Field(False, description="let a source that is too small be repeated")
+    task: str | None = Field(None, description="the task whose target examples it is selected for")
+    scored_on: str | None = Field(
+        None, description="the distribution that the scoring model trains on"
+    )
+    scale: str | None = Field(None, description="the scale of the scoring model")
+
+
+class Model(Strict):
+    """The architecture that all scales share; a scale may say otherwise."""
+
+    family: Literal["language"] = Field(
+        "language", description="GPT form: pre-norm, learned positions"
+    )
+    width: Count | None = Field(None, description="residual width")
+    layers: Count | None = Field(None, description="transformer blocks")
+    heads: Count | None = Field(None, description="attention heads; default: one per 16 of width")
+    context: Count | None = Field(
+        None, description="tokens that attend to each other; default: pool.length"
+    )
+    mlp_ratio: Count = Field(4, description="hidden width of the MLP over width")
+    bias: bool = Field(False, description="biases in linear layers")
+    tied: bool = Field(False, description="one matrix for embedding and head")
+    parametrization: Literal["mup", "standard"] = Field(
+        "mup", description="mup: hyperparameters hold across widths (Tensor Programs V)"
+    )
+    base_width: Count = Field(
+        32, description="the width at which the learning rates are as written"
+    )
+
+
+class Training(Strict):
+    """How models are trained; a scale may say otherwise."""
+
+    tokens: Count | None = Field(
+        None, description="token budget; default: tokens_per_parameter × P"
+    )
+    tokens_per_parameter: Positive = Field(
+        20.0, description="Chinchilla's 20, or what the time allows"
+    )
+    batch_tokens: Count = Field(512, description="tokens in an optimizer step")
+    learning_rate: Positive = Field(
+        3e-2, description="peak, for embeddings, positions, norms and head"
+    )
+    hidden_learning_rate: Positive = Field(
+        3e-3, description="peak at base_width, for hidden matrices; falls as 1/width under mup"
+    )
+    weight_decay: NonNegative = Field(0.0, description="decoupled")
+    betas: tuple[Share, Share] = Field((0.9, 0.95), description="AdamW's")
+    eps: Positive = Field(1e-8, description="AdamW's")
+    clip: Positive = Field(1.0, description="gradient norm, at most")
+    warmup: Share = Field(0.05, description="share of the steps")
+    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="of the peak, at the end of the cosine"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 on CUDA, else fp32"
+    )
+
+
+def _optional(section: type[BaseModel]) -> dict[str, Any]:
+    return {
+        name: (
+            typing.cast(Any, field.annotation) | None,
+            Field(None, description=field.description),
+        )
+        for name, field in section.model_fields.items()
+        if name != "family"
+    }
+
+
+if typing.TYPE_CHECKING:
+
+    class Scale(Strict):
+        """A model size and its token budget: any key of `model` and `training`, and its seeds."""
+
+        seeds: Seeds | None = None
+else:
+    Scale = create_model(
+        "Scale",
+        __base__=Strict,
+        __doc__="A model size and its token budget: any key of `model` and `training`, its seeds.",
+        **_optional(Model),
+        **_optional(Training),
+        seeds=(Seeds | None, Field(None, description="number or list, if not the study's")),
+    )
+
+
+class Figures(Strict):
+    """What figures show; a change here redraws figures and does nothing else."""
+
+    proxy: str | None = Field(
+        None, description="the proxy of Figures 1, 4 and 5; default: the scale nearest to 1/175"
+    )
+    style: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="options of a figure by its name, e.g. correlation_fig1"
+    )
+
+
+class Config(Strict):
+    """A study: sources, tasks, distributions and scales, and how they meet."""
+
+    study: Name = Field("default", description="the study's name")
+    results: str = Field("results", description="the folder that everything is written to")
+    seed: Seed = Field(0, description="decides splits, samples and draws")
+    seeds: Seeds = Field(2, description="training seeds of every run: their number, or a list")
+    plugins: list[str] = Field(
+        default_factory=list, description="Python files that register functions"
+    )
+    code: Literal["strict", "off"] = Field(
+        "strict", description="off: changes of proxyscale's own code make nothing stale"
+    )
+    sources: dict[Name, Source] = Field(description="the corpora", min_length=1)
+    tokenizer: Tokenizer = Field(default_factory=lambda: Tokenizer(train="bpe"))
+    pool: PoolSection = Field(default_factory=PoolSection)
+    tasks: dict[Name, Task] = Field(description="the test sets", min_length=1)
+    selection: SelectionSection = Field(default_factory=SelectionSection)
+    distributions: dict[Name, Distribution] = Field(description="what is compared", min_length=1)
+    groups: dict[Name, list[str]] = Field(
+        default_factory=dict, description="distributions that get statistics of their own, by name"
+    )
+    model: Model = Field(default_factory=Model)
+    training: Training = Field(default_factory=Training)
+    scales: dict[Name, Scale] = Field(description="model sizes", min_length=2)
+    reference: str = Field(description="the scale that the others are to foretell")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of every interval")
+    figures: Figures = Field(default_factory=Figures)
+
+    @field_validator("results")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        return value.rstrip("/") or "/"
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file's mapping. UserError with the line if it is broken or says a key twice."""
+    try:
+        text = Path(path).read_text()
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}") from None
+    try:
+        value = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise UserError(f"not YAML: {error}", where=str(path)) from None
+    if not isinstance(value, dict):
+        raise UserError("a study is a mapping of keys to values", where=str(path))
+    return value
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys in silence; this refuses them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"the key {name!r} stands twice, again in line {line}")
+            seen.add(name)
+        return super().construct_mapping(node, deep=deep)
+
+
+def parse(raw: Mapping[str, Any]) -> Config:
+    """The typed study. UserErrors with all mistakes of form at once."""
+    try:
+        return Config.model_validate(dict(raw))
+    except ValidationError as error:
+        raise UserErrors(_mistake(details) for details in error.errors()) from None
+
+
+def _mistake(details: Any) -> UserError:
+    """One of pydantic's errors in the project's words."""
+    location = [
+        part for part in details["loc"] if part not in ("int", "list[int]", "constrained-int")
+    ]
+    where = ".".join(str(part) for part in location)
+    value = details["input"]
+    if details["type"] == "extra_forbidden":
+        name = str(location[-1])
+        fields = model_at(location[:-1]).model_fields
+        return UserError(f"no such key: {name!r}", where=where, value=name, allowed=sorted(fields))
+    if details["type"] == "missing":
+        return UserError("this key is required", where=where, hint=help_of(location))
+    if details["type"] == "literal_error":
+        allowed = typing.get_args(_stripped(_annotation_at(location)))
+        return UserError(f"is {value!r}", where=where, value=value, allowed=allowed)
+    message = details["msg"][:1].lower() + details["msg"][1:]
+    return UserError(f"is {value!r}: {message}", where=where, hint=help_of(location))
+
+
+def _stripped(annotation: Any) -> Any:
+    """A type without `Annotated` and `| None`."""
+    while typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        inner = [a for a in typing.get_args(annotation) if a is not type(None)]
+        return _stripped(inner[0])
+    return annotation
+
+
+def _annotation_at(location: list[Any]) -> Any:
+    """The type of the key at a location such as ["scales", "xs", "width"]."""
+    found: Any = Config
+    for part in location:
+        found = _stripped(found)
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            field = found.model_fields.get(str(part))
+            found = field.annotation if field else Any
+        else:
+            arguments = typing.get_args(found)
+            found = arguments[-1] if arguments else Any
+    return found
+
+
+def model_at(location: list[Any]) -> type[BaseModel]:
+    """The section that holds the keys at a location; Config itself at the top."""
+    found = _stripped(_annotation_at(location))
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else Config
+
+
+def help_of(location: list[Any]) -> str | None:
+    """What a key is for, in a few words."""
+    if not location:
+        return None
+    field = model_at(location[:-1]).model_fields.get(str(location[-1]))
+    return field.description if field else None

@@ -1,0 +1,111 @@
+"""What a key of the config means, and the schema that editors read."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from proxyscale import registry
+from proxyscale.config import Config, model_at
+from proxyscale.errors import UserError
+
+# Sections whose entries' further keys are options of registered functions.
+OPEN = {
+    "sources": registry.corpus,
+    "tasks": registry.task,
+    "distributions": registry.selection,
+}
+
+
+def schema() -> str:
+    """JSON schema of a study, as `workflow/schemas/study.schema.json` holds it."""
+    return json.dumps(Config.model_json_schema(), indent=2, sort_keys=True) + "\n"
+
+
+def explain(key: str = "") -> str:
+    """What `key` (`training.tokens`, `tasks`, `scales.xs.width`, …) is for.
+
+    The name of an entry may be left out or be anything: `sources.holdout` and
+    `sources.docs.holdout` are the same key. UserError with the nearest key if there is none.
+    """
+    parts = [part for part in key.split(".") if part]
+    if not parts:
+        return _section(Config, "the study")
+    if len(parts) == 2 and parts[0] in OPEN and parts[1] in registered(parts[0]):
+        return _function(parts[0], parts[1])
+    location = _location(parts)
+    field = model_at(location[:-1]).model_fields[location[-1]]
+    lines = [f"{key}: {field.description}", *_default(field)]
+    inner = model_at([*location, "any"]) if _is_mapping(location) else model_at(location)
+    if inner is not Config:
+        lines += ["", _section(inner, "its keys")]
+    if parts[0] in OPEN and len(parts) == 1:
+        told = [f"  {name}: {OPEN[parts[0]].help(name)}" for name in registered(parts[0])]
+        lines += ["", *told]
+        lines += ["", f"`proxyscale explain {parts[0]}.NAME` tells the options of one of these."]
+    return "\n".join(lines)
+
+
+def registered(section: str) -> list[str]:
+    """Names of the functions whose options an open section's entries may hold."""
+    registry.load_builtin()
+    return sorted(OPEN[section].functions)
+
+
+def _location(parts: list[str]) -> list[str]:
+    """The place of a key in the config, entry names filled in. UserError if there is none."""
+    found: list[str] = []
+    for part in parts:
+        fields = model_at(found).model_fields
+        if found and _is_mapping(found) and part not in model_at([*found, "any"]).model_fields:
+            found.append("any")
+            continue
+        if found and _is_mapping(found):
+            found.append("any")
+            fields = model_at(found).model_fields
+        if part not in fields:
+            raise UserError(f"no such key: {'.'.join(parts)}", value=part, allowed=sorted(fields))
+        found.append(part)
+    if found[-1] == "any":
+        found.pop()
+    return found
+
+
+def _is_mapping(location: list[str]) -> bool:
+    """Whether the key at a location holds entries by name."""
+    if not location or location[-1] == "any":
+        return False
+    field = model_at(location[:-1]).model_fields.get(location[-1])
+    inner = model_at([*location, "any"])
+    return field is not None and inner is not Config and "dict" in str(field.annotation)
+
+
+def _default(field: Any) -> list[str]:
+    if field.is_required():
+        return ["required"]
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or isinstance(value, BaseModel):
+        return []
+    return [f"default: {json.dumps(value)}"]
+
+
+def _section(model: type[BaseModel], title: str) -> str:
+    width = max(len(name) for name in model.model_fields)
+    lines = [f"{title}: {(inspect.getdoc(model) or '').splitlines()[0]}"]
+    lines += [f"  {n:<{width}}  {f.description}" for n, f in model.model_fields.items()]
+    return "\n".join(lines)
+
+
+def _function(section: str, name: str) -> str:
+    functions = OPEN[section]
+    function = functions[name]
+    lines = [f"{name}: {inspect.getdoc(function)}"]
+    for option in functions.options(name).values():
+        default = option.default
+        told = "required" if default is inspect.Parameter.empty else f"default: {default!r}"
+        lines.append(f"  {option.name}: {option.annotation}  ({told})")
+    return "\n".join(lines)

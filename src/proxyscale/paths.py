@@ -1,0 +1,68 @@
+"""Where every artifact lies: one scheme for the rules and for Python.
+
+Each method names a path below the results folder. Left out, an argument stands as its own
+wildcard: `Paths("results").corpus()` is `results/corpora/{source}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths of one study, below its results folder."""
+
+    results: str
+
+    @property
+    def tokenizer(self) -> str:
+        return f"{self.results}/tokenizer/tokenizer.json"
+
+    @property
+    def pool(self) -> str:
+        """The pool's manifest; its rows lie in one folder per source beside it."""
+        return f"{self.results}/pool/manifest.json"
+
+    @property
+    def losses(self) -> str:
+        return f"{self.results}/losses.parquet"
+
+    @property
+    def runs(self) -> str:
+        return f"{self.results}/runs.parquet"
+
+    @property
+    def statistics(self) -> str:
+        return f"{self.results}/statistics.parquet"
+
+    def corpus(self, source: str = "{source}") -> str:
+        return f"{self.results}/corpora/{source}"
+
+    def pack(self, source: str = "{source}") -> str:
+        return f"{self.results}/pool/{source}"
+
+    def task(self, task: str = "{task}") -> str:
+        return f"{self.results}/tasks/{task}"
+
+    def distribution(self, distribution: str = "{distribution}") -> str:
+        return f"{self.results}/distributions/{distribution}.parquet"
+
+    def run(
+        self,
+        scale: str = "{scale}",
+        distribution: str = "{distribution}",
+        draw: int | str = "{draw}",
+        seed: int | str = "{seed}",
+    ) -> str:
+        return f"{self.results}/runs/{scale}/{distribution}/{draw}-{seed}"
+
+    def figure(self, name: str = "{figure}") -> str:
+        """A figure's stem; .pdf, .svg and .csv are appended."""
+        return f"{self.results}/{name}"
+
+    def table(self, name: str = "{table}") -> str:
+        return f"{self.results}/tables/{name}.csv"
+
+    def log(self, name: str) -> str:
+        return f"{self.results}/logs/{name}.log"

@@ -1,0 +1,102 @@
+"""One line per job: redrawn on a terminal, at most one every ten seconds in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO, cast
+
+LOG_INTERVAL = 10.0
+TERMINAL_INTERVAL = 0.2
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write them: 42s, 1m12s, 3h05m, 2d04h."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def quantity(value: float) -> str:
+    """A count with three significant digits and a suffix: 82.1k, 1.30M, 2.7G, 4.3e21."""
+    if value >= 1e15:
+        return f"{value:.2e}".replace("e+", "e")
+    for limit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{suffix}"
+    return f"{value:.3g}"
+
+
+class Progress:
+    """Tells how far a job is. `total` in steps; `tokens` per step give the rate."""
+
+    def __init__(self, title: str, total: int, stream: TextIO | None = None) -> None:
+        self.title = title
+        self.total = total
+        self.stream = stream or sys.stderr
+        self.terminal = self.stream.isatty()
+        self.start = time.monotonic()
+        self.last = self.start - TERMINAL_INTERVAL if self.terminal else self.start
+
+    def step(self, done: int, note: str = "", tokens: int = 0) -> None:
+        """Report `done` steps; silent unless enough time has passed since the last line."""
+        now = time.monotonic()
+        interval = TERMINAL_INTERVAL if self.terminal else LOG_INTERVAL
+        if now - self.last < interval and not (self.terminal and done == self.total):
+            return
+        self.last = now
+        elapsed = now - self.start
+        parts = [f"{self.title} · step {done}/{self.total}"]
+        if note:
+            parts.append(note)
+        if tokens and elapsed > 0:
+            parts.append(f"{quantity(tokens / elapsed)} tok/s")
+        if done:
+            parts.append(f"{duration(elapsed / done * (self.total - done))} left")
+        line = " · ".join(parts)
+        self.stream.write(f"\r\x1b[K{line}" if self.terminal else f"{line}\n")
+        self.stream.flush()
+
+    def close(self, line: str = "") -> None:
+        """End the redrawn line; leave `line` behind, if any."""
+        if self.terminal:
+            self.stream.write("\r\x1b[K")
+        if line:
+            self.stream.write(f"{self.title} · {line}\n")
+        self.stream.flush()
+
+
+class _Tee:
+    """Standard error that also fills a log, redrawn lines left out."""
+
+    def __init__(self, stream: TextIO, log: TextIO) -> None:
+        self.stream = stream
+        self.log = log
+
+    def write(self, text: str) -> int:
+        if not text.startswith("\r"):
+            self.log.write(text)
+        return self.stream.write(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+        self.log.flush()
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+
+@contextlib.contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """While the block runs, what goes to standard error also goes to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as log, contextlib.redirect_stderr(cast(TextIO, _Tee(sys.stderr, log))):
+        yield

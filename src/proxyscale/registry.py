@@ -1,0 +1,82 @@
+"""What a user can add: one decorated function, ours or in a file named under `plugins:`.
+
+A function's keyword-only arguments are its options, its docstring's first line is its help.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from proxyscale.errors import UserError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Registry:
+    """Named functions of one kind, looked up by the word that the config uses."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.functions: dict[str, Callable[..., Any]] = {}
+
+    def __call__(self, function: Function) -> Function:
+        """Register under the function's name, underscores written as hyphens."""
+        name = function.__name__.replace("_", "-")
+        known = self.functions.get(name)
+        if known is not None and known.__code__.co_filename != function.__code__.co_filename:
+            raise UserError(f"two {self.kind}s are named {name!r}", hint="rename the plugin's")
+        self.functions[name] = function
+        return function
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        try:
+            return self.functions[name]
+        except KeyError:
+            message = f"no {self.kind} is named {name!r}"
+            raise UserError(message, value=name, allowed=sorted(self.functions)) from None
+
+    def options(self, name: str) -> dict[str, inspect.Parameter]:
+        """The keyword-only arguments of a function, by name."""
+        parameters = inspect.signature(self[name]).parameters.values()
+        return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def help(self, name: str) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self[name]) or "").split("\n", 1)[0]
+
+
+corpus = Registry("corpus")
+task = Registry("task")
+selection = Registry("selection")
+BUILTIN = ("corpora", "tasks", "builtin", "select")
+
+
+def load_builtin() -> None:
+    """Import the modules that register proxyscale's own functions."""
+    for module in BUILTIN:
+        importlib.import_module(f"proxyscale.{module}")
+
+
+def load_plugins(paths: Iterable[str | Path]) -> None:
+    """Import the user's files, whose decorated functions register themselves."""
+    for path in map(Path, paths):
+        name = f"proxyscale_plugin_{path.stem}"
+        if name in sys.modules and sys.modules[name].__file__ == str(path.resolve()):
+            continue
+        if not path.is_file():
+            raise UserError(f"no such plugin file: {path}", where="plugins", value=str(path))
+        spec = importlib.util.spec_from_file_location(name, path.resolve())
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except SyntaxError as error:
+            raise UserError(f"{path}, line {error.lineno}: {error.msg}", where="plugins") from None

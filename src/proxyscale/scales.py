@@ -1,0 +1,91 @@
+"""A scale as it will be trained: the study's `model` and `training` with the scale's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from proxyscale.config import Config, Model, Training
+from proxyscale.cost import language_parameters, training_flops
+from proxyscale.errors import UserError
+
+
+@dataclass(frozen=True)
+class ResolvedScale:
+    """One scale with nothing left to default: what the trainer is given."""
+
+    name: str
+    model: dict[str, Any]
+    training: dict[str, Any]
+    seeds: tuple[int, ...]
+    length: int
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, embeddings and head included."""
+        return language_parameters(self.model)
+
+    @property
+    def tokens(self) -> int:
+        """The token budget, in whole optimizer steps."""
+        batch = int(self.training["batch_tokens"])
+        wanted = self.training["tokens"]
+        return max(1, round(wanted / batch)) * batch
+
+    @property
+    def flops(self) -> float:
+        """6·P·D of one run."""
+        return training_flops(self.parameters, self.tokens)
+
+    def mistakes(self) -> Iterator[UserError]:
+        """What makes this scale untrainable."""
+        where = f"scales.{self.name}"
+        for key in ("width", "layers"):
+            if self.model[key] is None:
+                yield UserError(f"the scale has no {key}", where=where, hint=f"say {key}: here")
+        width, heads, context = (self.model[key] for key in ("width", "heads", "context"))
+        if width and width % heads:
+            yield UserError(f"width {width} is no multiple of {heads} heads", where=where)
+        if self.length % context:
+            yield UserError(
+                f"context {context} does not divide pool.length {self.length}",
+                where=f"{where}.context",
+            )
+        elif self.training["batch_tokens"] % context:
+            yield UserError(
+                f"batch_tokens {self.training['batch_tokens']} is no multiple of the "
+                f"context {context}",
+                where=f"{where}.batch_tokens",
+            )
+        if self.model["parametrization"] == "mup" and self.model["tied"]:
+            yield UserError(
+                "tied embeddings have no mup readout", where=f"{where}.tied", hint="tied: false"
+            )
+
+
+def resolve(config: Config, name: str) -> ResolvedScale:
+    """The scale `name` of a study, defaults filled in."""
+    scale = config.scales[name]
+    own = {key: value for key, value in scale.model_dump().items() if value is not None}
+    seeds = own.pop("seeds", config.seeds)
+    model = config.model.model_dump() | {k: v for k, v in own.items() if k in Model.model_fields}
+    training = config.training.model_dump()
+    training |= {k: v for k, v in own.items() if k in Training.model_fields}
+    section = config.tokenizer
+    model["vocabulary"] = section.pad_vocabulary_to or section.vocabulary
+    model["context"] = model["context"] or config.pool.length
+    model["heads"] = model["heads"] or max(1, (model["width"] or 1) // 16)
+    per_parameter = training.pop("tokens_per_parameter")
+    complete = model["width"] is not None and model["layers"] is not None
+    if training["tokens"] is None:
+        parameters = language_parameters(model) if complete else 1
+        training["tokens"] = round(per_parameter * parameters)
+    training["betas"] = list(training["betas"])
+    return ResolvedScale(
+        name=name,
+        model=model,
+        training=training,
+        seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+        length=config.pool.length,
+    )

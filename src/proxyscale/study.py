@@ -1,0 +1,263 @@
+"""A study as the rules see it: its runs, and for every job the slice of the config it depends on.
+
+A slice is a canonical JSON string with the job's own words and nothing that cannot change its
+result, so that key order, threads, folders and other jobs' settings make nothing stale.
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from proxyscale import check, registry
+from proxyscale.config import Config, parse
+from proxyscale.digest import code_digest
+from proxyscale.errors import UserError, UserErrors
+from proxyscale.paths import Paths
+from proxyscale.scales import ResolvedScale, resolve
+from proxyscale.tables import read_json, write_json
+
+# The modules whose meaning each rule's result depends on.
+CODE = {
+    "corpus": ("corpora",),
+    "tokenizer": ("pool",),
+    "pack": ("pool",),
+    "pool": ("pool",),
+    "task": ("tasks", "builtin"),
+    "select": ("select",),
+    "train": ("train",),
+    "evaluate": ("evaluate",),
+    "collect": ("collect",),
+    "statistics": ("statistics",),
+    "figure": ("figures",),
+}
+
+
+FIGURES = (
+    "correlation_fig1",
+    "compute_fig2",
+    "histogram_fig5",
+    "correlation_fig12",
+    "histogram_fig13",
+)
+
+
+def local_files(options: Mapping[str, Any]) -> list[str]:
+    """Files that `files:` names now, globs and variables expanded; none for other kinds."""
+    patterns = options.get("files", [])
+    listed = [patterns] if isinstance(patterns, str) else list(patterns)
+    expanded = [os.path.expanduser(os.path.expandvars(pattern)) for pattern in listed]
+    return sorted({path for pattern in expanded for path in glob.glob(pattern, recursive=True)})
+
+
+class Run(NamedTuple):
+    """One model to train."""
+
+    scale: str
+    distribution: str
+    draw: int
+    seed: int
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal meanings give equal strings."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked config and what follows from it."""
+
+    config: Config
+
+    @classmethod
+    def load(cls, raw: Mapping[str, Any]) -> Study:
+        """Parse and cross-check. UserErrors with every mistake found."""
+        registry.load_builtin()
+        plugins = raw.get("plugins")
+        if isinstance(plugins, list):
+            registry.load_plugins(str(plugin) for plugin in plugins)
+        config = parse(raw)
+        found = list(check.mistakes(config))
+        if found:
+            raise UserErrors(found)
+        return cls(config)
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.config.results)
+
+    @functools.cached_property
+    def scales(self) -> dict[str, ResolvedScale]:
+        """Every scale, from the cheapest to the dearest."""
+        found = [resolve(self.config, name) for name in self.config.scales]
+        return {scale.name: scale for scale in sorted(found, key=lambda scale: scale.flops)}
+
+    @property
+    def proxies(self) -> list[str]:
+        """All scales but the reference, cheapest first."""
+        return [name for name in self.scales if name != self.config.reference]
+
+    @property
+    def grid(self) -> list[str]:
+        """The distributions that are compared."""
+        return [n for n, d in self.config.distributions.items() if d.role == "grid"]
+
+    @functools.cached_property
+    def runs(self) -> list[Run]:
+        """Every run of the grid."""
+        return [
+            Run(scale.name, name, draw, seed)
+            for scale in self.scales.values()
+            for name in self.grid
+            for draw in range(self.draws(name))
+            for seed in scale.seeds
+        ]
+
+    @property
+    def figure_proxy(self) -> str:
+        """The proxy of Figures 1, 4 and 5: named, or the one nearest to 1/175 of the compute."""
+        if self.config.figures.proxy:
+            return self.config.figures.proxy
+        goal = self.scales[self.config.reference].flops / 175
+        return min(
+            self.proxies,
+            key=lambda name: max(self.scales[name].flops / goal, goal / self.scales[name].flops),
+        )
+
+    def draws(self, distribution: str) -> int:
+        return self.config.distributions[distribution].draws or self.config.selection.draws
+
+    def task_sources(self, task: str) -> list[str]:
+        """Sources whose held-out documents a task is made of."""
+        sources = self.config.tasks[task].sources
+        return list(self.config.sources) if sources == "all" else list(sources or [])
+
+    def source_files(self, source: str) -> list[str]:
+        """Local files that a source is read from."""
+        return local_files(self.config.sources[source].options)
+
+    def record_files(self, task: str) -> list[str]:
+        """Local files that a task's records are read from."""
+        records = self.config.tasks[task].records or {}
+        parts = [records, *(v for v in records.values() if isinstance(v, dict))]
+        return [path for part in parts for path in local_files(part)]
+
+    @property
+    def figures(self) -> list[str]:
+        """The figures that this study has."""
+        return list(FIGURES)
+
+    def claim_results(self, write: bool = False) -> None:
+        """Refuse a results folder that belongs to another study; with `write`, claim it."""
+        mark = Path(self.config.results) / "study.json"
+        name = self.config.study
+        if mark.exists() and read_json(mark)["study"] != name:
+            raise UserError(
+                f"{self.config.results} holds the study {read_json(mark)['study']!r}, not {name!r}",
+                where="results",
+                hint="give each study a folder of its own",
+            )
+        if write:
+            write_json(mark, {"study": name})
+
+    def code(self, rule: str) -> str:
+        """Digest of the code that a rule's result depends on."""
+        if self.config.code == "off":
+            return "off"
+        plugins = tuple(self.config.plugins) if rule in ("corpus", "task", "select") else ()
+        return code_digest(*CODE[rule], plugins=plugins)
+
+    def corpus(self, source: str) -> str:
+        """The slice of `corpus`."""
+        entry = self.config.sources[source]
+        own = {name: getattr(entry, name) for name in type(entry).model_fields}
+        kind = check.corpus_kind(entry)
+        return canonical({"kind": kind, "options": entry.options, "seed": self.config.seed, **own})
+
+    def tokenizer(self) -> str:
+        """The slice of `tokenizer`."""
+        return canonical(self.config.tokenizer.model_dump(exclude_none=True))
+
+    def pack(self, source: str) -> str:
+        """The slice of `pack`."""
+        length = self.config.pool.length
+        return canonical({"source": source, "length": length, "seed": self.config.seed})
+
+    def task(self, task: str) -> str:
+        """The slice of `task`."""
+        entry = self.config.tasks[task]
+        own = {name: getattr(entry, name) for name in type(entry).model_fields}
+        own["sources"] = self.task_sources(task)
+        common = {"length": self.config.pool.length, "seed": self.config.seed}
+        return canonical({**own, "options": entry.options, **common})
+
+    def select(self, distribution: str) -> str:
+        """The slice of `select`."""
+        entry = self.config.distributions[distribution]
+        defaults = self.config.selection
+        return canonical(
+            {
+                "name": distribution,
+                "method": entry.method,
+                "options": entry.options,
+                "size": entry.size or defaults.size,
+                "candidates": entry.candidates or defaults.candidates,
+                "draws": self.draws(distribution),
+                "noise": entry.noise,
+                "repeat": entry.repeat,
+                "seed": self.config.seed,
+            }
+        )
+
+    def train(self, scale: str, draw: int, seed: int) -> str:
+        """The slice of `train`."""
+        resolved = self.scales[scale]
+        return canonical(
+            {
+                "family": resolved.model["family"],
+                "model": {k: v for k, v in resolved.model.items() if k != "family"},
+                "training": {**resolved.training, "tokens": resolved.tokens},
+                "draw": draw,
+                "seed": seed,
+            }
+        )
+
+    def collect(self) -> str:
+        """The slice of `collect`: every run, in a form that stays small."""
+        runs: dict[str, Any] = {}
+        for run in self.runs:
+            seeds = list(self.scales[run.scale].seeds)
+            realized = {"draws": self.draws(run.distribution), "seeds": seeds}
+            runs.setdefault(run.scale, {})[run.distribution] = realized
+        roles = {name: entry.role for name, entry in self.config.distributions.items()}
+        return canonical({"runs": runs, "roles": roles, "tasks": list(self.config.tasks)})
+
+    def statistics(self) -> str:
+        """The slice of `statistics`."""
+        return canonical(
+            {
+                "reference": self.config.reference,
+                "groups": self.config.groups,
+                "confidence": self.config.confidence,
+                "seed": self.config.seed,
+            }
+        )
+
+    def figure(self, name: str) -> str:
+        """The slice of a figure."""
+        return canonical(
+            {
+                "figure": name,
+                "reference": self.config.reference,
+                "proxy": self.figure_proxy,
+                "smallest": self.proxies[0],
+                "style": self.config.figures.style.get(name, {}),
+            }
+        )

@@ -1,0 +1,59 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+MINIMAL: dict[str, Any] = {
+    "study": "tiny",
+    "results": "out",
+    "sources": {
+        "a": {"installed": "numpy", "part": "docstrings"},
+        "b": {"files": "b/*.jsonl"},
+    },
+    "tokenizer": {"train": "bpe", "vocabulary": 300},
+    "pool": {"length": 16},
+    "tasks": {
+        "t": {"kind": "text", "sources": ["a"]},
+        "p": {
+            "kind": "prompt",
+            "records": {"files": "x.jsonl"},
+            "prompt": "{q}",
+            "continuation": "{a}",
+        },
+    },
+    "selection": {"size": 50},
+    "distributions": {
+        "mix": {"method": "random"},
+        "a": {"method": "source", "sources": "a"},
+        "b": {"method": "source", "sources": "b"},
+    },
+    "training": {"batch_tokens": 64},
+    "scales": {
+        "small": {"width": 8, "layers": 1},
+        "large": {"width": 32, "layers": 2},
+    },
+    "reference": "large",
+}
+
+
+@pytest.fixture
+def minimal() -> dict[str, Any]:
+    """A small valid study, the test's own to spoil."""
+    return copy.deepcopy(MINIMAL)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data, where there is one."""
+    root = os.environ.get("PROXYSCALE_DATA")
+    if not root or not Path(root).is_dir():
+        pytest.skip("PROXYSCALE_DATA names no folder")
+    return Path(root)

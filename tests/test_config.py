@@ -1,0 +1,233 @@
+"""Every mistake is told with its key, its value, what is allowed and the nearest name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from proxyscale.config import read_yaml
+from proxyscale.errors import UserError, UserErrors
+from proxyscale.explain import explain, schema
+from proxyscale.study import Study
+
+REMOVE = object()
+
+
+def spoil(raw: dict[str, Any], path: str, value: Any) -> None:
+    """Set (or remove) the key at a dotted path."""
+    *parents, last = path.split("/")
+    for key in parents:
+        raw = raw.setdefault(key, {})
+    if value is REMOVE:
+        del raw[last]
+    else:
+        raw[last] = value
+
+
+BAD = [
+    # (path, value, what the message must hold)
+    ("studdy", "x", ["studdy: no such key", "did you mean 'study'?"]),
+    ("study", "a/b", ["study: is 'a/b'", "pattern"]),
+    ("study", "", ["study: is ''"]),
+    ("results", 3, ["results: is 3", "string"]),
+    ("seed", -1, ["seed: is -1", "greater than or equal to 0"]),
+    ("seed", "one", ["seed: is 'one'", "integer"]),
+    ("seeds", 0, ["seeds: is 0"]),
+    ("seeds", "two", ["seeds: is 'two'"]),
+    ("seeds", [-1], ["seeds", "-1"]),
+    ("plugins", "x.py", ["plugins: is 'x.py'", "list"]),
+    ("plugins", ["no/such.py"], ["plugins: no such plugin file: no/such.py"]),
+    ("code", "loose", ["code: is 'loose'", "allowed: strict, off"]),
+    ("confidence", 1.0, ["confidence: is 1.0", "less than 1"]),
+    ("confidence", 0.1, ["confidence: is 0.1"]),
+    ("sources", REMOVE, ["sources: this key is required", "hint: the corpora"]),
+    ("sources", {}, ["sources: is {}", "at least 1"]),
+    ("sources", ["a"], ["sources: is ['a']"]),
+    ("sources/a/holdot", 0.1, ["sources.a.holdot: installed has no option 'holdot'"]),
+    ("sources/a/holdout", 1.5, ["sources.a.holdout: is 1.5", "less than 1"]),
+    ("sources/a/holdout", 0.95, ["sources.a: holdout and target leave nothing for the pool"]),
+    ("sources/a/max_bytes", 0, ["sources.a.max_bytes: is 0"]),
+    ("sources/a/minimum_length", "long", ["sources.a.minimum_length: is 'long'", "integer"]),
+    ("sources/a/part", REMOVE, ["sources.a: installed needs the option 'part'"]),
+    (
+        "sources/c",
+        {"part": "code"},
+        ["sources.c: one key must say what kind", "files, hub, installed"],
+    ),
+    ("sources/c", {"file": "x.txt"}, ["sources.c", "did you mean 'files'?"]),
+    ("sources/c", {"files": "x", "hub": "y"}, ["sources.c: one key must say what kind"]),
+    ("sources/c", {"hub": "allenai/c4"}, ["sources.c: hub needs the option 'revision'"]),
+    ("sources/a b", {"files": "x"}, ["sources.a b"]),
+    ("tokenizer", {}, ["tokenizer: give one of train, file and hub, not none"]),
+    (
+        "tokenizer/file",
+        "x.json",
+        ["tokenizer: give one of train, file and hub, not train and file"],
+    ),
+    (
+        "tokenizer",
+        {"hub": "gpt2"},
+        ["tokenizer.revision: a tokenizer from the hub needs its revision"],
+    ),
+    ("tokenizer/vocabulary", 100, ["tokenizer.vocabulary: is 100", "257"]),
+    ("tokenizer/train", "wordpiece", ["tokenizer.train: is 'wordpiece'", "allowed: bpe"]),
+    ("tokenizer/vocab", 500, ["tokenizer.vocab: no such key", "did you mean 'vocabulary'?"]),
+    ("pool/length", 1, ["pool.length: is 1"]),
+    ("pool/lenght", 16, ["pool.lenght: no such key", "did you mean 'length'?"]),
+    ("tasks", {}, ["tasks: is {}"]),
+    ("tasks/t/kind", "txt", ["tasks.t: no task is named 'txt'", "did you mean 'text'?"]),
+    ("tasks/t/kind", REMOVE, ["tasks.t.kind: this key is required"]),
+    ("tasks/t/sources", ["c"], ["tasks.t.sources: no source is named 'c'", "allowed: a, b"]),
+    ("tasks/t/records", {"files": "x"}, ["tasks.t: give either sources or records"]),
+    ("tasks/t/sources", REMOVE, ["tasks.t: give either sources or records"]),
+    ("tasks/t/examples", 0, ["tasks.t.examples: is 0"]),
+    ("tasks/t/colour", "red", ["tasks.t.colour: text has no option 'colour'", "column"]),
+    ("tasks/p/prompt", REMOVE, ["tasks.p: prompt needs the option 'prompt'"]),
+    ("tasks/p/target", -1, ["tasks.p.target: is -1"]),
+    ("selection/size", 0, ["selection.size: is 0"]),
+    ("selection/candidates", 10, ["distributions.mix: 50 examples cannot be chosen from 10"]),
+    ("distributions/mix/method", "radnom", ["distributions.mix", "did you mean 'random'?"]),
+    ("distributions/mix/role", "main", ["distributions.mix.role: is 'main'", "grid, proxy"]),
+    ("distributions/mix/draws", 0, ["distributions.mix.draws: is 0"]),
+    ("distributions/mix/noise", "normal", ["distributions.mix.noise: is 'normal'", "gumbel"]),
+    ("distributions/mix/weight", 1, ["distributions.mix.weight: random has no option 'weight'"]),
+    (
+        "distributions/a/sources",
+        "aa",
+        ["distributions.a: no source is named 'aa'", "did you mean 'a'?"],
+    ),
+    ("distributions/a/task", "tt", ["distributions.a.task: no task is named 'tt'"]),
+    ("distributions/a/scale", "smal", ["distributions.a.scale", "did you mean 'small'?"]),
+    ("distributions/a/scored_on", "m", ["distributions.a.scored_on: no distribution is named 'm'"]),
+    ("distributions/a/scored_on", "a", ["distributions.a.scored_on: scored on itself: a → a"]),
+    (
+        "distributions/d",
+        {"method": "dsdm"},
+        ["distributions.d: dsdm needs the key 'task'", "'scale'"],
+    ),
+    ("groups", {"g": ["mix", "a"]}, ["groups.g: a correlation needs three"]),
+    ("groups", {"g": ["mix", "a", "x"]}, ["groups.g: no distribution is named 'x'"]),
+    ("groups", {"all": ["mix", "a", "b"]}, ["groups.all: `all` is the group of every"]),
+    ("groups", {"g": ["mix", "mix", "a"]}, ["groups.g: a distribution stands twice"]),
+    ("model/family", "mamba", ["model.family: is 'mamba'"]),
+    ("model/widht", 3, ["model.widht: no such key", "did you mean 'width'?"]),
+    ("model/mlp_ratio", 0, ["model.mlp_ratio: is 0"]),
+    ("model/parametrization", "ntk", ["model.parametrization: is 'ntk'", "mup, standard"]),
+    ("training/learning_rate", 0, ["training.learning_rate: is 0"]),
+    ("training/learning_rate", float("inf"), ["training.learning_rate", "finite"]),
+    ("training/betas", [0.9], ["training.betas"]),
+    ("training/warmup", 2, ["training.warmup: is 2"]),
+    ("training/precision", "fp8", ["training.precision: is 'fp8'", "auto, fp32, bf16"]),
+    ("training/batch_tokens", 40, ["batch_tokens 40 is no multiple of the context 16"]),
+    ("scales", {"large": {"width": 8, "layers": 1}}, ["scales", "at least 2"]),
+    ("scales/small/width", REMOVE, ["scales.small: the scale has no width"]),
+    ("scales/small/depth", 2, ["scales.small.depth: no such key"]),
+    ("scales/small/width", "wide", ["scales.small.width: is 'wide'"]),
+    ("scales/small/heads", 3, ["scales.small: width 8 is no multiple of 3 heads"]),
+    ("scales/small/context", 5, ["scales.small.context: context 5 does not divide pool.length 16"]),
+    ("scales/small/tied", True, ["scales.small.tied: tied embeddings have no mup readout"]),
+    ("scales/small/seeds", [], ["scales.small.seeds"]),
+    ("reference", REMOVE, ["reference: this key is required"]),
+    ("reference", "big", ["reference: no scale is named 'big'", "small, large"]),
+    ("reference", "small", ["reference: large costs more compute than the reference small"]),
+    ("figures/proxy", "tiny", ["figures.proxy: no scale is named 'tiny'"]),
+    ("figures/proxy", "large", ["figures.proxy: the proxy is the reference"]),
+    ("figures/stile", {}, ["figures.stile: no such key", "did you mean 'style'?"]),
+]
+
+
+def test_the_minimal_study_is_valid(minimal) -> None:
+    study = Study.load(minimal)
+    assert study.proxies == ["small"]
+    assert len(study.runs) == 2 * 3 * 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"), BAD, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_a_mistake_is_told(minimal, path, value, told) -> None:
+    spoil(minimal, path, value)
+    with pytest.raises(UserError) as caught:
+        Study.load(minimal)
+    for words in told:
+        assert words in str(caught.value)
+
+
+def test_cycles_through_scored_on_are_refused(minimal) -> None:
+    scored = {"method": "dsdm", "task": "t", "scale": "small"}
+    minimal["distributions"]["d"] = {**scored, "scored_on": "e"}
+    minimal["distributions"]["e"] = {**scored, "scored_on": "d"}
+    with pytest.raises(UserErrors, match="scored on itself: d → e → d") as caught:
+        Study.load(minimal)
+    assert len(caught.value.errors) == 1
+
+
+def test_all_mistakes_of_one_reading_are_told(minimal) -> None:
+    minimal["seed"] = -1
+    minimal["pool"]["lenght"] = 3
+    minimal["scales"]["small"]["width"] = 0
+    with pytest.raises(UserErrors) as caught:
+        Study.load(minimal)
+    assert len(caught.value.errors) == 3
+    assert str(caught.value).startswith("3 mistakes\n- ")
+
+
+def test_a_key_said_twice_is_refused(tmp_path) -> None:
+    (tmp_path / "c.yaml").write_text("study: a\nseed: 1\nstudy: b\n")
+    with pytest.raises(UserError, match="'study' stands twice, again in line 3"):
+        read_yaml(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(("text", "told"), [("a: [", "not YAML"), ("- a\n", "a mapping of keys")])
+def test_what_is_no_mapping_is_refused(tmp_path, text, told) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(UserError, match=told):
+        read_yaml(tmp_path / "c.yaml")
+
+
+def test_the_slice_of_a_job_ignores_key_order(minimal) -> None:
+    other = {key: minimal[key] for key in reversed(minimal)}
+    other["scales"]["small"] = {"layers": 1, "width": 8}
+    a, b = Study.load(minimal), Study.load(other)
+    assert a.train("small", 0, 1) == b.train("small", 0, 1)
+    assert a.select("mix") == b.select("mix")
+
+
+def test_the_default_study_is_what_it_says() -> None:
+    study = Study.load(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    cheapest, reference = study.scales[study.proxies[0]], study.scales[study.config.reference]
+    assert reference.flops / cheapest.flops >= 175
+    assert len(study.scales) >= 5
+    per_parameter = [scale.tokens / scale.parameters for scale in study.scales.values()]
+    assert max(per_parameter) / min(per_parameter) < 1.02
+    assert all(len(scale.seeds) >= 2 for scale in study.scales.values())
+
+
+def test_the_schema_is_up_to_date() -> None:
+    written = (ROOT / "workflow/schemas/study.schema.json").read_text()
+    assert written == schema(), "run: proxyscale schema > workflow/schemas/study.schema.json"
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("", "sources"),
+        ("training.tokens", "token budget"),
+        ("sources", "installed: Text of installed"),
+        ("sources.holdout", "only ever measured"),
+        ("sources.docs.holdout", "only ever measured"),
+        ("scales.xs.width", "residual width"),
+        ("tasks.text", "column"),
+        ("distributions.random", "random"),
+    ],
+)
+def test_explain(key, told) -> None:
+    assert told in explain(key)
+
+
+def test_explain_offers_the_nearest_key() -> None:
+    with pytest.raises(UserError, match="did you mean 'tokens'"):
+        explain("training.token")
