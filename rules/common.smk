@@ -23,7 +23,9 @@ plugins = " ".join(f"--plugin {path}" for path in study.config.plugins)
 
 # Jobs run the interpreter that runs Snakemake, unless --sdm says otherwise, and this package.
 os.environ.update(
-    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", os.defpath)]),
+    PATH=os.pathsep.join(
+        [os.path.dirname(sys.executable), os.getenv("PATH", os.defpath)]
+    ),
     PYTHONPATH=f"{workflow.basedir}/src",
 )
 
@@ -62,5 +64,7 @@ def priority_of(wildcards):
 def figure_files():
     """Every file of every figure that this study has."""
     return [
-        f"{paths.figure(name)}.{kind}" for name in study.figures for kind in ("pdf", "svg", "csv")
+        f"{paths.figure(name)}.{kind}"
+        for name in study.figures
+        for kind in ("pdf", "svg", "csv")
     ]

@@ -88,7 +88,9 @@ rule pool:
 
 rule task:
     input:
-        corpora=lambda w: [manifest(paths.corpus(s)) for s in study.task_sources(w.task)],
+        corpora=lambda w: [
+            manifest(paths.corpus(s)) for s in study.task_sources(w.task)
+        ],
         records=lambda w: study.record_files(w.task),
         tokenizer=paths.tokenizer,
         pool=paths.pool,

@@ -10,7 +10,9 @@
 rule train:
     input:
         pool=paths.pool,
-        rows=ancient([f"{paths.pack(source)}/inputs.npy" for source in study.config.sources]),
+        rows=ancient(
+            [f"{paths.pack(source)}/inputs.npy" for source in study.config.sources]
+        ),
         distribution=paths.distribution(),
     output:
         manifest(paths.run()),

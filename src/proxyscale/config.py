@@ -103,6 +103,9 @@ class Task(Open):
     target: Annotated[float, Field(ge=0)] = Field(
         0.5, description="share (below 1) or number of the records that become target examples"
     )
+    few_shot: Annotated[int, Field(ge=0)] = Field(
+        0, description="solved examples before the question, taken from the target split"
+    )
     overlap_window: Count = Field(
         32,
         description="tokens; an example is dropped if over half of its windows stand in the pool",

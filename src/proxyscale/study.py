@@ -187,8 +187,7 @@ class Study:
 
     def pack(self, source: str) -> str:
         """The slice of `pack`."""
-        length = self.config.pool.length
-        return canonical({"source": source, "length": length, "seed": self.config.seed})
+        return canonical({"source": source, "length": self.config.pool.length})
 
     def task(self, task: str) -> str:
         """The slice of `task`."""
@@ -246,7 +245,6 @@ class Study:
                 "reference": self.config.reference,
                 "groups": self.config.groups,
                 "confidence": self.config.confidence,
-                "seed": self.config.seed,
             }
         )
 
