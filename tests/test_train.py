@@ -1,0 +1,214 @@
+"""Training: the order of examples, the schedule, determinism, divergence, artifacts."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxyscale import language, tables, train
+from proxyscale.errors import UserError
+from proxyscale.pool import Pool
+
+LENGTH, VOCABULARY, ROWS = 16, 40, 60
+SPEC: dict[str, Any] = {
+    "family": "language",
+    "model": {
+        "vocabulary": VOCABULARY,
+        "context": LENGTH,
+        "width": 16,
+        "layers": 1,
+        "heads": 1,
+        "mlp_ratio": 4,
+        "bias": False,
+        "tied": False,
+        "parametrization": "mup",
+        "base_width": 32,
+    },
+    "training": {
+        "tokens": 40 * 128,
+        "batch_tokens": 128,
+        "learning_rate": 3e-2,
+        "hidden_learning_rate": 3e-3,
+        "weight_decay": 0.0,
+        "betas": [0.9, 0.95],
+        "eps": 1e-8,
+        "clip": 1.0,
+        "warmup": 0.05,
+        "final_learning_rate": 0.1,
+        "precision": "auto",
+    },
+    "draw": 0,
+    "seed": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pool of rows that count upwards, so that the next token can be learned."""
+    folder = tmp_path_factory.mktemp("data")
+    generator = np.random.default_rng(0)
+    start = generator.integers(0, VOCABULARY, (ROWS, 1))
+    rows = ((start + np.arange(LENGTH)) % VOCABULARY).astype(np.uint16)
+    (folder / "pack").mkdir()
+    np.save(folder / "pack" / "inputs.npy", rows)
+    source = {"name": "a", "folder": "pack", "offset": 0, "rows": ROWS}
+    pool = {"length": LENGTH, "vocabulary": VOCABULARY, "rows": ROWS, "sources": [source]}
+    tables.write_json(folder / "pool.json", pool)
+    draws = np.repeat(np.array([0, 1], np.uint16), 30)
+    examples = np.arange(ROWS, dtype=np.uint32)
+    table = pa.table({"draw": draws, "example": examples})
+    tables.write(folder / "distribution.parquet", table, "distribution")
+    return folder
+
+
+def run(data: Path, out: Path, spec: dict[str, Any] = SPEC, **training: Any) -> dict[str, Any]:
+    spec = {**spec, "training": {**spec["training"], **training}}
+    train.train(out, spec, data / "pool.json", data / "distribution.parquet", "test")
+    manifest: dict[str, Any] = tables.read_json(out / "manifest.json")
+    return manifest
+
+
+def test_the_same_seed_gives_the_same_bytes(data: Path, tmp_path: Path) -> None:
+    first, again = run(data, tmp_path / "a"), run(data, tmp_path / "b")
+    other = run(data, tmp_path / "c", {**SPEC, "seed": 1})
+    assert (tmp_path / "a/manifest.json").read_bytes() == (
+        tmp_path / "b/manifest.json"
+    ).read_bytes()
+    assert first["files"] == again["files"] != other["files"]
+
+
+def test_it_learns_and_tells_what_it_did(data: Path, tmp_path: Path) -> None:
+    facts = run(data, tmp_path)
+    parameters = sum(p.numel() for p in language.build(SPEC["model"]).parameters())
+    assert facts["final_loss"] < 0.8 * math.log(VOCABULARY)
+    assert facts["parameters"] == parameters
+    assert facts["tokens"] == 40 * 128
+    assert facts["flops"] == 6 * parameters * 40 * 128
+    assert facts["epochs"] == pytest.approx(40 * 8 / 30, abs=1e-4)
+    curve = tables.read(tmp_path / "curve.parquet", "curve").to_pydict()
+    assert curve["step"] == list(range(1, 41))
+    assert curve["tokens"][-1] == 40 * 128
+    assert curve["loss"][0] == pytest.approx(math.log(VOCABULARY))
+    assert max(curve["lr"]) == pytest.approx(3e-2)
+    assert curve["seconds"] == sorted(curve["seconds"])
+
+
+def test_a_step_is_that_of_a_plain_loop(data: Path) -> None:
+    """Against torch's own loss, clipping and optimizer, on the default parametrization."""
+    training = {**SPEC["training"], "clip": 0.05, "learning_rate": 1e-2}
+    spec = {**SPEC, "training": {**training, "hidden_learning_rate": 4e-3}}
+    ours = train.Run(spec, 5)
+    model = language.build(spec["model"], seed=0)
+    hidden = model.hidden_matrices()
+    others = [p for p in model.parameters() if not any(p is matrix for matrix in hidden)]
+    groups = [{"params": hidden, "lr": 4e-3 * 32 / 16}, {"params": others, "lr": 1e-2}]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.0)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    generator = torch.Generator().manual_seed(0)
+    for step in range(5):
+        pieces = torch.randint(VOCABULARY, (8, LENGTH), generator=generator)
+        ours.step(step, pieces)
+        loss = F.cross_entropy(model(pieces[:, :-1]).flatten(0, 1), pieces[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.05)
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * train.rate_factor(step, 5, 0, 0.1)
+        optimizer.step()
+        assert ours.losses[step].item() == pytest.approx(loss.item(), abs=1e-5)
+
+
+@given(
+    ids=st.lists(st.integers(0, 10**6), min_size=1, max_size=40, unique=True),
+    count=st.integers(1, 150),
+    draw=st.integers(0, 5),
+    seed=st.integers(0, 5),
+)
+def test_order_shows_every_example_once_an_epoch(
+    ids: list[int], count: int, draw: int, seed: int
+) -> None:
+    order = train.order(np.array(ids), count, draw, seed)
+    assert len(order) == count
+    for start in range(0, count, len(ids)):
+        epoch = order[start : start + len(ids)]
+        assert len(set(epoch)) == len(epoch)
+        assert set(epoch) <= set(ids)
+    longer = train.order(np.array(ids), count + 17, draw, seed)
+    np.testing.assert_array_equal(longer[:count], order)
+
+
+def test_order_changes_with_seed_draw_and_epoch() -> None:
+    ids = np.arange(50)
+    orders = [train.order(ids, 100, draw, seed) for draw, seed in ((0, 0), (0, 1), (1, 0))]
+    parts = [tuple(part) for order in orders for part in (order[:50], order[50:])]
+    assert len(set(parts)) == 6
+
+
+def test_a_smaller_context_sees_the_same_rows_in_pieces(data: Path) -> None:
+    pool, ids = Pool.open(data / "pool.json"), np.arange(30)
+    whole = train.Batches(SPEC, pool, ids)
+    model = {**SPEC["model"], "context": 4}
+    training = {**SPEC["training"], "batch_tokens": 24, "tokens": 40 * 24}
+    cut = train.Batches({**SPEC, "model": model, "training": training}, pool, ids)
+    tokens = torch.cat([cut[step].flatten() for step in range(len(cut))])
+    assert cut[0].shape == (6, 4)
+    assert cut.epochs == pytest.approx(40 * 24 / 16 / 30)
+    expected = torch.cat([whole[step].flatten() for step in range(len(whole))])
+    assert torch.equal(tokens, expected[: len(tokens)])
+
+
+def test_draws_train_on_their_own_examples(data: Path) -> None:
+    ids = [train._ids(data / "distribution.parquet", draw) for draw in (0, 1)]
+    np.testing.assert_array_equal(np.concatenate(ids), np.arange(ROWS))
+    with pytest.raises(UserError, match="no draw 2"):
+        train._ids(data / "distribution.parquet", 2)
+
+
+def test_rates_warm_up_and_fall_along_a_cosine() -> None:
+    rates = [train.rate_factor(step, 100, 10, 0.1) for step in range(100)]
+    assert rates[:10] == pytest.approx([i / 10 for i in range(1, 11)])
+    assert rates[10] == 1
+    assert rates[55] == pytest.approx(0.55)
+    assert rates == sorted(rates[:10]) + sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
+
+
+@pytest.mark.parametrize("rate", [300.0, math.inf])
+def test_a_diverged_run_is_an_error_with_a_hint(data: Path, tmp_path: Path, rate: float) -> None:
+    with pytest.raises(UserError, match=r"diverged(.|\n)*lower learning_rate"):
+        run(data, tmp_path, learning_rate=rate, hidden_learning_rate=rate)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("model", "training", "where"),
+    [
+        ({"context": 5}, {}, "context"),
+        ({}, {"batch_tokens": 24}, "batch_tokens"),
+        ({}, {"tokens": 64}, "tokens"),
+        ({"vocabulary": 30}, {}, "vocabulary"),
+    ],
+)
+def test_a_scale_that_does_not_fit_the_pool(
+    data: Path, tmp_path: Path, model: dict[str, int], training: dict[str, int], where: str
+) -> None:
+    spec = {**SPEC, "model": {**SPEC["model"], **model}}
+    with pytest.raises(UserError) as error:
+        run(data, tmp_path, spec, **training)
+    assert error.value.where == where
+
+
+def test_calibration_times_some_steps_and_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([10.0, 10.0 + train.CALIBRATION * 0.5])
+    monkeypatch.setattr(train.Run, "clock", lambda run: next(ticks))
+    training = {**SPEC["training"], "tokens": 128 * 10**6}
+    assert train.calibrate(SPEC["model"], training) == pytest.approx(0.5 * 10**6)
