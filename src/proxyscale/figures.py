@@ -1,0 +1,59 @@
+"""The figures by name: each is read from tidy tables, so that anybody's losses will do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from proxyscale import correlation, frontier, scaling, training_curves
+from proxyscale.errors import UserError
+from proxyscale.page import save
+from proxyscale.readout import Readout, Rows
+from proxyscale.style import RC, Style
+
+FIGURES: dict[str, Callable[[Readout], tuple[Figure, Rows]]] = {
+    "correlation_fig1": lambda readout: correlation.correlation(readout, readout.proxy),
+    "compute_fig2": scaling.compute,
+    "accuracy_fig3": scaling.accuracy,
+    "histogram_fig5": lambda readout: correlation.histogram(readout, readout.proxy),
+    "correlation_fig12": lambda readout: correlation.correlation(readout, readout.smallest),
+    "histogram_fig13": lambda readout: correlation.histogram(readout, readout.smallest),
+    "curves_fig21": training_curves.curves,
+    "frontier": frontier.frontier,
+}
+
+
+def draw(
+    name: str,
+    stem: str | Path,
+    *,
+    statistics: pa.Table,
+    losses: pa.Table,
+    runs: pa.Table,
+    style: Mapping[str, Any],
+    reference: str | None = None,
+    proxy: str | None = None,
+    smallest: str | None = None,
+    curves: pa.Table | None = None,
+) -> None:
+    """Draw one figure: stem.pdf, stem.svg and stem.csv, the numbers that it shows.
+
+    Tables are of the schemas of those names; `style` holds fields of `style.Style`. `reference`
+    defaults to the only one, the `proxy` of Figures 1 and 5 to the one nearest to 1/175 of the
+    compute, the `smallest` of 12 and 13 to the cheapest; Figure 21 needs `curves` (schema curve,
+    with scale, distribution, draw and seed). UserError for an unknown figure, option or scale, and
+    for a figure that these tables cannot give.
+    """
+    if name not in FIGURES:
+        raise UserError(f"no figure is named {name!r}", value=name, allowed=sorted(FIGURES))
+    named = {"reference": reference, "proxy": proxy, "smallest": smallest, "curves": curves}
+    with mpl.rc_context(RC):
+        figure, rows = FIGURES[name](Readout(statistics, losses, runs, Style.of(style), named))
+        if not rows:
+            raise UserError(f"these tables hold nothing that {name} shows")
+        save(Path(stem), figure, rows)

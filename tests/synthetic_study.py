@@ -1,0 +1,94 @@
+"""A synthetic study: plausible tables of losses, runs, statistics and curves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from proxyscale import tables
+from proxyscale.statistics import summarize
+
+SIMILAR = ("mix", "docs", "dsdm", "bot-dsdm", "dsir", "classifier")
+DISTRIBUTIONS = (*SIMILAR, "stdlib", "tests", "headers", "algebra")
+TASKS = ("mix", "docs", "squad_like", "lambada_like", "hellaswag_like", "trivia_like")
+SCALES = {"xxs": 18224, "xs": 27912, "s": 41120, "m": 66288, "l": 94528, "ref": 287616}
+Study = dict[str, Any]
+
+
+def synthetic(
+    *,
+    distributions: tuple[str, ...] = DISTRIBUTIONS,
+    scales: dict[str, int] = SCALES,
+    tasks: tuple[str, ...] = TASKS,
+    seeds: int = 2,
+    examples: int = 25,
+    flat: str | None = None,
+    falling: str | None = None,
+) -> Study:
+    """Tables of a study: one truth per example, blurred by small scales.
+
+    Losses of the task `flat` are all alike; those of `falling` fall at the proxies where they rise
+    at the reference.
+    """
+    rng = np.random.default_rng(0)
+    largest = max(scales.values())
+    shape = (len(distributions), len(tasks))
+    truth = 0.5 * rng.normal(size=(*shape, 1)) + 0.3 * rng.normal(size=(*shape, examples))
+    base = 3 + rng.random(len(tasks))[:, None] + 0.3 * rng.normal(size=(len(tasks), examples))
+    runs, losses = [], []
+    for scale, parameters in scales.items():
+        small = 1 - parameters / largest
+        means = base + small + truth + 0.12 * small * rng.normal(size=(*shape, 1))
+        if falling and small:
+            means[:, tasks.index(falling)] = (
+                2 * base[tasks.index(falling)] - means[:, tasks.index(falling)]
+            )
+        for d, distribution in enumerate(distributions):
+            for seed in range(seeds):
+                key = {"scale": scale, "distribution": distribution, "draw": 0, "seed": seed}
+                size = {"parameters": parameters, "tokens": 4 * parameters}
+                runs.append(key | size | {"role": "grid", "flops": 24.0 * parameters**2})
+                for t, task in enumerate(tasks):
+                    loss = means[d, t] + 0.04 * rng.normal() + 0.1 * rng.normal(size=examples)
+                    right = rng.random(examples) < 0.25 + 0.3 * max(0, 0.6 - small)
+                    columns = {name: [value] * examples for name, value in key.items()}
+                    columns |= {
+                        "task": [task] * examples,
+                        "example": range(examples),
+                        "loss": np.full(examples, 3.0) if task == flat else loss,
+                        "correct": right if task == "hellaswag_like" else [None] * examples,
+                    }
+                    columns["correct"] = pa.array(columns["correct"], pa.bool_())
+                    losses.append(tables.conform(pa.table(columns), "losses"))
+    all_losses = pa.concat_tables(losses)
+    all_runs = tables.conform(pa.Table.from_pylist(runs), "runs")
+    groups = {"similar": SIMILAR} if distributions == DISTRIBUTIONS else {}
+    statistics = summarize(all_losses, all_runs, reference=list(scales)[-1], groups=groups)
+    style = {"chance": {"hellaswag_like": 0.25}}
+    return {"statistics": statistics, "losses": all_losses, "runs": all_runs, "style": style}
+
+
+def with_laws(study: Study) -> Study:
+    """The study with two extrapolations from `m`, one a little better than it, one worse."""
+    rows = study["statistics"].to_pylist()
+    better = [
+        row | {"proxy": f"{law}:m", "value": row["value"] * gain, "compute_ratio": 12.0}
+        for row in rows
+        if row["statistic"] == "decision_accuracy" and row["proxy"] == "m"
+        for law, gain in (("law2", 1.02), ("law3", 0.9))
+    ]
+    table = pa.Table.from_pylist(rows + better, tables.SCHEMAS["statistics"])
+    return study | {"statistics": table}
+
+
+def with_curves(study: Study) -> Study:
+    """The study with a curve for each of its runs."""
+    curves = []
+    for number, run in enumerate(study["runs"].to_pylist()):
+        steps = np.arange(1, run["tokens"] // 512 + 1)
+        loss = 2 + 0.02 * (number % 20) + 4.9 * steps**-0.2
+        keys = {key: [run[key]] * len(steps) for key in ("scale", "distribution", "draw", "seed")}
+        curves.append(pa.table(keys | {"step": steps, "tokens": steps * 512, "loss": loss}))
+    return study | {"curves": pa.concat_tables(curves)}
