@@ -1,0 +1,95 @@
+"""CPU seconds of per-example losses on one thread, beside a naive loop.
+
+python tests/benchmarks/bench_evaluate.py [--examples 400] [--rounds 3]
+
+The naive loop pads batches of 32 rows to their longest, computes all logits, and takes
+log-softmax and gather, as most evaluation scripts do; its losses are compared with ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from proxyscale import evaluate, language, tables
+
+SHAPES = {"20k": (8, 1), "0.1M": (32, 2), "0.3M": (64, 3), "1M": (128, 4)}
+VOCABULARY, CONTEXT = 1024, 128
+
+
+def model(width: int, layers: int) -> language.LanguageModel:
+    """A model with random weights and the default study's form."""
+    spec = {
+        "vocabulary": VOCABULARY,
+        "context": CONTEXT,
+        "width": width,
+        "layers": layers,
+        "heads": None,
+        "mlp_ratio": 4,
+        "bias": False,
+        "tied": False,
+        "parametrization": "standard",
+        "base_width": 32,
+    }
+    return language.build(spec, seed=0).eval()
+
+
+def task(examples: int, whole: bool) -> pa.Table:
+    """Whole rows of the context's length, or prompts of any length with a short continuation."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for example in range(examples):
+        length = CONTEXT if whole else int(generator.integers(24, CONTEXT + 1))
+        start = 1 if whole else length - int(generator.integers(2, 20))
+        tokens = generator.integers(0, VOCABULARY, length).tolist()
+        named = {"example": example, "choice": 0, "gold": True, "scored_from": start}
+        rows.append({**named, "tokens": tokens, "prompt": "" if whole else "p"})
+    return tables.conform(pa.Table.from_pylist(rows), "task")
+
+
+@torch.no_grad()
+def naive(model: language.LanguageModel, table: pa.Table, batch: int = 32) -> np.ndarray:
+    """Mean loss over the scored tokens of every row."""
+    rows, found = table.to_pylist(), []
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        tokens = pad_sequence([torch.tensor(row["tokens"]) for row in part], batch_first=True)
+        log = torch.log_softmax(model(tokens[:, :-1]), dim=-1)
+        chosen = log.gather(2, tokens[:, 1:, None])[..., 0]
+        for row, losses in zip(part, chosen, strict=True):
+            found.append(-losses[row["scored_from"] - 1 : len(row["tokens"]) - 1].mean().item())
+    return np.array(found)
+
+
+def main() -> None:
+    """Print the table: the best of some rounds."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--examples", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    language.prepare_cpu(1)
+    print("size  rows     naive      ours  ratio  largest difference")
+    for size, shape in SHAPES.items():
+        for kind in ("whole", "prompt"):
+            network, table = model(*shape), task(arguments.examples, kind == "whole")
+            seconds, results = [], []
+            for work in (naive, evaluate.losses):
+                best = np.inf
+                for _ in range(arguments.rounds):
+                    start = time.process_time()
+                    result = work(network, table)
+                    best = min(best, time.process_time() - start)
+                seconds.append(best)
+                results.append(result)
+            apart = np.abs(results[0] - results[1]["loss"].to_numpy()).max()
+            line = f"{size:<5} {kind:<6} {seconds[0]:>6.3f} s  {seconds[1]:>6.3f} s"
+            print(f"{line}  {seconds[0] / seconds[1]:>5.2f}  {apart:.1e}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
