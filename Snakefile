@@ -30,4 +30,5 @@ rule all:
     default_target: True
     input:
         figure_files(),
+        [paths.table(name) for name in study.tables],
         paths.statistics,

@@ -38,6 +38,7 @@ wildcard_constraints:
     draw=r"\d+",
     seed=r"\d+",
     figure=r"[a-z_]+_fig\d+",
+    table=r"tab\d+",
 
 
 def inside(folder, name):

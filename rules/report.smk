@@ -2,7 +2,8 @@
 #
 # in:   runs/**/losses/{task}.parquet  runs/**/{manifest.json,curve.parquet}
 # out:  losses.parquet  runs.parquet  statistics.parquet  {figure}.{pdf,svg,csv}
-# steps: collect | correlate | draw
+#       tables/{table}.{csv,txt}
+# steps: collect | correlate | draw | tell what it cost
 
 
 rule collect:
@@ -66,3 +67,22 @@ rule figure:
     shell:
         "python -m proxyscale figure --log {log} --losses {input.losses:q} --runs {input.runs:q}"
         " --statistics {input.statistics:q} --spec {params.spec:q} --out {params.stem:q}"
+
+
+rule table:
+    input:
+        runs=paths.runs,
+        pool=paths.pool,
+    output:
+        csv=paths.table(),
+        text=inside(paths.results, "tables/{table}.txt"),
+    log:
+        paths.log("table/{table}"),
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=lambda w: study.table(w.table),
+        code=study.code("table"),
+    shell:
+        "python -m proxyscale table --log {log} --runs {input.runs:q} --pool {input.pool:q}"
+        " --spec {params.spec:q} --out {output.csv:q}"

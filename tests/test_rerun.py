@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from workflow_run import Workflow, study
 
-from proxyscale.study import FIGURES
+from proxyscale.study import FIGURES, TABLES
 
 RUNS = 9
 FIGURE = {"figure": len(FIGURES)}
-READING = {"collect": 1, "statistics": 1, **FIGURE}
+COSTS = {"table": len(TABLES)}
+READING = {"collect": 1, "statistics": 1, **FIGURE, **COSTS}
 TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}
 POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, "task": 2, "select": 3, **TRAINED}
 Edit = Callable[[Workflow], None]

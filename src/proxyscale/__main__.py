@@ -162,6 +162,17 @@ def figure(args: Arguments) -> None:
     )
 
 
+@verb("runs", "pool", "spec", "out")
+def table(args: Arguments) -> None:
+    """Write one table of what scales are and cost, as CSV and as text."""
+    from proxyscale import tables
+    from proxyscale.cost_tables import write_table
+
+    rows = tables.read_json(args.pool)["rows"]
+    spec, runs = json.loads(args.spec), tables.read(args.runs, "runs")
+    write_table(Path(args.out), spec, runs, pool_rows=rows)
+
+
 @verb("configfile?", "cores?")
 def plan(args: Arguments) -> None:
     """What a study will do and what it will cost."""

@@ -1,4 +1,4 @@
-"""What a model weighs and what training it costs, in closed form."""
+"""What a model weighs and what training it and attributing through it cost, in closed form."""
 
 from __future__ import annotations
 
@@ -25,3 +25,18 @@ def language_parameters(model: Mapping[str, Any]) -> int:
 def training_flops(parameters: int, tokens: int) -> float:
     """6·P·D: a forward and a backward pass over D tokens (paper, section 2)."""
     return 6.0 * parameters * tokens
+
+
+def attribution_flops(
+    parameters: int, length: int, dimension: int, examples: int, targets: int
+) -> float:
+    """One model's scores of `examples` pool examples for `targets` test examples (paper, A.3).
+
+    Gradients of all examples of `length` tokens, each projected by a dense matrix of parameters ×
+    `dimension`; the inverse of the features' second moment; scores of every pair. The projection
+    here is not dense (see `Projection`), so that the 2·k·p of each example is an upper bound.
+    """
+    p, t, k, n, m = map(float, (parameters, length, dimension, examples, targets))
+    of_examples = (6 * p * t + 4 * k**2 + 2 * k * p - 2 * k + 2 * k * m - m) * n
+    of_targets = 6 * p * t * m + k * (2 * p - 1) * m
+    return of_examples + of_targets - k**2 + k**3

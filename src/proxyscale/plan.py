@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from proxyscale import tables
-from proxyscale.progress import duration, quantity
+from proxyscale.progress import aligned, duration, quantity
 from proxyscale.study import Run, Study
 
 LOSS_BYTES = 14  # a test example's row in a run's losses, compressed, as measured
@@ -112,8 +112,7 @@ def told(study: Study, plans: list[ScalePlan], cores: int) -> str:
                 "?" if plan.left is None else duration(plan.left),
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+    lines = aligned(rows)
     total = sum(plan.flops * plan.runs for plan in plans)
     left = sum(plan.left or 0.0 for plan in plans)
     disk = disk_bytes(study)

@@ -36,6 +36,7 @@ CODE = {
     "collect": ("collect",),
     "statistics": ("statistics",),
     "figure": ("figures",),
+    "table": ("cost_tables",),
 }
 
 
@@ -46,6 +47,7 @@ FIGURES = (
     "correlation_fig12",
     "histogram_fig13",
 )
+TABLES = ("tab9", "tab10", "tab11", "tab20")
 
 
 def local_files(options: Mapping[str, Any]) -> list[str]:
@@ -154,6 +156,11 @@ class Study:
         """The figures that this study has."""
         return list(FIGURES)
 
+    @property
+    def tables(self) -> list[str]:
+        """The tables that this study has."""
+        return list(TABLES)
+
     def claim_results(self, write: bool = False) -> None:
         """Refuse a results folder that belongs to another study; with `write`, claim it."""
         mark = Path(self.config.results) / "study.json"
@@ -257,5 +264,26 @@ class Study:
                 "proxy": self.figure_proxy,
                 "smallest": self.proxies[0],
                 "style": self.config.figures.style.get(name, {}),
+            }
+        )
+
+    def table(self, name: str) -> str:
+        """The slice of a table: what the scales are and cost."""
+        return canonical(
+            {
+                "table": name,
+                "study": self.config.study,
+                "scales": [
+                    {
+                        "scale": scale.name,
+                        "model": scale.model,
+                        "training": scale.training,
+                        "parameters": scale.parameters,
+                        "tokens": scale.tokens,
+                        "length": scale.length,
+                    }
+                    for scale in self.scales.values()
+                ],
+                "attribution": None,
             }
         )
