@@ -18,6 +18,7 @@ if not workflow.configfiles:
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/select.smk"
+include: "rules/attribute.smk"
 include: "rules/train.smk"
 include: "rules/report.smk"
 

@@ -37,6 +37,7 @@ wildcard_constraints:
     scale="[^/]+",
     draw=r"\d+",
     seed=r"\d+",
+    candidates=r"all|\d+",
     figure=r"[a-z_]+_fig\d+",
     table=r"tab\d+",
 
@@ -56,8 +57,28 @@ def flags(name, pairs):
     return " ".join(f"--{name} {key}={path}" for key, path in pairs)
 
 
+def seen(wildcards):
+    """What a distribution's method looks at of its task: target examples, scores of candidates."""
+    task = study.config.distributions[wildcards.distribution].task
+    scoring = study.scoring(wildcards.distribution)
+    scores = paths.scores(*scoring) if scoring else None
+    return {
+        "target": [inside(paths.task(task), "target.parquet")] if task else [],
+        "scores": [scores, scores.replace(".parquet", ".json")] if scoring else [],
+    }
+
+
+def scoring_features(wildcards):
+    """The folders of features that scores are made of: one of every model."""
+    runs = study.models(wildcards.scale, wildcards.distribution)
+    return [paths.features(*run, wildcards.candidates) for run in runs]
+
+
 def priority_of(wildcards):
-    """Compute relative to the cheapest run."""
+    """Compute relative to the cheapest run; what selection waits for comes before all others."""
+    run = (wildcards.scale, wildcards.distribution, wildcards.draw, wildcards.seed)
+    if run in {tuple(map(str, scoring)) for scoring in study.scoring_runs}:
+        return 500_000
     cheapest = next(iter(study.scales.values())).flops
     return round(100 * study.scales[wildcards.scale].flops / cheapest)
 

@@ -1,6 +1,6 @@
 # From the pool to training distributions.
 #
-# in:   pool/manifest.json
+# in:   pool/manifest.json  tasks/{task}/target.parquet  scores/**/{task}.parquet
 # out:  distributions/{distribution}.parquet
 # steps: score every candidate | take the top of score + noise
 
@@ -9,6 +9,8 @@ rule select:
     input:
         pool=paths.pool,
         tokenizer=paths.tokenizer,
+        target=lambda w: seen(w)["target"],
+        scores=lambda w: seen(w)["scores"],
     output:
         paths.distribution(),
     log:
@@ -20,6 +22,9 @@ rule select:
         spec=lambda w: study.select(w.distribution),
         code=study.code("select"),
         plugins=plugins,
+        seen=lambda w: " ".join(
+            f"--{name} {files[0]}" for name, files in seen(w).items() if files
+        ),
     shell:
         "python -m proxyscale select --log {log} {params.plugins} --pool {input.pool:q}"
-        " --tokenizer {input.tokenizer:q} --spec {params.spec:q} --out {output:q}"
+        " --tokenizer {input.tokenizer:q} {params.seen} --spec {params.spec:q} --out {output:q}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -108,6 +109,21 @@ BAD = [
         {"method": "dsdm"},
         ["distributions.d: dsdm needs the key 'task'", "'scale'"],
     ),
+    ("distributions/d", {"method": "dsir"}, ["distributions.d: dsir needs the key 'task'"]),
+    (
+        "distributions/a/scale",
+        "small",
+        ["distributions.a: source needs the key 'task'", "'scored_on'"],
+    ),
+    (
+        "distributions/d",
+        {"method": "dirichlet", "count": 3, "lwo": 1},
+        ["1 mistake\n", "distributions.d.lwo: dirichlet has no option 'lwo'"],
+    ),
+    ("distributions/d", {"method": "dirichlet", "count": 0}, ["distributions.d.count: is 0"]),
+    ("sources/a/max_bytes", 300, ["distributions.a: 50 examples cannot be chosen from a: by max"]),
+    ("attribution/models", 0, ["attribution.models: is 0"]),
+    ("attribution/dimensions", 4, ["attribution.dimensions", "did you mean 'dimension'?"]),
     ("groups", {"g": ["mix", "a"]}, ["groups.g: a correlation needs three"]),
     ("groups", {"g": ["mix", "a", "x"]}, ["groups.g: no distribution is named 'x'"]),
     ("groups", {"all": ["mix", "a", "b"]}, ["groups.all: `all` is the group of every"]),
@@ -231,3 +247,57 @@ def test_explain(key, told) -> None:
 def test_explain_offers_the_nearest_key() -> None:
     with pytest.raises(UserError, match="did you mean 'tokens'"):
         explain("training.token")
+
+
+def test_one_entry_may_stand_for_many_distributions(minimal) -> None:
+    minimal["distributions"]["drawn"] = {"method": "dirichlet", "count": 50, "low": 0.5}
+    minimal["groups"] = {"mixtures": ["mix", "drawn"]}
+    study = Study.load(minimal)
+    names = [f"drawn-{i:03d}" for i in range(50)]
+    assert study.grid == ["mix", "a", "b", *names]
+    assert json.loads(study.statistics())["groups"] == {"mixtures": ["mix", *names]}
+    slices = {study.select(name) for name in names}
+    assert len(slices) == 50
+    minimal["distributions"]["drawn"]["count"] = 51
+    assert {Study.load(minimal).select(name) for name in names} == slices
+
+
+def test_members_of_a_family_are_distributions_like_others(minimal) -> None:
+    minimal["tasks"]["p"]["target_examples"] = 10
+    scored = {"method": "dsdm", "task": "p", "scored_on": "drawn-001", "scale": "small"}
+    minimal["distributions"] |= {"drawn": {"method": "dirichlet", "count": 2}, "d": scored}
+    assert Study.load(minimal).scoring("d") == ("small", "drawn-001", "all", "p")
+    minimal["distributions"]["drawn-001"] = {"method": "random"}
+    with pytest.raises(UserErrors, match="distributions: two distributions are named 'drawn-001'"):
+        Study.load(minimal)
+
+
+def test_as_many_models_score_as_are_asked_for(minimal) -> None:
+    minimal["attribution"] = {"models": 3}
+    minimal["distributions"] |= {
+        "proxy": {"method": "random", "role": "proxy", "draws": 2},
+        "d": {"method": "dsdm", "task": "p", "scored_on": "proxy", "scale": "small"},
+    }
+    study = Study.load(minimal)
+    assert [run[2:] for run in study.scoring_runs] == [(0, 0), (1, 0), (0, 1)]
+    assert set(study.trained) == {*study.runs, *study.scoring_runs}
+    minimal["attribution"]["models"] = 5
+    with pytest.raises(UserErrors, match=r"proxy has 4 at small: 2 draws, 2 seeds"):
+        Study.load(minimal)
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        {"kind": "text", "sources": ["a"], "target_examples": 0},
+        {"kind": "text", "sources": ["b"]},
+        {"kind": "text", "records": {"files": "x"}, "target": 0},
+        {"kind": "text", "records": {"holdout": {"files": "x"}}},
+    ],
+)
+def test_a_task_to_select_for_has_target_examples(minimal, without) -> None:
+    minimal["sources"]["b"]["target"] = 0
+    minimal["tasks"]["t"] = without
+    minimal["distributions"]["d"] = {"method": "dsir", "task": "t"}
+    with pytest.raises(UserErrors, match=r"d\.task: the task t has no target examples"):
+        Study.load(minimal)

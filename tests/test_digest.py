@@ -81,7 +81,7 @@ def test_plugins_count(tmp_path) -> None:
 
 
 def test_reading_code_makes_no_run_stale() -> None:
-    for entry in ("train", "evaluate", "tasks", "select", "corpora", "pool"):
+    for entry in ("train", "evaluate", "tasks", "select", "corpora", "pool", "attribute"):
         waiting, found = {entry}, set()
         while waiting:
             name = waiting.pop()

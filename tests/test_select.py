@@ -276,17 +276,33 @@ def test_unscored_candidates_are_an_error(build, pool, tmp_path):
         build("dsdm", 20, candidates=201, scores=tmp_path / "task.parquet")
 
 
-def test_a_users_own_method_is_one_function(build):
-    @registry.selection
-    def even_ids(candidates, *, bonus=0.0):
-        """Even ids first."""
-        return np.where(candidates.ids % 2 == 0, 1.0 + bonus, 0.0)
+FILTER = '''
+import numpy as np
 
+from proxyscale.registry import selection
+
+
+@selection
+def long_words(candidates, *, minimum: float = 3.0):
+    """Rows whose mean word has `minimum` letters or more."""
+    means = [np.mean([len(word) for word in text.split()]) for text in candidates.texts()]
+    return np.where(np.array(means) >= minimum, 0.0, -np.inf)
+'''
+
+
+def test_a_users_own_method_is_one_function(build, pool, files, tmp_path):
+    plugin = tmp_path / "filter.py"
+    plugin.write_text(FILTER)
+    registry.load_plugins([plugin])
     try:
-        assert np.all(examples(build("even-ids", 30, options={"bonus": 1.0})) % 2 == 0)
-        assert registry.selection.help("even-ids") == "Even ids first."
+        table = build("long-words", 30, options={"minimum": 3.0})
+        texts = load_tokenizer(files / "tokenizer.json").decode_batch(pool.rows(examples(table)))
+        assert all(np.mean([len(word) for word in text.split()]) >= 3.0 for text in texts)
+        assert registry.selection.help("long-words").startswith("Rows whose mean word")
+        with pytest.raises(UserError, match="30 examples are asked for and there are 0"):
+            build("long-words", 30, options={"minimum": 50.0})
     finally:
-        del registry.selection.functions["even-ids"]
+        del registry.selection.functions["long-words"]
 
 
 @pytest.mark.parametrize("wrong", [lambda n: np.zeros(3), lambda n: 1.0, lambda n: [np.nan] * n])

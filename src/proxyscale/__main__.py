@@ -118,6 +118,36 @@ def train(args: Arguments) -> None:
     train(Path(args.out), spec, Path(args.pool), Path(args.distribution), args.title)
 
 
+@verb("run", "pool", "task=", "title", "code", "spec", "out")
+def features(args: Arguments) -> None:
+    """Project a model's gradients on candidates and on tasks' target examples."""
+    from proxyscale.attribute import features
+
+    features(
+        Path(args.out),
+        Path(args.run),
+        Path(args.pool),
+        pairs(args.task),
+        json.loads(args.spec),
+        title=args.title,
+        version=args.code,
+    )
+
+
+@verb("features=", "task", "spec", "out")
+def score(args: Arguments) -> None:
+    """Score the candidates for a task."""
+    from proxyscale.attribute import pool_part, score, target_part
+
+    folders = list(pairs(args.features).values())
+    score(
+        Path(args.out),
+        [pool_part(folder) for folder in folders],
+        [target_part(folder, args.task) for folder in folders],
+        json.loads(args.spec),
+    )
+
+
 @verb("run", "task=", "title", "code", "out")
 def evaluate(args: Arguments) -> None:
     """Take a model's loss on every test example."""

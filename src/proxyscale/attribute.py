@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from proxyscale import language, tables
+from proxyscale.candidates import candidate_ids
 from proxyscale.errors import UserError
 from proxyscale.evaluate import Piece, pieces
 from proxyscale.gradients import GradientComputer
@@ -97,6 +98,39 @@ def _pad(examples: list[list[Piece]]) -> Batch:
     return Batch(tokens, true, scored)
 
 
+def pool_part(folder: Path) -> Path:
+    """Where a run's features of the candidates lie."""
+    return folder / "pool"
+
+
+def target_part(folder: Path, task: str) -> Path:
+    """Where a run's features of a task's target examples lie."""
+    return folder / f"{task}.target"
+
+
+def features(
+    out: Path,
+    run: Path,
+    pool: Path,
+    tasks: Mapping[str, Path],
+    spec: Mapping[str, Any],
+    title: str,
+    version: str,
+) -> None:
+    """Write a run's features of candidates of the pool, and of the tasks' target examples.
+
+    `spec`: candidates (their number; None: all), dimension k, seed of the candidates and of the
+    projection. Features that are there and vouched for by their manifest (same model, examples,
+    spec, `version` of the code, same bytes) are not made again.
+    """
+    ids = candidate_ids(Pool.open(pool), spec["candidates"], spec["seed"])
+    projection = {"dimension": spec["dimension"], "seed": spec["seed"], "version": version}
+    featurize(pool_part(out), run, pool_examples(pool, ids), projection, title)
+    for name, folder in tasks.items():
+        wanted = task_examples(folder, "target")
+        featurize(target_part(out, name), run, wanted, projection, f"{title} {name}")
+
+
 def featurize(
     out: Path,
     run: Path,
@@ -107,9 +141,17 @@ def featurize(
 ) -> None:
     """Write a trained run's features of the examples: features.npy f32 [n, k], ids.npy u32 [n].
 
-    `spec`: dimension k and seed of the projection. An interrupted job goes on where it was, if
-    model, examples and spec are still the same.
+    `spec`: dimension k and seed of the projection. An interrupted job goes on where it was, and a
+    finished one is left as it is, if model, examples and spec are still the same.
     """
+    facts = {
+        "model": tables.sha256(run / "model.safetensors"),
+        "split": examples.split,
+        "examples": examples.origin,
+        **spec,
+    }
+    if _vouched(out, examples.ids, facts):
+        return
     language.prepare_cpu(threads)
     device = language.device()
     model = language.load(run).to(device)
@@ -123,14 +165,19 @@ def featurize(
             projection.add(total, name, gradient)
         return projection.finish(total)
 
-    facts = {
-        "model": tables.sha256(run / "model.safetensors"),
-        "split": examples.split,
-        "examples": examples.origin,
-        "dimension": spec["dimension"],
-        "seed": spec["seed"],
-    }
     stream(out, examples.ids, facts, features, BATCH[device.type], title)
+
+
+def _vouched(out: Path, ids: np.ndarray, facts: Mapping[str, Any]) -> bool:
+    """Whether the features are the ones that would be made."""
+    manifest = out / "manifest.json"
+    known = tables.read_json(manifest) if manifest.exists() else {}
+    files = known.pop("files", None)
+    return (
+        known == facts
+        and all((out / f).exists() and tables.sha256(out / f) == d for f, d in files.items())
+        and np.array_equal(np.load(out / "ids.npy"), ids)
+    )
 
 
 def stream(
@@ -181,6 +228,9 @@ class Features(NamedTuple):
     def open(cls, folder: Path) -> Features:
         """Map a folder of features."""
         facts = tables.read_json(folder / "manifest.json")
+        if not (folder / "features.npy").exists():
+            hint = "remove the manifest beside it, and snakemake makes both again"
+            raise UserError(f"no such file: {folder}/features.npy", hint=hint)
         values = np.load(folder / "features.npy", mmap_mode="r")
         return cls(np.load(folder / "ids.npy"), values, facts)
 

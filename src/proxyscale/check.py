@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, create_model
 
 from proxyscale import registry
-from proxyscale.config import Config, Source
+from proxyscale.config import Config, Distribution, Source
 from proxyscale.errors import UserError
 
+# Methods that compare texts with a task's target examples, and those that read scores for them.
+TARGETED = ("dsir", "classifier")
 SCORED = ("dsdm", "bot-dsdm")
 
 
@@ -121,26 +123,88 @@ def _tasks(config: Config) -> Iterator[UserError]:
 
 
 def _distributions(config: Config) -> Iterator[UserError]:
+    told: set[str] = set()
     for name, entry in config.distributions.items():
+        name = name.rpartition("-")[0] if entry.count else name
+        if name in told:  # another one of a family
+            continue
+        told.add(name)
         where = f"distributions.{name}"
         yield from _options(where, registry.selection, entry.method, entry.options)
-        yield from _named(f"{where}.task", entry.task, config.tasks, "task")
-        yield from _named(
-            f"{where}.scored_on", entry.scored_on, config.distributions, "distribution"
-        )
-        yield from _named(f"{where}.scale", entry.scale, config.scales, "scale")
         for source in _sources_named(entry.options):
             yield from _named(where, source, config.sources, "source")
-        size = entry.size or config.selection.size
-        candidates = entry.candidates or config.selection.candidates
-        if candidates and size > candidates and not entry.repeat:
-            yield UserError(
-                f"{size} examples cannot be chosen from {candidates} candidates", where=where
-            )
-        if entry.method in SCORED:
-            for key in ("task", "scored_on", "scale"):
-                if getattr(entry, key) is None:
-                    yield UserError(f"{entry.method} needs the key {key!r}", where=where)
+        yield from _size(config, where, entry)
+        yield from _selected_for(config, where, entry)
+
+
+def _size(config: Config, where: str, entry: Distribution) -> Iterator[UserError]:
+    """A size that cannot be reached, as far as that can be known before the text is read."""
+    size = entry.size or config.selection.size
+    candidates = entry.candidates or config.selection.candidates
+    if entry.repeat:
+        return
+    if candidates and size > candidates:
+        yield UserError(
+            f"{size} examples cannot be chosen from {candidates} candidates", where=where
+        )
+    named = _sources_named(entry.options) if entry.method == "source" else list(config.sources)
+    limits = [config.sources[n].max_bytes if n in config.sources else None for n in named]
+    # A token is a byte at least, and a document of a byte at least is closed by one more.
+    most = sum(2 * limit for limit in limits if limit) // config.pool.length
+    if all(limits) and size > most:
+        yield UserError(
+            f"{size} examples cannot be chosen from {' and '.join(named)}: by max_bytes they have "
+            f"{most} at most",
+            where=where,
+        )
+
+
+def _selected_for(config: Config, where: str, entry: Distribution) -> Iterator[UserError]:
+    """The task, the scoring models and what the method needs of them."""
+    yield from _named(f"{where}.task", entry.task, config.tasks, "task")
+    yield from _named(f"{where}.scored_on", entry.scored_on, config.distributions, "distribution")
+    yield from _named(f"{where}.scale", entry.scale, config.scales, "scale")
+    needed = ["task"] if entry.method in TARGETED else []
+    if entry.method in SCORED or entry.scored_on or entry.scale:
+        needed = ["task", "scored_on", "scale"]
+    for key in needed:
+        if getattr(entry, key) is None:
+            yield UserError(f"{entry.method} needs the key {key!r}", where=where)
+    if entry.task in config.tasks:
+        yield from _target(config, where, entry.task)
+    if entry.scored_on in config.distributions and entry.scale in config.scales:
+        yield from _models(config, where, entry.scored_on, entry.scale)
+
+
+def _target(config: Config, where: str, name: str) -> Iterator[UserError]:
+    """A task that selection looks at must have target examples."""
+    task = config.tasks[name]
+    names = list(config.sources) if task.sources == "all" else task.sources or []
+    shares = [config.sources[source].target for source in names if source in config.sources]
+    if task.records is not None:
+        apart = "holdout" in task.records
+        shares = [float("target" in task.records) if apart else task.target]
+    if not task.target_examples or not any(shares):
+        yield UserError(
+            f"the task {name} has no target examples",
+            where=f"{where}.task",
+            hint=f"set tasks.{name}.target_examples and the `target` of what it is made of",
+        )
+
+
+def _models(config: Config, where: str, distribution: str, scale: str) -> Iterator[UserError]:
+    """There must be as many runs as there are to be models."""
+    from proxyscale.scales import resolve
+
+    draws = config.distributions[distribution].draws or config.selection.draws
+    seeds = len(resolve(config, scale).seeds)
+    if config.attribution.models > draws * seeds:
+        yield UserError(
+            f"{config.attribution.models} models are to score, and {distribution} has "
+            f"{draws * seeds} at {scale}: {draws} draws, {seeds} seeds",
+            where=where,
+            hint=f"set distributions.{distribution}.draws, or ask for fewer attribution.models",
+        )
 
 
 def _sources_named(options: Mapping[str, Any]) -> list[str]:
@@ -175,14 +239,17 @@ def _groups(config: Config) -> Iterator[UserError]:
             yield UserError(
                 "`all` is the group of every distribution; take another name", where=where
             )
+        found = [one for member in members for one in config.family(member)]
         for member in members:
-            yield from _named(where, member, config.distributions, "distribution")
-            entry = config.distributions.get(member)
-            if entry is not None and entry.role != "grid":
-                yield UserError(f"{member} has the role {entry.role}, not grid", where=where)
-        if len(set(members)) != len(members):
+            if not config.family(member):
+                yield from _named(where, member, config.distributions, "distribution")
+        for member in found:
+            role = config.distributions[member].role
+            if role != "grid":
+                yield UserError(f"{member} has the role {role}, not grid", where=where)
+        if len(set(found)) != len(found):
             yield UserError("a distribution stands twice", where=where)
-        if len(members) < 3:
+        if len(found) < 3:
             yield UserError("a correlation needs three distributions or more", where=where)
 
 

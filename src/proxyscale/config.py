@@ -132,15 +132,28 @@ class Distribution(Open):
     size: Count | None = Field(None, description="examples, if not as in `selection`")
     candidates: Count | None = Field(None, description="candidates, if not as in `selection`")
     draws: Count | None = Field(None, description="realizations, if not as in `selection`")
+    count: Count | None = Field(
+        None, description="so many distributions instead of one, named NAME-000, NAME-001, …"
+    )
     noise: Literal["none", "gumbel", "pareto"] | None = Field(
         None, description="added to the scores before the top is taken, if not the method's own"
     )
     repeat: bool = Field(False, description="let a source that is too small be repeated")
     task: str | None = Field(None, description="the task whose target examples it is selected for")
     scored_on: str | None = Field(
-        None, description="the distribution that the scoring model trains on"
+        None, description="the distribution that the scoring models train on"
     )
-    scale: str | None = Field(None, description="the scale of the scoring model")
+    scale: str | None = Field(None, description="the scale of the scoring models")
+
+
+class Attribution(Strict):
+    """How models score pool examples for a task (TRAK)."""
+
+    dimension: Count = Field(4096, description="k: gradients are projected to so many numbers")
+    ridge: Positive = Field(0.3, description="added to the kernel, in mean eigenvalues of it")
+    models: Count = Field(
+        1, description="models averaged: runs of `scored_on`, one a draw, then the next seed"
+    )
 
 
 class Model(Strict):
@@ -234,6 +247,11 @@ class Figures(Strict):
     )
 
 
+def members(name: str, entry: Distribution) -> list[str]:
+    """The distributions of an entry: itself, or as many as its `count` says."""
+    return [f"{name}-{i:03d}" for i in range(entry.count)] if entry.count else [name]
+
+
 class Config(Strict):
     """A study: sources, tasks, distributions and scales, and how they meet."""
 
@@ -253,8 +271,11 @@ class Config(Strict):
     tasks: dict[Name, Task] = Field(description="the test sets", min_length=1)
     selection: SelectionSection = Field(default_factory=SelectionSection)
     distributions: dict[Name, Distribution] = Field(description="what is compared", min_length=1)
+    attribution: Attribution = Field(default_factory=Attribution)
     groups: dict[Name, list[str]] = Field(
-        default_factory=dict, description="distributions that get statistics of their own, by name"
+        default_factory=dict,
+        description="distributions that get statistics of their own, by name; a NAME that has a "
+        "`count` stands for all of its distributions",
     )
     model: Model = Field(default_factory=Model)
     training: Training = Field(default_factory=Training)
@@ -262,6 +283,28 @@ class Config(Strict):
     reference: str = Field(description="the scale that the others are to foretell")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of every interval")
     figures: Figures = Field(default_factory=Figures)
+
+    @field_validator("distributions")
+    @classmethod
+    def _expand(cls, value: dict[str, Distribution]) -> dict[str, Distribution]:
+        """An entry with a `count` stands for as many distributions, each with a seed of its own."""
+        expanded: dict[str, Distribution] = {}
+        for name, entry in value.items():
+            for member in members(name, entry):
+                if entry.count and member in value:
+                    raise ValueError(f"two distributions are named {member!r}")
+                expanded[member] = entry
+        return expanded
+
+    def family(self, name: str) -> list[str]:
+        """The distributions that a name stands for; none if there is no such name."""
+        if name in self.distributions:
+            return [name]
+        return [
+            member
+            for member, entry in self.distributions.items()
+            if entry.count and member in members(name, entry)
+        ]
 
     @field_validator("results")
     @classmethod
@@ -322,6 +365,8 @@ def _mistake(details: Any) -> UserError:
     if details["type"] == "literal_error":
         allowed = typing.get_args(_stripped(_annotation_at(location)))
         return UserError(f"is {value!r}", where=where, value=value, allowed=allowed)
+    if details["type"] == "value_error":
+        return UserError(str(details["ctx"]["error"]), where=where)
     message = details["msg"][:1].lower() + details["msg"][1:]
     return UserError(f"is {value!r}: {message}", where=where, hint=help_of(location))
 

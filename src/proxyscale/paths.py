@@ -57,6 +57,27 @@ class Paths:
     ) -> str:
         return f"{self.results}/runs/{scale}/{distribution}/{draw}-{seed}"
 
+    def features(
+        self,
+        scale: str = "{scale}",
+        distribution: str = "{distribution}",
+        draw: int | str = "{draw}",
+        seed: int | str = "{seed}",
+        candidates: str = "{candidates}",
+    ) -> str:
+        """A run's features, of so many candidates of the pool (or `all`) and of target examples."""
+        return f"{self.results}/features/{scale}/{distribution}/{draw}-{seed}/{candidates}"
+
+    def scores(
+        self,
+        scale: str = "{scale}",
+        distribution: str = "{distribution}",
+        candidates: str = "{candidates}",
+        task: str = "{task}",
+    ) -> str:
+        """The candidates' scores for a task; what they were made of lies beside, in .json."""
+        return f"{self.results}/scores/{scale}/{distribution}/{candidates}/{task}.parquet"
+
     def figure(self, name: str = "{figure}") -> str:
         """A figure's stem; .pdf, .svg and .csv are appended."""
         return f"{self.results}/{name}"

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from proxyscale import tables
 from proxyscale.progress import aligned, duration, quantity
-from proxyscale.study import Run, Study
+from proxyscale.study import Run, Scoring, Study
 
 LOSS_BYTES = 14  # a test example's row in a run's losses, compressed, as measured
 
@@ -42,7 +42,7 @@ def is_done(study: Study, run: Run) -> bool:
 def measured_seconds(study: Study, scale: str) -> float | None:
     """Mean seconds of a scale's finished runs; None if there are none."""
     found = []
-    for run in study.runs:
+    for run in study.trained:
         if run.scale == scale and is_done(study, run):
             curve = tables.read(f"{study.paths.run(*run)}/curve.parquet", "curve", ["seconds"])
             found.append(pc.max(curve["seconds"]).as_py())
@@ -54,7 +54,7 @@ def scale_plans(study: Study, calibrate: Callable[[str], float]) -> list[ScalePl
     reference = study.scales[study.config.reference]
     plans = []
     for name, scale in study.scales.items():
-        runs = [run for run in study.runs if run.scale == name]
+        runs = [run for run in study.trained if run.scale == name]
         seconds = measured_seconds(study, name)
         plans.append(
             ScalePlan(
@@ -73,15 +73,26 @@ def scale_plans(study: Study, calibrate: Callable[[str], float]) -> list[ScalePl
 
 def disk_bytes(study: Study) -> dict[str, int]:
     """Upper bounds of what a study leaves on disk, by artifact, where the config tells them."""
-    models = sum(4 * study.scales[run.scale].parameters for run in study.runs)
+    models = sum(4 * study.scales[run.scale].parameters for run in study.trained)
     examples = sum(task.examples for task in study.config.tasks.values())
     width = 2 if next(iter(study.scales.values())).model["vocabulary"] <= 65536 else 4
     text = [source.max_bytes for source in study.config.sources.values()]
     found = {"models": models, "losses": 2 * LOSS_BYTES * examples * len(study.runs)}
+    if study.scoring_runs:
+        found["features"] = sum(_features_bytes(study, scoring) for scoring in study.scorings)
     if all(text):
         # Text is kept compressed; a token is at least one byte of it.
         found["corpora and pool"] = sum(size or 0 for size in text) * (1 + width)
     return found
+
+
+def _features_bytes(study: Study, scoring: Scoring) -> int:
+    """float32 features of the candidates by every model; without a number, by all bytes of text."""
+    text = sum(source.max_bytes or 0 for source in study.config.sources.values())
+    whole = scoring.candidates == "all"
+    rows = text // study.config.pool.length if whole else int(scoring.candidates)
+    models = len(study.models(scoring.scale, scoring.distribution))
+    return 4 * rows * study.config.attribution.dimension * models
 
 
 def told(study: Study, plans: list[ScalePlan], cores: int) -> str:
@@ -119,7 +130,7 @@ def told(study: Study, plans: list[ScalePlan], cores: int) -> str:
     lines += [
         "",
         f"{len(study.grid)} distributions, {len(study.config.tasks)} tasks, "
-        f"{len(study.runs)} runs, {total:.2e} FLOPs of training (6·P·D)",
+        f"{len(study.trained)} runs, {total:.2e} FLOPs of training (6·P·D)",
         f"disk, at most: {_disk(disk)}",
         f"to do: {duration(left)} of training on one core, {duration(left / cores)} on {cores}",
     ]

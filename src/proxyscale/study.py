@@ -31,6 +31,8 @@ CODE = {
     "pool": ("pool",),
     "task": ("tasks", "builtin"),
     "select": ("select",),
+    "features": ("attribute",),
+    "score": ("attribute",),
     "train": ("train",),
     "evaluate": ("evaluate",),
     "collect": ("collect",),
@@ -65,6 +67,15 @@ class Run(NamedTuple):
     distribution: str
     draw: int
     seed: int
+
+
+class Scoring(NamedTuple):
+    """Scores for a task, of some candidates, by models of a scale and a distribution."""
+
+    scale: str
+    distribution: str
+    candidates: str  # how many, or `all`
+    task: str
 
 
 def canonical(value: Any) -> str:
@@ -135,6 +146,46 @@ class Study:
 
     def draws(self, distribution: str) -> int:
         return self.config.distributions[distribution].draws or self.config.selection.draws
+
+    def scoring(self, distribution: str) -> Scoring | None:
+        """The scores that a distribution is selected by, if its method reads any."""
+        entry = self.config.distributions[distribution]
+        if not (entry.scored_on and entry.scale and entry.task):
+            return None
+        candidates = entry.candidates or self.config.selection.candidates
+        return Scoring(entry.scale, entry.scored_on, str(candidates or "all"), entry.task)
+
+    @property
+    def scorings(self) -> list[Scoring]:
+        """All scores that distributions are selected by."""
+        found = [self.scoring(name) for name in self.config.distributions]
+        return list(dict.fromkeys(scoring for scoring in found if scoring))
+
+    @property
+    def scored_tasks(self) -> list[str]:
+        """The tasks that pool examples are scored for."""
+        wanted = {scoring.task for scoring in self.scorings}
+        return [task for task in self.config.tasks if task in wanted]
+
+    def models(self, scale: str, distribution: str) -> list[Run]:
+        """The runs whose scores are averaged: one of every draw, then those of the next seed."""
+        runs = [
+            Run(scale, distribution, draw, seed)
+            for seed in self.scales[scale].seeds
+            for draw in range(self.draws(distribution))
+        ]
+        return runs[: self.config.attribution.models]
+
+    @functools.cached_property
+    def scoring_runs(self) -> list[Run]:
+        """The runs that score pool examples; those of no grid distribution are trained for it."""
+        pairs = dict.fromkeys(scoring[:2] for scoring in self.scorings)
+        return [run for pair in pairs for run in self.models(*pair)]
+
+    @property
+    def trained(self) -> list[Run]:
+        """Every run that this study trains."""
+        return list(dict.fromkeys([*self.runs, *self.scoring_runs]))
 
     def task_sources(self, task: str) -> list[str]:
         """Sources whose held-out documents a task is made of."""
@@ -222,6 +273,20 @@ class Study:
             }
         )
 
+    def features(self, candidates: str) -> str:
+        """The slice of `features`."""
+        return canonical(
+            {
+                "candidates": None if candidates == "all" else int(candidates),
+                "dimension": self.config.attribution.dimension,
+                "seed": self.config.seed,
+            }
+        )
+
+    def score(self) -> str:
+        """The slice of `score`."""
+        return canonical({"ridge": self.config.attribution.ridge})
+
     def train(self, scale: str, draw: int, seed: int) -> str:
         """The slice of `train`."""
         resolved = self.scales[scale]
@@ -250,7 +315,10 @@ class Study:
         return canonical(
             {
                 "reference": self.config.reference,
-                "groups": self.config.groups,
+                "groups": {
+                    name: [member for part in parts for member in self.config.family(part)]
+                    for name, parts in self.config.groups.items()
+                },
                 "confidence": self.config.confidence,
             }
         )
