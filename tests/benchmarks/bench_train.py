@@ -122,11 +122,11 @@ def trainers(spec: dict[str, Any], data: Tensor, rounds: int) -> float:
             Trainer(GPT2LMHeadModel(config), arguments, train_dataset=rows).train()
 
     fit(2)
-    short, long = (
-        min(cpu_seconds(lambda: fit(steps)) for _ in range(rounds))
-        for steps in (len(data), 3 * len(data))
-    )
-    return (long - short) / (2 * len(data))
+
+    def best(steps: int) -> float:
+        return min(cpu_seconds(lambda: fit(steps)) for _ in range(rounds))
+
+    return (best(3 * len(data)) - best(len(data))) / (2 * len(data))
 
 
 def main() -> None:
