@@ -16,10 +16,22 @@ if not workflow.configfiles:
 
 
 include: "rules/common.smk"
-include: "rules/data.smk"
-include: "rules/select.smk"
-include: "rules/attribute.smk"
-include: "rules/train.smk"
+
+
+# With a key `runs`, somebody else has trained the models: only their losses are read.
+if isinstance(study, OwnRunsStudy):
+
+    include: "rules/own.smk"
+
+else:
+
+    include: "rules/data.smk"
+    include: "rules/select.smk"
+    include: "rules/attribute.smk"
+    include: "rules/train.smk"
+    include: "rules/collect.smk"
+
+
 include: "rules/report.smk"
 
 

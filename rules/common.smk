@@ -4,22 +4,23 @@
 # shell. What a job depends on besides files reaches it as two strings: `spec`, the job's own slice
 # of the config, and `code`, a digest of the modules that do its work.
 import os
+import shlex
 import sys
 
 sys.path.insert(0, f"{workflow.basedir}/src")
 
 from proxyscale.errors import UserError
-from proxyscale.study import Study
+from proxyscale.runs_study import OwnRunsStudy, load_study
 
 try:
-    study = Study.load(config)
+    study = load_study(config)
     study.claim_results()
 except UserError as error:
     print(f"\n{error}\n", file=sys.stderr)
     sys.exit(2)
 
 paths = study.paths
-plugins = " ".join(f"--plugin {path}" for path in study.config.plugins)
+plugins = " ".join(f"--plugin {path}" for path in getattr(study.config, "plugins", []))
 
 # Jobs run the interpreter that runs Snakemake, unless --sdm says otherwise, and this package.
 os.environ.update(
@@ -38,7 +39,7 @@ wildcard_constraints:
     draw=r"\d+",
     seed=r"\d+",
     candidates=r"all|\d+",
-    figure=r"[a-z_]+_fig\d+",
+    figure=r"[a-z_]+_fig\d+|frontier",
     table=r"tab\d+",
 
 
@@ -54,7 +55,7 @@ def manifest(folder):
 
 def flags(name, pairs):
     """`--name key=path` for every pair: named inputs of one kind on a command line."""
-    return " ".join(f"--{name} {key}={path}" for key, path in pairs)
+    return " ".join(f"--{name} {shlex.quote(f'{key}={path}')}" for key, path in pairs)
 
 
 def seen(wildcards):

@@ -238,6 +238,9 @@ def test_the_schema_is_up_to_date() -> None:
         ("scales.xs.width", "residual width"),
         ("tasks.text", "column"),
         ("distributions.random", "random"),
+        ("runs", "columns"),
+        ("runs.columns.recipe", "training data"),
+        ("runs.scales.60M.tokens", "training tokens"),
     ],
 )
 def test_explain(key, told) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -238,7 +239,7 @@ def test_files_are_the_same_bytes_in_another_process(tmp_path: Path) -> None:
         "assert 'torch' not in sys.modules, 'figures must not pay for torch'"
     )
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / "there")]
-    environment = {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "1"}
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "1"}
     subprocess.run(command, check=True, env=environment)
     draw("histogram_fig5", tmp_path / "here", **synthetic(tasks=TASKS[:1], examples=3))
     for suffix in (".pdf", ".svg", ".csv"):

@@ -260,9 +260,7 @@ def test_published_regmix_runs_agree_with_scipy():
             key = {"scale": scale, "distribution": str(row["index"]), "draw": 0, "seed": 0}
             runs.append({**key, "role": "grid", "flops": {"1m": 1.0, "60m": 60.0}[scale]})
             losses += [{**key, "task": m, "example": 0, "loss": row[m]} for m in metrics]
-    # doubles here: the artifact's float32 would cost the ninth digit
-    long = pa.Table.from_pylist(losses)
-    table = summarize(long, as_kind(runs, "runs"), reference="60m", groups={})
+    table = summarize(as_kind(losses, "losses"), as_kind(runs, "runs"), reference="60m", groups={})
     small, large = (
         files[scale].sort_by("index").to_pandas().set_index("index") for scale in ("1m", "60m")
     )

@@ -165,14 +165,34 @@ def collect(args: Arguments) -> None:
     collect(Path(args.losses), Path(args.runs), json.loads(args.spec), args.results)
 
 
-@verb("losses", "runs", "spec", "out")
+@verb("pool", "distribution=", "out")
+def mixtures(args: Arguments) -> None:
+    """Each distribution's share of every source."""
+    from proxyscale.mixtures import write_mixtures
+
+    write_mixtures(Path(args.out), Path(args.pool), pairs(args.distribution))
+
+
+@verb("table=", "spec", "losses", "runs")
+def own_runs(args: Arguments) -> None:
+    """Read runs that somebody trained into the same two tables."""
+    from proxyscale import tables
+    from proxyscale.own_runs import read_own_runs
+
+    losses, runs = read_own_runs(pairs(args.table), json.loads(args.spec))
+    tables.write(args.losses, losses, "losses")
+    tables.write(args.runs, runs, "runs")
+
+
+@verb("losses", "runs", "weights?", "spec", "out")
 def statistics(args: Arguments) -> None:
     """How well each scale foretells the reference."""
     from proxyscale import tables
-    from proxyscale.statistics import summarize
+    from proxyscale.readings import every_statistic
 
     losses, runs = tables.read(args.losses, "losses"), tables.read(args.runs, "runs")
-    tables.write(args.out, summarize(losses, runs, **json.loads(args.spec)), "statistics")
+    found = every_statistic(losses, runs, json.loads(args.spec), args.weights)
+    tables.write(args.out, found, "statistics")
 
 
 @verb("losses", "runs", "statistics", "spec", "out")
@@ -208,13 +228,39 @@ def plan(args: Arguments) -> None:
     """What a study will do and what it will cost."""
     from proxyscale.config import read_yaml
     from proxyscale.plan import scale_plans, told
-    from proxyscale.study import Study
+    from proxyscale.runs_study import OwnRunsStudy, load_study
     from proxyscale.train import calibrate
 
-    study = Study.load(read_yaml(args.configfile or "config.yaml"))
+    study = load_study(read_yaml(args.configfile or "config.yaml"))
+    if isinstance(study, OwnRunsStudy):
+        raise UserError("this study reads runs that are there: it trains nothing", where="runs")
     scales = study.scales
     plans = scale_plans(study, lambda name: calibrate(scales[name].model, scales[name].training))
     print(told(study, plans, int(args.cores or os.cpu_count() or 1)))
+
+
+@verb(
+    *("table*", "reference", "recipe?", "scale?", "seed?", "task?", "example?", "metrics="),
+    *("higher=", "parameters=", "tokens=", "tokens-per-parameter?", "weights?", "trust?"),
+    "results?",
+)
+def compare(args: Arguments) -> None:
+    """Runs that somebody trained, in one command: `compare table.csv --reference 1B`."""
+    from proxyscale.compare import compare, config_of
+
+    said = vars(args)
+    said["metrics"] = said["metrics"] or None
+    for key in ("trust", "tokens_per_parameter"):
+        said[key] = None if said[key] is None else number(said[key], key)
+    compare(config_of(args.table, said))
+
+
+def number(text: str, key: str) -> float:
+    """A number from the command line. UserError if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"is {text!r}, which is no number", where=f"--{key}") from None
 
 
 @verb("key*")

@@ -252,18 +252,39 @@ def members(name: str, entry: Distribution) -> list[str]:
     return [f"{name}-{i:03d}" for i in range(entry.count)] if entry.count else [name]
 
 
-class Config(Strict):
-    """A study: sources, tasks, distributions and scales, and how they meet."""
+class Reading(Strict):
+    """What is read of the losses, whoever trained the models."""
 
     study: Name = Field("default", description="the study's name")
     results: str = Field("results", description="the folder that everything is written to")
+    code: Literal["strict", "off"] = Field(
+        "strict", description="off: changes of proxyscale's own code make nothing stale"
+    )
+    groups: dict[Name, list[str]] = Field(
+        default_factory=dict,
+        description="distributions that get statistics of their own, by name; a NAME that has a "
+        "`count` stands for all of its distributions",
+    )
+    reference: str = Field(description="the scale that the others are to foretell")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of every interval")
+    trust: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        0.9, description="decision accuracy that a scale must be known to exceed, for the verdict"
+    )
+    figures: Figures = Field(default_factory=Figures)
+
+    @field_validator("results")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        return value.rstrip("/") or "/"
+
+
+class Config(Reading):
+    """A study: sources, tasks, distributions and scales, and how they meet."""
+
     seed: Seed = Field(0, description="decides splits, samples and draws")
     seeds: Seeds = Field(2, description="training seeds of every run: their number, or a list")
     plugins: list[str] = Field(
         default_factory=list, description="Python files that register functions"
-    )
-    code: Literal["strict", "off"] = Field(
-        "strict", description="off: changes of proxyscale's own code make nothing stale"
     )
     sources: dict[Name, Source] = Field(description="the corpora", min_length=1)
     tokenizer: Tokenizer = Field(default_factory=lambda: Tokenizer(train="bpe"))
@@ -272,17 +293,9 @@ class Config(Strict):
     selection: SelectionSection = Field(default_factory=SelectionSection)
     distributions: dict[Name, Distribution] = Field(description="what is compared", min_length=1)
     attribution: Attribution = Field(default_factory=Attribution)
-    groups: dict[Name, list[str]] = Field(
-        default_factory=dict,
-        description="distributions that get statistics of their own, by name; a NAME that has a "
-        "`count` stands for all of its distributions",
-    )
     model: Model = Field(default_factory=Model)
     training: Training = Field(default_factory=Training)
     scales: dict[Name, Scale] = Field(description="model sizes", min_length=2)
-    reference: str = Field(description="the scale that the others are to foretell")
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of every interval")
-    figures: Figures = Field(default_factory=Figures)
 
     @field_validator("distributions")
     @classmethod
@@ -305,11 +318,6 @@ class Config(Strict):
             for member, entry in self.distributions.items()
             if entry.count and member in members(name, entry)
         ]
-
-    @field_validator("results")
-    @classmethod
-    def _no_trailing_slash(cls, value: str) -> str:
-        return value.rstrip("/") or "/"
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -343,32 +351,39 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def parse(raw: Mapping[str, Any]) -> Config:
     """The typed study. UserErrors with all mistakes of form at once."""
+    return validated(Config, raw)
+
+
+S = typing.TypeVar("S", bound=Reading)
+TYPES = ("int", "str", "constrained-int", "constrained-str")  # in pydantic's places, but no keys
+
+
+def validated(root: type[S], raw: Mapping[str, Any]) -> S:
+    """A study of the kind `root`. UserErrors with all mistakes of form at once."""
     try:
-        return Config.model_validate(dict(raw))
+        return root.model_validate(dict(raw))
     except ValidationError as error:
-        raise UserErrors(_mistake(details) for details in error.errors()) from None
+        raise UserErrors(_mistake(details, root) for details in error.errors()) from None
 
 
-def _mistake(details: Any) -> UserError:
+def _mistake(details: Any, root: type[Reading]) -> UserError:
     """One of pydantic's errors in the project's words."""
-    location = [
-        part for part in details["loc"] if part not in ("int", "list[int]", "constrained-int")
-    ]
+    location = [part for part in details["loc"] if part not in TYPES and "[" not in str(part)]
     where = ".".join(str(part) for part in location)
     value = details["input"]
     if details["type"] == "extra_forbidden":
         name = str(location[-1])
-        fields = model_at(location[:-1]).model_fields
+        fields = model_at(location[:-1], root).model_fields
         return UserError(f"no such key: {name!r}", where=where, value=name, allowed=sorted(fields))
     if details["type"] == "missing":
-        return UserError("this key is required", where=where, hint=help_of(location))
+        return UserError("this key is required", where=where, hint=help_of(location, root))
     if details["type"] == "literal_error":
-        allowed = typing.get_args(_stripped(_annotation_at(location)))
+        allowed = typing.get_args(_stripped(_annotation_at(location, root)))
         return UserError(f"is {value!r}", where=where, value=value, allowed=allowed)
     if details["type"] == "value_error":
         return UserError(str(details["ctx"]["error"]), where=where)
     message = details["msg"][:1].lower() + details["msg"][1:]
-    return UserError(f"is {value!r}: {message}", where=where, hint=help_of(location))
+    return UserError(f"is {value!r}: {message}", where=where, hint=help_of(location, root))
 
 
 def _stripped(annotation: Any) -> Any:
@@ -381,9 +396,9 @@ def _stripped(annotation: Any) -> Any:
     return annotation
 
 
-def _annotation_at(location: list[Any]) -> Any:
+def _annotation_at(location: list[Any], root: type[Reading]) -> Any:
     """The type of the key at a location such as ["scales", "xs", "width"]."""
-    found: Any = Config
+    found: Any = root
     for part in location:
         found = _stripped(found)
         if isinstance(found, type) and issubclass(found, BaseModel):
@@ -395,15 +410,15 @@ def _annotation_at(location: list[Any]) -> Any:
     return found
 
 
-def model_at(location: list[Any]) -> type[BaseModel]:
-    """The section that holds the keys at a location; Config itself at the top."""
-    found = _stripped(_annotation_at(location))
-    return found if isinstance(found, type) and issubclass(found, BaseModel) else Config
+def model_at(location: list[Any], root: type[Reading] = Config) -> type[BaseModel]:
+    """The section that holds the keys at a location; the root itself at the top."""
+    found = _stripped(_annotation_at(location, root))
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else root
 
 
-def help_of(location: list[Any]) -> str | None:
+def help_of(location: list[Any], root: type[Reading] = Config) -> str | None:
     """What a key is for, in a few words."""
     if not location:
         return None
-    field = model_at(location[:-1]).model_fields.get(str(location[-1]))
+    field = model_at(location[:-1], root).model_fields.get(str(location[-1]))
     return field.description if field else None

@@ -31,8 +31,8 @@ def correlation(readout: Readout, proxy: str) -> tuple[Figure, Rows]:
         [readout.style.label(task) for task in readout.tasks],
         readout.style,
         title=readout.heading(proxy),
-        xlabel="mean loss of the proxy (nats per token)",
-        ylabel="mean loss of the reference (nats per token)",
+        xlabel=readout.style.measured(readout.tasks, "the proxy"),
+        ylabel=readout.style.measured(readout.tasks, "the reference"),
         legend=keys(readout.marks),
     )
     r2, signed = readout.estimates("r2"), readout.estimates("pearson")
@@ -82,21 +82,24 @@ def _draw_line(ax: Axes, points: Rows, r: float) -> dict[str, float]:
 def _draw_points(ax: Axes, readout: Readout, points: Rows) -> None:
     size = 5.2 if len(points) <= 20 else 3.5
     family = Counter(readout.marks.values())
-    points = sorted(points, key=lambda p: -family[readout.marks[p["distribution"]]])
-    for i, point in enumerate(points):  # a large family must not hide the single ones
-        mark = readout.marks[point["distribution"]]
-        x, y = point["proxy_loss"], point["reference_loss"]
-        spread: dict[str, Any] = {
-            "color": mark.color,
-            "lw": 0.7,
-            "alpha": 0.7,
-            "zorder": 2 + i / 1000,
-        }
-        ax.plot([point["proxy_lowest"], point["proxy_highest"]], [y, y], **spread)
-        ax.plot([x, x], [point["reference_lowest"], point["reference_highest"]], **spread)
-        ax.plot([x], [y], ls="none", zorder=3 + i / 1000, **mark.look(size))
+    # a large family must not hide the single ones
+    for i, mark in enumerate(sorted(family, key=lambda mark: -family[mark])):
+        mine = [point for point in points if readout.marks[point["distribution"]] == mark]
+        x, y = ([point[f"{side}_loss"] for point in mine] for side in ("proxy", "reference"))
+        thin: dict[str, Any] = {"color": mark.color, "lw": 0.7, "alpha": 0.7, "zorder": 2 + i / 100}
+        across = [_ends(mine, "proxy"), np.repeat(y, 3)]
+        upright = [np.repeat(x, 3), _ends(mine, "reference")]
+        for line in (across, upright):
+            ax.plot(*line, **thin)
+        ax.plot(x, y, ls="none", zorder=3 + i / 100, **mark.look(size))
     ax.margins(0.08)
     ax.grid(color=PALE, lw=0.4)
+
+
+def _ends(points: Rows, side: str) -> Array:
+    """Lowest and highest of each point, with a gap after it: one line for all bars."""
+    ends = [[point[f"{side}_lowest"], point[f"{side}_highest"], math.nan] for point in points]
+    return np.array(ends).ravel()
 
 
 def _tell(ax: Axes, points: Rows, estimate: Estimate, r: float) -> None:

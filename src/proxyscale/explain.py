@@ -6,12 +6,13 @@ import inspect
 import json
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from proxyscale import registry
-from proxyscale.config import Config, model_at
+from proxyscale.config import Config, Reading, model_at
 from proxyscale.errors import UserError
+from proxyscale.runs_config import OwnRuns
 
 # Sections whose entries' further keys are options of registered functions.
 OPEN = {
@@ -23,7 +24,8 @@ OPEN = {
 
 def schema() -> str:
     """JSON schema of a study, as `workflow/schemas/study.schema.json` holds it."""
-    return json.dumps(Config.model_json_schema(), indent=2, sort_keys=True) + "\n"
+    either: TypeAdapter[Any] = TypeAdapter(Config | OwnRuns)
+    return json.dumps(either.json_schema(), indent=2, sort_keys=True) + "\n"
 
 
 def explain(key: str = "") -> str:
@@ -34,14 +36,17 @@ def explain(key: str = "") -> str:
     """
     parts = [part for part in key.split(".") if part]
     if not parts:
-        return _section(Config, "the study")
+        own = OwnRuns.model_fields["runs"].description
+        return f"{_section(Config, 'the study')}\n\nor, in place of training, runs: {own}"
     if len(parts) == 2 and parts[0] in OPEN and parts[1] in registered(parts[0]):
         return _function(parts[0], parts[1])
-    location = _location(parts)
-    field = model_at(location[:-1]).model_fields[location[-1]]
+    root = OwnRuns if parts[0] == "runs" else Config
+    location = _location(parts, root)
+    field = model_at(location[:-1], root).model_fields[location[-1]]
     lines = [f"{key}: {field.description}", *_default(field)]
-    inner = model_at([*location, "any"]) if _is_mapping(location) else model_at(location)
-    if inner is not Config:
+    entry = [*location, "any"] if _is_mapping(location, root) else location
+    inner = model_at(entry, root)
+    if inner is not root:
         lines += ["", _section(inner, "its keys")]
     if parts[0] in OPEN and len(parts) == 1:
         told = [f"  {name}: {OPEN[parts[0]].help(name)}" for name in registered(parts[0])]
@@ -56,17 +61,16 @@ def registered(section: str) -> list[str]:
     return sorted(OPEN[section].functions)
 
 
-def _location(parts: list[str]) -> list[str]:
+def _location(parts: list[str], root: type[Reading]) -> list[str]:
     """The place of a key in the config, entry names filled in. UserError if there is none."""
     found: list[str] = []
     for part in parts:
-        fields = model_at(found).model_fields
-        if found and _is_mapping(found) and part not in model_at([*found, "any"]).model_fields:
+        fields = model_at(found, root).model_fields
+        if found and _is_mapping(found, root):
             found.append("any")
-            continue
-        if found and _is_mapping(found):
-            found.append("any")
-            fields = model_at(found).model_fields
+            fields = model_at(found, root).model_fields
+            if part not in fields:
+                continue
         if part not in fields:
             raise UserError(f"no such key: {'.'.join(parts)}", value=part, allowed=sorted(fields))
         found.append(part)
@@ -75,13 +79,13 @@ def _location(parts: list[str]) -> list[str]:
     return found
 
 
-def _is_mapping(location: list[str]) -> bool:
+def _is_mapping(location: list[str], root: type[Reading]) -> bool:
     """Whether the key at a location holds entries by name."""
     if not location or location[-1] == "any":
         return False
-    field = model_at(location[:-1]).model_fields.get(location[-1])
-    inner = model_at([*location, "any"])
-    return field is not None and inner is not Config and "dict" in str(field.annotation)
+    field = model_at(location[:-1], root).model_fields.get(location[-1])
+    inner = model_at([*location, "any"], root)
+    return field is not None and inner is not root and "dict" in str(field.annotation)
 
 
 def _default(field: Any) -> list[str]:

@@ -30,15 +30,15 @@ def extrapolate(
 
     Rows for group `all`; `law2` from two proxies on, `law3` from three, `loss_to_loss` from two,
     the last at the price of one distribution's reference run. Tasks with a value that is not
-    positive (a negated metric) follow no power law and are left out. UserError where compute is
-    unknown.
+    positive (a negated metric) follow no power law and are left out, as is a scale of the compute
+    of one named before it. UserError where compute is unknown.
     """
     grid = read_grid(losses, runs)
     last = grid.index(reference)
     if not np.isfinite(grid.flops).all():
         unknown = [s for s, f in zip(grid.scales, grid.flops, strict=True) if np.isnan(f)]
         raise UserError(f"no compute is known for {', '.join(unknown)}", where="runs: flops")
-    smaller = [i for i in range(len(grid.scales)) if i != last]
+    smaller = [i for i, name in enumerate(grid.scales) if i != last and name not in grid.variants]
     rows = [
         row
         for task in grid.tasks

@@ -38,6 +38,14 @@ class Grid:
         return len(self.scales), len(self.distributions)
 
     @property
+    def variants(self) -> dict[str, str]:
+        """Scales of the compute of one named before them, which differ in a learning rate or the
+        like: variant → that scale."""
+        first: dict[float, str] = {}
+        named = zip(self.scales, self.flops, strict=True)
+        return {s: first[f] for s, f in named if np.isfinite(f) and first.setdefault(f, s) != s}
+
+    @property
     def counts(self) -> Array:
         """Runs (draws × seeds) of each cell: [scales, distributions]."""
         return np.bincount(self.cell, minlength=np.prod(self.shape)).reshape(self.shape)

@@ -36,6 +36,11 @@ class Paths:
     def statistics(self) -> str:
         return f"{self.results}/statistics.parquet"
 
+    @property
+    def mixtures(self) -> str:
+        """Each distribution's share of every source."""
+        return f"{self.results}/mixtures.csv"
+
     def corpus(self, source: str = "{source}") -> str:
         return f"{self.results}/corpora/{source}"
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from proxyscale.errors import UserError
 from proxyscale.grid import Array, Grid, read_grid
+from proxyscale.measures import is_higher
 from proxyscale.progress import quantity
 from proxyscale.style import Mark, Style, marks
 
@@ -164,8 +165,11 @@ class Readout:
         return table
 
     def runs_of(self, scale: str, distribution: str, task: str) -> Array:
-        """Mean loss of every run (draw and seed) of a scale and distribution: [runs]."""
+        """Mean loss of every run (draw and seed) of a scale and distribution: [runs].
+
+        A metric of which higher is better stands as it was measured.
+        """
         grid = self.grid
         cell = grid.index(scale) * len(grid.distributions) + grid.distributions.index(distribution)
         means: Array = grid.losses[task][np.flatnonzero(grid.cell == cell)].mean(axis=1)
-        return means
+        return -means if is_higher(task, self.style.direction) else means

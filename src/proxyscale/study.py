@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from proxyscale import check, registry
-from proxyscale.config import Config, parse
+from proxyscale.config import Config, Reading, parse
 from proxyscale.digest import code_digest
 from proxyscale.errors import UserError, UserErrors
 from proxyscale.paths import Paths
@@ -36,11 +36,13 @@ CODE = {
     "train": ("train",),
     "evaluate": ("evaluate",),
     "collect": ("collect",),
-    "statistics": ("statistics",),
+    "statistics": ("readings",),
     "figure": ("figures",),
     "table": ("cost_tables",),
+    "own_runs": ("own_runs",),
+    "mixtures": ("mixtures",),
+    "report": ("report",),
 }
-
 
 FIGURES = (
     "correlation_fig1",
@@ -48,7 +50,9 @@ FIGURES = (
     "histogram_fig5",
     "correlation_fig12",
     "histogram_fig13",
+    "frontier",
 )
+MIXTURES = ("mixture", "dirichlet")  # methods that vary the shares of sources
 TABLES = ("tab9", "tab10", "tab11", "tab20")
 
 
@@ -84,8 +88,85 @@ def canonical(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Study:
-    """A checked config and what follows from it."""
+class Readable:
+    """A checked config, as far as its losses are read: what every study has."""
+
+    config: Reading
+
+    @property
+    def paths(self) -> Paths:
+        return Paths(self.config.results)
+
+    @property
+    def figures(self) -> list[str]:
+        """The figures that this study has."""
+        return list(FIGURES)
+
+    def claim_results(self, write: bool = False) -> None:
+        """Refuse a results folder that belongs to another study; with `write`, claim it."""
+        mark = Path(self.config.results) / "study.json"
+        name = self.config.study
+        if mark.exists() and read_json(mark)["study"] != name:
+            raise UserError(
+                f"{self.config.results} holds the study {read_json(mark)['study']!r}, not {name!r}",
+                where="results",
+                hint="give each study a folder of its own",
+            )
+        if write:
+            write_json(mark, {"study": name})
+
+    def code(self, rule: str) -> str:
+        """Digest of the code that a rule's result depends on."""
+        return "off" if self.config.code == "off" else code_digest(*CODE[rule])
+
+    def statistics(self) -> str:
+        """The slice of `statistics`."""
+        return canonical(self.statistics_words())
+
+    def statistics_words(self) -> dict[str, Any]:
+        return {
+            "reference": self.config.reference,
+            "groups": self.config.groups,
+            "confidence": self.config.confidence,
+        }
+
+    def figure(self, name: str) -> str:
+        """The slice of a figure."""
+        return canonical(self.figure_words(name))
+
+    def figure_words(self, name: str) -> dict[str, Any]:
+        return {
+            "figure": name,
+            "reference": self.config.reference,
+            "proxy": self.config.figures.proxy,
+            "style": self.config.figures.style.get(name, {}),
+        }
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that this study has: none of what was not trained here."""
+        return []
+
+    @property
+    def weights(self) -> str | None:
+        """A file of mixture weights, if the study has one."""
+        return None
+
+    def report(self) -> str:
+        """The slice of `report`: the whole config as it was written."""
+        words = self.config.model_dump(mode="json", exclude_unset=True)
+        return canonical(
+            {
+                "config": words,
+                "level": self.config.trust,
+                "confidence": self.config.confidence,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Study(Readable):
+    """A study that is trained here, and what follows from its config."""
 
     config: Config
 
@@ -101,10 +182,6 @@ class Study:
         if found:
             raise UserErrors(found)
         return cls(config)
-
-    @property
-    def paths(self) -> Paths:
-        return Paths(self.config.results)
 
     @functools.cached_property
     def scales(self) -> dict[str, ResolvedScale]:
@@ -203,27 +280,9 @@ class Study:
         return [path for part in parts for path in local_files(part)]
 
     @property
-    def figures(self) -> list[str]:
-        """The figures that this study has."""
-        return list(FIGURES)
-
-    @property
     def tables(self) -> list[str]:
         """The tables that this study has."""
         return list(TABLES)
-
-    def claim_results(self, write: bool = False) -> None:
-        """Refuse a results folder that belongs to another study; with `write`, claim it."""
-        mark = Path(self.config.results) / "study.json"
-        name = self.config.study
-        if mark.exists() and read_json(mark)["study"] != name:
-            raise UserError(
-                f"{self.config.results} holds the study {read_json(mark)['study']!r}, not {name!r}",
-                where="results",
-                hint="give each study a folder of its own",
-            )
-        if write:
-            write_json(mark, {"study": name})
 
     def code(self, rule: str) -> str:
         """Digest of the code that a rule's result depends on."""
@@ -310,30 +369,26 @@ class Study:
         roles = {name: entry.role for name, entry in self.config.distributions.items()}
         return canonical({"runs": runs, "roles": roles, "tasks": list(self.config.tasks)})
 
-    def statistics(self) -> str:
-        """The slice of `statistics`."""
-        return canonical(
-            {
-                "reference": self.config.reference,
-                "groups": {
-                    name: [member for part in parts for member in self.config.family(part)]
-                    for name, parts in self.config.groups.items()
-                },
-                "confidence": self.config.confidence,
-            }
-        )
+    def statistics_words(self) -> dict[str, Any]:
+        groups = {
+            name: [member for part in parts for member in self.config.family(part)]
+            for name, parts in self.config.groups.items()
+        }
+        weights = {"weights": {"columns": "*", "recipe": "recipe"}} if self.weights else {}
+        return super().statistics_words() | {"groups": groups} | weights
 
-    def figure(self, name: str) -> str:
-        """The slice of a figure."""
-        return canonical(
-            {
-                "figure": name,
-                "reference": self.config.reference,
-                "proxy": self.figure_proxy,
-                "smallest": self.proxies[0],
-                "style": self.config.figures.style.get(name, {}),
-            }
-        )
+    @property
+    def weights(self) -> str | None:
+        """The file of every distribution's shares of the sources, where they were varied."""
+        methods = [self.config.distributions[name].method for name in self.grid]
+        varied = any(method in MIXTURES for method in methods)
+        return self.paths.mixtures if varied and len(methods) > len(self.config.sources) else None
+
+    def figure_words(self, name: str) -> dict[str, Any]:
+        return super().figure_words(name) | {
+            "proxy": self.figure_proxy,
+            "smallest": self.proxies[0],
+        }
 
     def table(self, name: str) -> str:
         """The slice of a table: what the scales are and cost."""

@@ -77,7 +77,10 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "run_losses": pa.schema(_LOSS),
     "score": pa.schema([("example", pa.uint32()), ("score", pa.float32())]),
-    "losses": pa.schema([*_RUN, ("task", pa.string()), *_LOSS]),
+    # in double, so that values that others measured stay as they are
+    "losses": pa.schema(
+        [*_RUN, ("task", pa.string()), _LOSS[0], ("loss", pa.float64()), *_LOSS[2:]]
+    ),
     "runs": pa.schema(
         [
             *_RUN,

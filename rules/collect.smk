@@ -1,0 +1,69 @@
+# From the runs of this study to two tidy tables, and to tables of what they cost.
+#
+# in:   runs/**/losses/{task}.parquet  runs/**/{manifest.json,curve.parquet}
+# out:  losses.parquet  runs.parquet  mixtures.csv  tables/{table}.{csv,txt}
+# steps: collect | tell shares of the sources | tell what it cost
+
+
+rule collect:
+    input:
+        losses=[
+            f"{paths.run(*run)}/losses/{task}.parquet"
+            for run in study.runs
+            for task in study.config.tasks
+        ],
+        runs=[manifest(paths.run(*run)) for run in study.runs],
+        curves=ancient([f"{paths.run(*run)}/curve.parquet" for run in study.runs]),
+    output:
+        losses=paths.losses,
+        runs=paths.runs,
+    log:
+        paths.log("collect"),
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=study.collect(),
+        code=study.code("collect"),
+        results=subpath(output.losses, parent=True),
+    shell:
+        "python -m proxyscale collect --log {log} --results {params.results:q}"
+        " --spec {params.spec:q} --losses {output.losses:q} --runs {output.runs:q}"
+
+
+rule mixtures:
+    input:
+        pool=paths.pool,
+        distributions=[paths.distribution(name) for name in study.grid],
+    output:
+        paths.mixtures,
+    log:
+        paths.log("mixtures"),
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        code=study.code("mixtures"),
+        distributions=flags(
+            "distribution", [(name, paths.distribution(name)) for name in study.grid]
+        ),
+    shell:
+        "python -m proxyscale mixtures --log {log} --pool {input.pool:q} {params.distributions}"
+        " --out {output:q}"
+
+
+rule table:
+    input:
+        runs=paths.runs,
+        pool=paths.pool,
+    output:
+        csv=paths.table(),
+        text=inside(paths.results, "tables/{table}.txt"),
+    log:
+        paths.log("table/{table}"),
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=lambda w: study.table(w.table),
+        code=study.code("table"),
+    shell:
+        "python -m proxyscale table --log {log} --runs {input.runs:q} --pool {input.pool:q}"
+        " --spec {params.spec:q} --out {output.csv:q}"
