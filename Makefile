@@ -1,12 +1,13 @@
 # make            Figure 1 of the default study        make test     the tests
 # make all        every figure and table               make check    lint, types, formats
 # make bench      speed against named peers
+# make foundry    llm-foundry's own environment       make test-foundry   that engine against ours
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: figure1 all test check bench
+.PHONY: figure1 all test check bench foundry test-foundry
 
 figure1: $(VENV)/run.stamp
 	$(BIN)/snakemake --cores $(CORES) results/correlation_fig1.pdf
@@ -40,3 +41,13 @@ $(VENV)/run.stamp: pyproject.toml requirements.lock | $(BIN)/pip
 $(VENV)/test.stamp: $(VENV)/run.stamp
 	$(BIN)/pip install --constraint requirements.lock --editable '.[test]'
 	touch $@
+
+foundry: .foundry/stamp
+
+.foundry/stamp: envs/llm-foundry.lock
+	$(PYTHON) -m venv .foundry
+	.foundry/bin/pip install --no-cache-dir --requirement envs/llm-foundry.lock
+	touch $@
+
+test-foundry: .foundry/stamp $(VENV)/test.stamp
+	PROXYSCALE_FOUNDRY=$(CURDIR)/.foundry/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/test_foundry.py

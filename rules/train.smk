@@ -23,15 +23,18 @@ rule train:
     priority: priority_of
     conda:
         "../envs/proxyscale.yaml"
+    # Resources make nothing stale: how a run is executed is no part of what it is.
+    resources:
+        execution=lambda w: study.execution(w.scale),
     params:
         spec=lambda w: study.train(w.scale, int(w.draw), int(w.seed)),
-        code=study.code("train"),
+        code=lambda w: study.code(study.engine(w.scale)),
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} draw {draw} seed {seed}",
     shell:
         "python -m proxyscale train --log {log} --pool {input.pool:q}"
         " --distribution {input.distribution:q} --title {params.title:q}"
-        " --spec {params.spec:q} --out {params.out:q}"
+        " --spec {params.spec:q} --execution {resources.execution:q} --out {params.out:q}"
 
 
 rule evaluate:

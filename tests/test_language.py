@@ -192,8 +192,8 @@ def test_nothing_imports_torchs_compiler() -> None:
     program = (
         "import sys, torch; from proxyscale import train\n"
         f"run = train.Run(dict(model={SMALL!r}, seed=0, training=dict(learning_rate=.1,"
-        "hidden_learning_rate=.1, weight_decay=0., betas=(.9, .9), eps=1e-8, warmup=0., clip=1.,"
-        "final_learning_rate=.1, precision='fp32')), 1)\n"
+        "batch_tokens=24, hidden_learning_rate=.1, weight_decay=0., betas=(.9, .9), eps=1e-8,"
+        "warmup=0., clip=1., final_learning_rate=.1, precision='fp32')), 1)\n"
         "run.step(0, torch.zeros(2, 12, dtype=torch.int64))\n"
         "sys.exit('torch._dynamo' in sys.modules)"
     )

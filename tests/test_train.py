@@ -7,67 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_run import LENGTH, ROWS, SPEC, VOCABULARY, write_data
 
-from proxyscale import language, tables, train
+from proxyscale import batches, language, schedule, tables, train
 from proxyscale.errors import UserError
 from proxyscale.pool import Pool
-
-LENGTH, VOCABULARY, ROWS = 16, 40, 60
-SPEC: dict[str, Any] = {
-    "family": "language",
-    "model": {
-        "vocabulary": VOCABULARY,
-        "context": LENGTH,
-        "width": 16,
-        "layers": 1,
-        "heads": 1,
-        "mlp_ratio": 4,
-        "bias": False,
-        "tied": False,
-        "parametrization": "mup",
-        "base_width": 32,
-    },
-    "training": {
-        "tokens": 40 * 128,
-        "batch_tokens": 128,
-        "learning_rate": 3e-2,
-        "hidden_learning_rate": 3e-3,
-        "weight_decay": 0.0,
-        "betas": [0.9, 0.95],
-        "eps": 1e-8,
-        "clip": 1.0,
-        "warmup": 0.05,
-        "final_learning_rate": 0.1,
-        "precision": "auto",
-    },
-    "draw": 0,
-    "seed": 0,
-}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pool of rows that count upwards, so that the next token can be learned."""
-    folder = tmp_path_factory.mktemp("data")
-    generator = np.random.default_rng(0)
-    start = generator.integers(0, VOCABULARY, (ROWS, 1))
-    rows = ((start + np.arange(LENGTH)) % VOCABULARY).astype(np.uint16)
-    (folder / "pack").mkdir()
-    np.save(folder / "pack" / "inputs.npy", rows)
-    source = {"name": "a", "folder": "pack", "offset": 0, "rows": ROWS}
-    pool = {"length": LENGTH, "vocabulary": VOCABULARY, "rows": ROWS, "sources": [source]}
-    tables.write_json(folder / "pool.json", pool)
-    draws = np.repeat(np.array([0, 1], np.uint16), 30)
-    examples = np.arange(ROWS, dtype=np.uint32)
-    table = pa.table({"draw": draws, "example": examples})
-    tables.write(folder / "distribution.parquet", table, "distribution")
-    return folder
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
 def run(data: Path, out: Path, spec: dict[str, Any] = SPEC, **training: Any) -> dict[str, Any]:
@@ -122,7 +76,7 @@ def test_a_step_is_that_of_a_plain_loop(data: Path) -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.05)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * train.rate_factor(step, 5, 0, 0.1)
+            group["lr"] = peak * schedule.rate_factor(step, 5, 0, 0.1)
         optimizer.step()
         assert ours.losses[step].item() == pytest.approx(loss.item(), abs=1e-5)
 
@@ -136,45 +90,45 @@ def test_a_step_is_that_of_a_plain_loop(data: Path) -> None:
 def test_order_shows_every_example_once_an_epoch(
     ids: list[int], count: int, draw: int, seed: int
 ) -> None:
-    order = train.order(np.array(ids), count, draw, seed)
+    order = batches.order(np.array(ids), count, draw, seed)
     assert len(order) == count
     for start in range(0, count, len(ids)):
         epoch = order[start : start + len(ids)]
         assert len(set(epoch)) == len(epoch)
         assert set(epoch) <= set(ids)
-    longer = train.order(np.array(ids), count + 17, draw, seed)
+    longer = batches.order(np.array(ids), count + 17, draw, seed)
     np.testing.assert_array_equal(longer[:count], order)
 
 
 def test_order_changes_with_seed_draw_and_epoch() -> None:
     ids = np.arange(50)
-    orders = [train.order(ids, 100, draw, seed) for draw, seed in ((0, 0), (0, 1), (1, 0))]
+    orders = [batches.order(ids, 100, draw, seed) for draw, seed in ((0, 0), (0, 1), (1, 0))]
     parts = [tuple(part) for order in orders for part in (order[:50], order[50:])]
     assert len(set(parts)) == 6
 
 
 def test_a_smaller_context_sees_the_same_rows_in_pieces(data: Path) -> None:
     pool, ids = Pool.open(data / "pool.json"), np.arange(30)
-    whole = train.Batches(SPEC, pool, ids)
+    whole = batches.Batches(SPEC, pool, ids)
     model = {**SPEC["model"], "context": 4}
     training = {**SPEC["training"], "batch_tokens": 24, "tokens": 40 * 24}
-    cut = train.Batches({**SPEC, "model": model, "training": training}, pool, ids)
-    tokens = torch.cat([cut[step].flatten() for step in range(len(cut))])
+    cut = batches.Batches({**SPEC, "model": model, "training": training}, pool, ids)
+    tokens = np.concatenate([cut[step].ravel() for step in range(len(cut))])
     assert cut[0].shape == (6, 4)
     assert cut.epochs == pytest.approx(40 * 24 / 16 / 30)
-    expected = torch.cat([whole[step].flatten() for step in range(len(whole))])
-    assert torch.equal(tokens, expected[: len(tokens)])
+    expected = np.concatenate([whole[step].ravel() for step in range(len(whole))])
+    np.testing.assert_array_equal(tokens, expected[: len(tokens)])
 
 
 def test_draws_train_on_their_own_examples(data: Path) -> None:
-    ids = [train._ids(data / "distribution.parquet", draw) for draw in (0, 1)]
+    ids = [batches.draw_ids(data / "distribution.parquet", draw) for draw in (0, 1)]
     np.testing.assert_array_equal(np.concatenate(ids), np.arange(ROWS))
     with pytest.raises(UserError, match="no draw 2"):
-        train._ids(data / "distribution.parquet", 2)
+        batches.draw_ids(data / "distribution.parquet", 2)
 
 
 def test_rates_warm_up_and_fall_along_a_cosine() -> None:
-    rates = [train.rate_factor(step, 100, 10, 0.1) for step in range(100)]
+    rates = [schedule.rate_factor(step, 100, 10, 0.1) for step in range(100)]
     assert rates[:10] == pytest.approx([i / 10 for i in range(1, 11)])
     assert rates[10] == 1
     assert rates[55] == pytest.approx(0.55)

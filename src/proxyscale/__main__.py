@@ -109,13 +109,13 @@ def select(args: Arguments) -> None:
     )
 
 
-@verb("pool", "distribution", "title", "spec", "out")
+@verb("pool", "distribution", "title", "spec", "execution", "out")
 def train(args: Arguments) -> None:
     """Train one model."""
-    from proxyscale.train import train
+    from proxyscale.engines import train
 
-    spec = json.loads(args.spec)
-    train(Path(args.out), spec, Path(args.pool), Path(args.distribution), args.title)
+    spec, execution = json.loads(args.spec), json.loads(args.execution)
+    train(Path(args.out), spec, Path(args.pool), Path(args.distribution), args.title, execution)
 
 
 @verb("run", "pool", "task=", "title", "code", "spec", "out")
@@ -221,6 +221,14 @@ def table(args: Arguments) -> None:
     rows = tables.read_json(args.pool)["rows"]
     spec, runs = json.loads(args.spec), tables.read(args.runs, "runs")
     write_table(Path(args.out), spec, runs, pool_rows=rows)
+
+
+@verb("run", "tokenizer", "out")
+def export(args: Arguments) -> None:
+    """Write a run's model as a folder for Hugging Face transformers."""
+    from proxyscale.export import export
+
+    export(Path(args.out), Path(args.run), Path(args.tokenizer))
 
 
 @verb("configfile?", "cores?")

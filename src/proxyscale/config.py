@@ -182,6 +182,9 @@ class Model(Strict):
 class Training(Strict):
     """How models are trained; a scale may say otherwise."""
 
+    engine: Literal["native", "llm-foundry"] = Field(
+        "native", description="native: proxyscale's own; llm-foundry: MPT in its own environment"
+    )
     tokens: Count | None = Field(
         None, description="token budget; default: tokens_per_parameter × P"
     )
@@ -208,6 +211,24 @@ class Training(Strict):
     )
 
 
+class Execution(Strict):
+    """How runs are executed, which changes nothing but the rounding; a scale may say otherwise."""
+
+    gpus: NonNegative = Field(
+        0, description="of one run: several share its batches; 0.25: four runs on one at once"
+    )
+    micro_batch_tokens: Count | None = Field(
+        None, description="tokens whose gradients one GPU takes at a time; default: a whole batch"
+    )
+    compile: bool = Field(False, description="torch.compile: a minute first, then faster on GPUs")
+    checkpoint_minutes: Positive | None = Field(
+        30, description="between two checkpoints, from which an interrupted run goes on"
+    )
+    foundry: str = Field(
+        ".foundry/bin/python", description="the interpreter that has llm-foundry (`make foundry`)"
+    )
+
+
 def _optional(section: type[BaseModel]) -> dict[str, Any]:
     return {
         name: (
@@ -222,16 +243,17 @@ def _optional(section: type[BaseModel]) -> dict[str, Any]:
 if typing.TYPE_CHECKING:
 
     class Scale(Strict):
-        """A model size and its token budget: any key of `model` and `training`, and its seeds."""
+        """A model size: any key of `model`, `training` and `execution`, and its seeds."""
 
         seeds: Seeds | None = None
 else:
     Scale = create_model(
         "Scale",
         __base__=Strict,
-        __doc__="A model size and its token budget: any key of `model` and `training`, its seeds.",
+        __doc__="A model size: any key of `model`, `training` and `execution`, and its seeds.",
         **_optional(Model),
         **_optional(Training),
+        **_optional(Execution),
         seeds=(Seeds | None, Field(None, description="number or list, if not the study's")),
     )
 
@@ -295,6 +317,7 @@ class Config(Reading):
     attribution: Attribution = Field(default_factory=Attribution)
     model: Model = Field(default_factory=Model)
     training: Training = Field(default_factory=Training)
+    execution: Execution = Field(default_factory=Execution)
     scales: dict[Name, Scale] = Field(description="model sizes", min_length=2)
 
     @field_validator("distributions")

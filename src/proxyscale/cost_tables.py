@@ -36,13 +36,12 @@ def write_table(out: Path, spec: Mapping[str, Any], runs: pa.Table, pool_rows: i
 
     `spec`: table (a name of TABLES), study, scales (cheapest first: scale, parameters, tokens,
     length, model, training), attribution (dimension, candidates or None for all `pool_rows`
-    examples of the pool, targets, models) or None for a study that attributes nothing. Measured
-    seconds come from the `runs` table.
+    examples of the pool, targets, models). Measured seconds come from the `runs` table.
     """
     attribution = spec["attribution"]
-    if attribution and attribution["candidates"] is None:
-        attribution = {**attribution, "candidates": pool_rows}
-    rows = TABLES[spec["table"]]({**spec, "attribution": attribution}, _seconds(runs))
+    candidates = attribution["candidates"] or pool_rows
+    spec = {**spec, "attribution": {**attribution, "candidates": candidates}}
+    rows = TABLES[spec["table"]](spec, _seconds(runs))
     with tables.atomic(out) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -76,15 +75,13 @@ def costs(spec: Mapping[str, Any], seconds: Mapping[str, float]) -> list[Row]:
     FLOPs of one model; `models` are averaged, each trained and featurized. Relative costs are to
     the first row's, 125M and the study's cheapest scale.
     """
-    terms = Terms(paper.LENGTH, paper.DIMENSION, paper.EXAMPLES, paper.TARGETS)
     rows = []
     for name, printed in paper.TABLE9.items():
         tokens = printed.trained_on * paper.LENGTH
-        row = _cost("paper", name, printed.parameters, tokens, terms)
+        row = _cost("paper", name, printed.parameters, tokens, PAPER_TERMS)
         figures = {f"printed_{key}": getattr(printed, key) for key in PRINTED}
         rows.append(row | {"models": None, "training_seconds": None} | figures)
-    given = spec["attribution"] or dict.fromkeys(("dimension", "candidates", "targets", "models"))
-    own = []
+    given, own = spec["attribution"], []
     for scale in spec["scales"]:
         terms = Terms(scale["length"], given["dimension"], given["candidates"], given["targets"])
         row = _cost(spec["study"], scale["scale"], scale["parameters"], scale["tokens"], terms)
@@ -97,38 +94,37 @@ PRINTED = ("training", "attribution", "overall", "training_share", "relative")
 
 
 class Terms(NamedTuple):
-    """What attribution's cost depends on besides the model; None where nothing is attributed."""
+    """What attribution's cost depends on besides the model."""
 
     length: int
-    dimension: int | None
-    examples: int | None
-    targets: int | None
+    dimension: int
+    examples: int
+    targets: int
+
+
+PAPER_TERMS = Terms(paper.LENGTH, paper.DIMENSION, paper.EXAMPLES, paper.TARGETS)
 
 
 def _cost(study: str, name: str, parameters: int, tokens: int, terms: Terms) -> Row:
     """A row of Table 9 but for the relative cost."""
-    training, attribution = training_flops(parameters, tokens), None
-    length, *rest = terms
-    if None not in rest:
-        attribution = attribution_flops(parameters, *terms)  # type: ignore[arg-type]
-    overall = None if attribution is None else training + attribution
+    training = training_flops(parameters, tokens)
+    attribution = attribution_flops(parameters, *terms)
     return {
         "study": study,
         "scale": name,
         "parameters": parameters,
-        "trained_on": tokens // length,
+        "trained_on": tokens // terms.length,
         **terms._asdict(),
         "training": training,
         "attribution": attribution,
-        "overall": overall,
-        "training_share": None if overall is None else training / overall,
+        "overall": training + attribution,
+        "training_share": training / (training + attribution),
     }
 
 
 def _related(rows: list[Row]) -> list[Row]:
     """Rows with each one's overall cost over that of the first."""
-    first = rows[0]["overall"] if rows else None
-    return [row | {"relative": row["overall"] / first if first else None} for row in rows]
+    return [row | {"relative": row["overall"] / rows[0]["overall"]} for row in rows]
 
 
 def _scales(spec: Mapping[str, Any]) -> list[Row]:

@@ -108,6 +108,16 @@ class AdamW:
                 grad_scale=divisor,
             )
 
+    def state(self) -> dict[str, Tensor]:
+        """Its tensors by name: running means and the count of updates, to be kept and put back."""
+        found: dict[str, Tensor] = {}
+        for number, group in enumerate(self.groups):
+            for kind in ("means", "squares"):
+                tensors = getattr(group, kind)
+                found |= {f"optimizer.{number}.{kind}.{i}": t for i, t in enumerate(tensors)}
+            found[f"optimizer.{number}.count"] = group.count
+        return found
+
 
 class _Moments:
     """The parameters of one group with their running means and the count of updates."""

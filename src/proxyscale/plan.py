@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from proxyscale import tables
+from proxyscale import cost, tables
 from proxyscale.progress import aligned, duration, quantity
 from proxyscale.study import Run, Scoring, Study
 
@@ -87,12 +87,29 @@ def disk_bytes(study: Study) -> dict[str, int]:
 
 
 def _features_bytes(study: Study, scoring: Scoring) -> int:
-    """float32 features of the candidates by every model; without a number, by all bytes of text."""
-    text = sum(source.max_bytes or 0 for source in study.config.sources.values())
-    whole = scoring.candidates == "all"
-    rows = text // study.config.pool.length if whole else int(scoring.candidates)
+    """float32 features of the candidates by every model."""
+    rows = _candidates(study, scoring)
     models = len(study.models(scoring.scale, scoring.distribution))
     return 4 * rows * study.config.attribution.dimension * models
+
+
+def attribution_flops(study: Study) -> float:
+    """FLOPs of all scores that distributions are selected by, by the formula of the paper's A.3."""
+    total = 0.0
+    for scoring in study.scorings:
+        scale, models = study.scales[scoring.scale], study.models(*scoring[:2])
+        terms = (scale.length, study.config.attribution.dimension, _candidates(study, scoring))
+        targets = study.config.tasks[scoring.task].target_examples
+        total += len(models) * cost.attribution_flops(scale.parameters, *terms, targets)
+    return total
+
+
+def _candidates(study: Study, scoring: Scoring) -> int:
+    """Pool examples that are scored; where that is all of them, one a `length` bytes of text."""
+    if scoring.candidates != "all":
+        return int(scoring.candidates)
+    text = sum(source.max_bytes or 0 for source in study.config.sources.values())
+    return text // study.config.pool.length
 
 
 def told(study: Study, plans: list[ScalePlan], cores: int) -> str:
@@ -131,6 +148,8 @@ def told(study: Study, plans: list[ScalePlan], cores: int) -> str:
         "",
         f"{len(study.grid)} distributions, {len(study.config.tasks)} tasks, "
         f"{len(study.trained)} runs, {total:.2e} FLOPs of training (6·P·D)",
+        f"{attribution_flops(study):.2e} FLOPs of attribution (paper, A.3), "
+        f"{len(study.scorings)} sets of scores",
         f"disk, at most: {_disk(disk)}",
         f"to do: {duration(left)} of training on one core, {duration(left / cores)} on {cores}",
     ]

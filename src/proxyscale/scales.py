@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from proxyscale.config import Config, Model, Training
+from proxyscale.config import Config, Execution, Model, Training
 from proxyscale.cost import language_parameters, training_flops
 from proxyscale.errors import UserError
 
@@ -18,6 +18,7 @@ class ResolvedScale:
     name: str
     model: dict[str, Any]
     training: dict[str, Any]
+    execution: dict[str, Any]
     seeds: tuple[int, ...]
     length: int
 
@@ -58,6 +59,9 @@ class ResolvedScale:
                 f"context {context}",
                 where=f"{where}.batch_tokens",
             )
+        gpus = self.execution["gpus"]
+        if gpus > 1 and gpus != int(gpus):
+            yield UserError(f"{gpus} GPUs are no whole number", where=f"{where}.gpus")
         if self.model["parametrization"] == "mup" and self.model["tied"]:
             yield UserError(
                 "tied embeddings have no mup readout", where=f"{where}.tied", hint="tied: false"
@@ -73,6 +77,8 @@ def resolve(config: Config, name: str) -> ResolvedScale:
     training = config.training.model_dump()
     training |= {k: v for k, v in own.items() if k in Training.model_fields}
     section = config.tokenizer
+    execution = config.execution.model_dump()
+    execution |= {k: v for k, v in own.items() if k in Execution.model_fields}
     model["vocabulary"] = section.pad_vocabulary_to or section.vocabulary
     model["context"] = model["context"] or config.pool.length
     model["heads"] = model["heads"] or max(1, (model["width"] or 1) // 16)
@@ -86,6 +92,7 @@ def resolve(config: Config, name: str) -> ResolvedScale:
         name=name,
         model=model,
         training=training,
+        execution=execution,
         seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
         length=config.pool.length,
     )

@@ -33,7 +33,8 @@ CODE = {
     "select": ("select",),
     "features": ("attribute",),
     "score": ("attribute",),
-    "train": ("train",),
+    "train-native": ("train",),
+    "train-llm-foundry": ("foundry", "foundry_worker"),
     "evaluate": ("evaluate",),
     "collect": ("collect",),
     "statistics": ("readings",),
@@ -244,6 +245,12 @@ class Study(Readable):
         wanted = {scoring.task for scoring in self.scorings}
         return [task for task in self.config.tasks if task in wanted]
 
+    @property
+    def targets(self) -> int:
+        """Most target examples of a task that pool examples are scored for (else, of any)."""
+        named = self.scored_tasks or self.config.tasks
+        return max(self.config.tasks[task].target_examples for task in named)
+
     def models(self, scale: str, distribution: str) -> list[Run]:
         """The runs whose scores are averaged: one of every draw, then those of the next seed."""
         runs = [
@@ -359,6 +366,14 @@ class Study(Readable):
             }
         )
 
+    def engine(self, scale: str) -> str:
+        """The rule, as `code` knows it, by which a scale is trained."""
+        return f"train-{self.scales[scale].training['engine']}"
+
+    def execution(self, scale: str) -> str:
+        """How a scale's runs are executed: no part of a slice, since no result depends on it."""
+        return canonical(self.scales[scale].execution)
+
     def collect(self) -> str:
         """The slice of `collect`: every run, in a form that stays small."""
         runs: dict[str, Any] = {}
@@ -407,6 +422,11 @@ class Study(Readable):
                     }
                     for scale in self.scales.values()
                 ],
-                "attribution": None,
+                "attribution": {
+                    "dimension": self.config.attribution.dimension,
+                    "candidates": self.config.selection.candidates,
+                    "targets": self.targets,
+                    "models": self.config.attribution.models,
+                },
             }
         )

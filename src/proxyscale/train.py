@@ -1,4 +1,4 @@
-"""Training a language model on a distribution: one order of examples for every scale.
+"""Training a language model on a distribution: the native engine.
 
 Writes model.safetensors, curve.parquet and, last, manifest.json, which holds nothing that depends
 on when or how fast the run was.
@@ -6,27 +6,35 @@ on when or how fast the run was.
 
 from __future__ import annotations
 
-import math
+import contextlib
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import torch
-from torch import Tensor
+import torch.distributed
+from torch import Tensor, nn
 
 from proxyscale import language, parametrization, tables
+from proxyscale.batches import Batches, draw_ids
+from proxyscale.checkpoint import Checkpoint
+from proxyscale.curve import Curve
 from proxyscale.errors import UserError
+from proxyscale.language import LanguageModel
 from proxyscale.pool import Pool
 from proxyscale.progress import Progress, quantity
 
-# The training loss is smoothed over this share of the steps, and over at least so many steps.
-SMOOTH_SHARE, SMOOTH_STEPS = 0.05, 20
-POINTS = 100  # of the curve
 CALIBRATION = 5  # steps that are timed, after as many to warm up
+# How a run is executed, which changes nothing of its result but the rounding.
+PLAIN: Mapping[str, Any] = {
+    "gpus": 0,
+    "micro_batch_tokens": None,
+    "compile": False,
+    "checkpoint_minutes": None,
+}
 
 
 def train(
@@ -35,93 +43,106 @@ def train(
     pool: Path,
     distribution: Path,
     title: str,
+    execution: Mapping[str, Any] = PLAIN,
     threads: int | None = None,
 ) -> None:
-    """Train one run into the folder `out`.
+    """Train one run into the folder `out`; go on where an interrupted one left a checkpoint.
 
     `spec`: family, model (see `LanguageModel`), training (tokens, batch_tokens, learning_rate,
     hidden_learning_rate, weight_decay, betas, eps, clip, warmup, final_learning_rate, precision),
     draw, seed. `warmup` is a share of the steps, `final_learning_rate` one of the peak, `clip` the
-    largest norm of the gradient. UserError if the run diverges (NaN, or smoothed loss above ln V
-    after warm-up), or if the scale does not fit the pool.
+    largest norm of the gradient. `execution`: see `PLAIN`. Under torchrun every process takes its
+    share of each batch, and the first writes. UserError if the run diverges (NaN, or smoothed loss
+    above ln V after warm-up), or if the scale does not fit the pool.
     """
     language.prepare_cpu(threads)
-    batches = Batches(spec, Pool.open(pool), _ids(distribution, spec["draw"]))
-    run = Run(spec, len(batches))
-    curve = run.train(batches, Progress(title, len(batches)))
-    language.save(run.model, out / "model.safetensors")
-    tables.write(out / "curve.parquet", curve, "curve")
+    inputs = {"pool": tables.sha256(pool), "distribution": tables.sha256(distribution)}
+    batches = Batches(spec, Pool.open(pool), draw_ids(distribution, spec["draw"]))
+    with _processes() as (rank, world):
+        run = Run(spec, len(batches), execution, rank, world)
+        minutes = execution["checkpoint_minutes"] if rank == 0 else None
+        checkpoint = Checkpoint(out, [spec, inputs, torch.__version__, world], minutes)
+        stream = None if rank == 0 else open(os.devnull, "w")  # noqa: SIM115
+        run.train(batches, Progress(title, len(batches), stream), checkpoint)
+        if rank == 0:
+            language.save(run.model, out / "model.safetensors")
+            write_records(out, run.curve, run.precision, batches.epochs, spec, inputs)
+            checkpoint.remove()
+
+
+@contextlib.contextmanager
+def _processes() -> Any:
+    """(rank, number) of this process among those that torchrun started; (0, 1) without it."""
+    if not torch.distributed.is_torchelastic_launched():
+        yield 0, 1
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield torch.distributed.get_rank(), torch.distributed.get_world_size()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def write_records(
+    out: Path,
+    curve: Curve,
+    precision: str,
+    epochs: float,
+    spec: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    **versions: str,
+) -> None:
+    """Write curve.parquet and then manifest.json for the model.safetensors that is in `out`."""
+    model = language.build(spec["model"])
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    tokens = curve.steps * spec["training"]["batch_tokens"]
+    tables.write(out / "curve.parquet", curve.table(), "curve")
     tables.write_manifest(
         out / "manifest.json",
         [out / "model.safetensors"],
-        **run.facts(),
-        epochs=round(batches.epochs, 4),
-        inputs={"pool": tables.sha256(pool), "distribution": tables.sha256(distribution)},
+        **spec,
+        parameters=parameters,
+        tokens=tokens,
+        flops=6 * parameters * tokens,
+        final_loss=round(curve.smoothed(curve.steps), 4),
+        precision=precision,
+        versions={"torch": torch.__version__, "numpy": np.__version__, **versions},
+        epochs=round(epochs, 4),
+        inputs=dict(inputs),
     )
 
 
-def _ids(distribution: Path, draw: int) -> np.ndarray:
-    """The pool ids of one draw, in the order of the table."""
-    table = tables.read(distribution, "distribution", ["draw", "example"])
-    ids = table.filter(pc.equal(table["draw"], draw))["example"].to_numpy()
-    if not len(ids):
-        allowed = pc.unique(table["draw"]).to_pylist()
-        raise UserError(f"no draw {draw}", where=str(distribution), value=draw, allowed=allowed)
-    return ids
+class Objective(nn.Module):
+    """The mean loss of a model on pieces i64 [batch, context] → a scalar."""
 
+    def __init__(self, model: LanguageModel, precision: str, compiled: bool) -> None:
+        super().__init__()
+        self.model, self.precision = model, precision
+        self.hidden = torch.compile(model.hidden) if compiled else model.hidden
 
-def order(ids: np.ndarray, count: int, draw: int, seed: int) -> np.ndarray:
-    """The first `count` ids that a run sees: a new permutation of `ids` for every epoch.
-
-    It depends on nothing but `ids`, `draw` and `seed`: a smaller scale sees a prefix of it.
-    """
-    epochs = range(-(-count // len(ids)))
-    permutations = [np.random.default_rng([draw, seed, epoch]).permutation(ids) for epoch in epochs]
-    return np.concatenate(permutations)[:count]
-
-
-def rate_factor(step: int, steps: int, warmup: int, final: float) -> float:
-    """The share of the peak rate at a step (from 0): linear warm-up, then a cosine to `final`."""
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
-
-
-class Batches:
-    """The examples that a run sees, cut into pieces of the model's context.
-
-    `batches[step]` is i64 [batch, context]; `epochs` the passes over `ids` that all steps take.
-    """
-
-    def __init__(self, spec: Mapping[str, Any], pool: Pool, ids: np.ndarray) -> None:
-        training, self.context = spec["training"], spec["model"]["context"]
-        _check(spec, pool)
-        self.pool = pool
-        self.batch = training["batch_tokens"] // self.context
-        self.steps = training["tokens"] // training["batch_tokens"]
-        self.pieces = pool.length // self.context
-        count = -(-self.steps * self.batch // self.pieces)
-        self.order = order(ids, count, spec["draw"], spec["seed"])
-        self.epochs = self.steps * self.batch / self.pieces / len(ids)
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __getitem__(self, step: int) -> Tensor:
-        start, stop = step * self.batch, (step + 1) * self.batch
-        first = start // self.pieces
-        rows = self.pool.rows(self.order[first : -(-stop // self.pieces)])
-        cut = torch.from_numpy(rows.astype(np.int64)).view(-1, self.context)
-        return cut[start - first * self.pieces : stop - first * self.pieces]
+    def forward(self, pieces: Tensor) -> Tensor:
+        with language.autocast(self.precision, pieces.device):
+            # The last token is fed although nothing is asked of it: odd lengths are slower.
+            states = self.hidden(pieces)[:, :-1].flatten(0, 1)
+            return language.cross_entropy(states, self.model.readout, pieces[:, 1:].flatten())
 
 
 class Run:
-    """A model in training."""
+    """A model in training, in this process alone or as one of `world` that hold the same."""
 
-    def __init__(self, spec: Mapping[str, Any], steps: int) -> None:
-        self.spec, self.training, self.steps = spec, spec["training"], steps
-        self.warmup = round(self.training["warmup"] * steps)
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        steps: int,
+        execution: Mapping[str, Any] = PLAIN,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.training, self.steps = spec["training"], steps
+        self.rank, self.world = rank, world
+        self.rows = _rows_at_once(spec, execution, world)
         self.device = language.device()
         self.precision = language.precision(self.training["precision"], self.device)
         self.model = language.build(spec["model"], spec["seed"]).to(self.device)
@@ -129,83 +150,94 @@ class Run:
         self.optimizer = parametrization.optimizer(
             self.model, self.model.hidden_matrices(), self.training
         )
-        self.losses = torch.zeros(steps, device=self.device)
+        self.objective: nn.Module = Objective(self.model, self.precision, execution["compile"])
+        if world > 1:
+            self.objective = nn.parallel.DistributedDataParallel(self.objective)
+        self.curve = Curve(spec, steps, self.device)
+        self.losses = self.curve.losses
 
-    def train(self, batches: Batches, progress: Progress) -> pa.Table:
-        """Take all steps; the curve has about a hundred points."""
-        every = -(-self.steps // POINTS)
-        tokens = self.training["batch_tokens"]
-        points, start = [], self.clock()
-        for step in range(self.steps):
-            rate = self.step(step, batches[step])
-            done = step + 1
-            if done % every == 0 or done == self.steps:
-                loss = self._check_convergence(done)
-                progress.step(done, f"loss {loss:.3f}", done * tokens)
-                mean = self.losses[step - step % every : done].mean().item()
-                points.append((done, done * tokens, mean, rate, self.clock() - start))
-        speed = quantity(self.steps * tokens / (self.clock() - start))
+    def train(self, batches: Batches, progress: Progress, checkpoint: Checkpoint) -> None:
+        """Take all steps, or those that a checkpoint has left."""
+        first, before = self._resume(checkpoint.load())
+        tokens, start = self.training["batch_tokens"], self.clock()
+        for step in range(first, self.steps):
+            self.step(step, torch.from_numpy(batches[step].astype(np.int64)))
+            done, seconds = step + 1, before + self.clock() - start
+            if self.curve.due(done):
+                loss = self.curve.check(done)
+                self.curve.points.append((done, seconds))
+                progress.step(done, f"loss {loss:.3f}", (done - first) * tokens)
+            checkpoint.save_if_due(lambda: self._state(done, seconds))  # noqa: B023
+        speed = quantity((self.steps - first) * tokens / (self.clock() - start))
+        loss = self.curve.smoothed(self.steps)
         progress.close(f"{self.steps} steps · loss {loss:.3f} · {speed} tok/s")
-        names = tables.SCHEMAS["curve"].names
-        return pa.table(dict(zip(names, map(list, zip(*points, strict=True)), strict=True)))
 
     def clock(self) -> float:
         """Seconds: CPU time on a CPU, whose cores are shared with other runs; else wall time."""
         return time.process_time() if self.device.type == "cpu" else time.monotonic()
 
-    def step(self, step: int, pieces: Tensor) -> float:
-        """One update on pieces [batch, context]; the learning rate of the vector-like parameters.
-
-        The mean loss goes to `losses`, on the device, so that nothing waits for it.
-        """
-        pieces = pieces.to(self.device)
-        with language.autocast(self.precision, self.device):
-            # The last token is fed although nothing is asked of it: odd lengths are slower.
-            states = self.model.hidden(pieces)[:, :-1].flatten(0, 1)
-            loss = language.cross_entropy(states, self.model.readout, pieces[:, 1:].flatten())
-        loss.backward()
+    def step(self, step: int, pieces: Tensor) -> None:
+        """One update on pieces [batch, context]; the mean loss goes to `losses`."""
+        if self.world > 1:
+            pieces = pieces.tensor_split(self.world)[self.rank]
+        loss = self._backward(pieces.to(self.device))
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        final = self.training["final_learning_rate"]
-        factor = rate_factor(step, self.steps, self.warmup, final)
+        factor = self.curve.factor(step)
         self.optimizer.step(factor, (norm / self.training["clip"]).clamp_(min=1.0))
         for parameter in self.parameters:
             parameter.grad = None
-        self.losses[step] = loss.detach()
-        return factor * self.training["learning_rate"]
+        if self.world > 1:
+            torch.distributed.all_reduce(loss)
+            loss /= self.world
+        self.losses[step] = loss
 
-    def smoothed(self, done: int) -> float:
-        """Mean loss of the last steps before `done`."""
-        return self.losses[max(0, done - self._window()) : done].mean().item()
+    def _backward(self, pieces: Tensor) -> Tensor:
+        """Gradients of the mean loss of pieces, `rows` of them at a time; that loss."""
+        if len(pieces) <= self.rows:
+            loss: Tensor = self.objective(pieces)
+            loss.backward()
+            return loss.detach()
+        total = torch.zeros((), device=self.device)
+        parts = pieces.split(self.rows)
+        for number, part in enumerate(parts, 1):
+            more = self.world > 1 and number < len(parts)
+            # Processes exchange gradients once a step, with the last part.
+            with self.objective.no_sync() if more else contextlib.nullcontext():  # type: ignore[operator]
+                loss = self.objective(part) * (len(part) / len(pieces))
+                loss.backward()
+            total += loss.detach()
+        return total
 
-    def _window(self) -> int:
-        return max(SMOOTH_STEPS, round(SMOOTH_SHARE * self.steps))
+    def _state(self, done: int, seconds: float) -> dict[str, Tensor]:
+        """All that the steps to come depend on, and the record of those that were."""
+        points = [*self.curve.points, (done, seconds)]
+        return {**self._tensors(), "points": torch.tensor(points, dtype=torch.float64)}
 
-    def _check_convergence(self, done: int) -> float:
-        """The smoothed loss. UserError if it is not a number, or worse than knowing nothing."""
-        loss, limit = self.smoothed(done), math.log(self.spec["model"]["vocabulary"])
-        settled = done >= self.warmup + self._window()
-        if not math.isfinite(loss) or (settled and loss > limit):
-            raise UserError(
-                f"training diverged at step {done}: loss {loss:.3f}, ln(vocabulary) {limit:.3f}",
-                where="training.learning_rate",
-                hint="lower learning_rate or hidden_learning_rate, or lengthen warmup",
-            )
-        return loss
+    def _tensors(self) -> dict[str, Tensor]:
+        weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        return {**weights, **self.optimizer.state(), "losses": self.losses}
 
-    def facts(self) -> dict[str, Any]:
-        """What the manifest tells of the model and its training."""
-        parameters = sum(parameter.numel() for parameter in self.parameters)
-        tokens = self.steps * self.training["batch_tokens"]
-        return {
-            **self.spec,
-            "parameters": parameters,
-            "tokens": tokens,
-            "flops": 6 * parameters * tokens,
-            "final_loss": round(self.smoothed(self.steps), 4),
-            "precision": self.precision,
-            "versions": {"torch": torch.__version__, "numpy": np.__version__},
-        }
+    @torch.no_grad()
+    def _resume(self, saved: Mapping[str, Tensor] | None) -> tuple[int, float]:
+        """Steps done and seconds spent before, as `_state` wrote them."""
+        if saved is None:
+            return 0, 0.0
+        for name, tensor in self._tensors().items():
+            tensor.copy_(saved[name])
+        *points, (done, seconds) = saved["points"].tolist()
+        self.curve.points = [tuple(point) for point in points]
+        return int(done), seconds
+
+
+def _rows_at_once(spec: Mapping[str, Any], execution: Mapping[str, Any], world: int) -> int:
+    """Pieces whose gradients one process takes at a time. UserError if that is not a share."""
+    context = spec["model"]["context"]
+    batch = spec["training"]["batch_tokens"] // context
+    if batch % world:
+        raise UserError(f"{world} processes cannot share {batch} pieces", where="execution.gpus")
+    tokens = execution["micro_batch_tokens"]
+    return max(1, tokens // context) if tokens else batch
 
 
 def calibrate(model: Mapping[str, Any], training: Mapping[str, Any]) -> float:
@@ -221,20 +253,3 @@ def calibrate(model: Mapping[str, Any], training: Mapping[str, Any]) -> float:
         run.losses[step].item()
     steps = training["tokens"] / training["batch_tokens"]
     return (run.clock() - start) / CALIBRATION * steps
-
-
-def _check(spec: Mapping[str, Any], pool: Pool) -> None:
-    """UserError where the scale and the pool do not fit each other."""
-    model, training = spec["model"], spec["training"]
-    context, batch, tokens = model["context"], training["batch_tokens"], training["tokens"]
-    if pool.length % context:
-        message = f"examples of {pool.length} tokens cannot be cut into contexts of {context}"
-        raise UserError(message, where="context")
-    if batch % context:
-        message = f"a batch of {batch} tokens is no whole number of contexts of {context}"
-        raise UserError(message, where="batch_tokens")
-    if tokens < batch:
-        raise UserError(f"{tokens} tokens are less than a batch of {batch}", where="tokens")
-    if model["vocabulary"] < pool.vocabulary:
-        message = f"the model's vocabulary of {model['vocabulary']} does not hold the pool's"
-        raise UserError(message, where="vocabulary", hint=f"at least {pool.vocabulary}")
