@@ -94,12 +94,9 @@ def gpt2_weights(model: LanguageModel, spec: Mapping[str, Any]) -> dict[str, Ten
             found |= {f"{stem}.{theirs}.{key}": value for key, value in norm.named_parameters()}
         for ours, theirs in LINEARS.items():
             linear = block.get_submodule(ours)
-            weight, bias = (
-                linear.get_parameter("weight").clone(),
-                torch.zeros(len(linear.get_parameter("weight"))),
-            )
-            if linear.bias is not None:
-                bias += linear.bias
+            own = dict(linear.named_parameters())
+            weight = own["weight"].clone()
+            bias = own["bias"].clone() if "bias" in own else torch.zeros(len(weight))
             if ours == "qkv":
                 weight[: spec["width"]] *= stretch
                 bias[: spec["width"]] *= stretch

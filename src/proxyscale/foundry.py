@@ -103,10 +103,11 @@ def configuration(
     batch = training["batch_tokens"] // context
     shards = {"local": str(folder / "shards"), "split": None, "shuffle": False}
     minutes = execution["checkpoint_minutes"]
+    optimizer = _optimizer(model, training)
     return {
         "model": architecture(folder, spec["model"], model),
         "tokenizer": {"name": str(folder / "tokenizer"), "kwargs": {}},
-        "optimizer": _optimizer(model, training),
+        "optimizer": optimizer,
         "scheduler": {"name": "constant_with_warmup", "t_warmup": "0ba"},
         "algorithms": {
             "gradient_clipping": {
@@ -128,6 +129,8 @@ def configuration(
         },
         "loggers": {
             "proxyscale": {
+                # llm-foundry puts a group for all other parameters first: here an empty one.
+                "peaks": [group["lr"] for group in (optimizer, *optimizer["param_groups"])],
                 "steps": curve.steps,
                 "warmup": curve.warmup,
                 "final": training["final_learning_rate"],

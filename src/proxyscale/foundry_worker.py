@@ -50,14 +50,15 @@ class Steps(LoggerDestination):
     Composer computes the next step's rate before it counts the last one: its own schedules lag.
     """
 
-    def __init__(self, steps: int, warmup: int, final: float) -> None:
+    def __init__(self, peaks: list[float], steps: int, warmup: int, final: float) -> None:
+        self.peaks = peaks  # of the optimizer's groups; a checkpoint does not hold them
         self.terms = steps, warmup, final
         self.start = time.monotonic()
 
     def batch_start(self, state: State, logger: Logger) -> None:
         factor = rate_factor(int(state.timestamp.batch), *self.terms)
-        for group in state.optimizers[0].param_groups:
-            group["lr"] = factor * group["initial_lr"]
+        for group, peak in zip(state.optimizers[0].param_groups, self.peaks, strict=True):
+            group["initial_lr"], group["lr"] = peak, factor * peak
 
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         loss = metrics.get("loss/train/total")
@@ -95,7 +96,8 @@ def main(path: Path) -> None:
         write_tokenizer(folder, config["model"]["vocab_size"])
     trainer = train(OmegaConf.create(config))
     if dist.get_global_rank() == 0:
-        weights = trainer.state.model.model.state_dict()
+        trained = trainer.state.model
+        weights = getattr(trained, "module", trained).model.state_dict()
         weights = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
         save_file(weights, folder / "final.safetensors")
 
