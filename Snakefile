@@ -35,6 +35,11 @@ else:
 include: "rules/report.smk"
 
 
+if "selection_fig8" in study.figures:
+
+    include: "rules/selection.smk"
+
+
 onstart:
     study.claim_results(write=True)
 

@@ -22,7 +22,7 @@ rule collect:
     conda:
         "../envs/proxyscale.yaml"
     params:
-        spec=study.collect(),
+        spec=study.collect(study.runs),
         code=study.code("collect"),
         results=subpath(output.losses, parent=True),
     shell:

@@ -27,7 +27,7 @@ rule train:
     resources:
         execution=lambda w: study.execution(w.scale),
     params:
-        spec=lambda w: study.train(w.scale, int(w.draw), int(w.seed)),
+        spec=lambda w: study.train(w.scale, w.distribution, int(w.draw), int(w.seed)),
         code=lambda w: study.code(study.engine(w.scale)),
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} draw {draw} seed {seed}",

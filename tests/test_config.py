@@ -208,7 +208,7 @@ def test_the_slice_of_a_job_ignores_key_order(minimal) -> None:
     other = {key: minimal[key] for key in reversed(minimal)}
     other["scales"]["small"] = {"layers": 1, "width": 8}
     a, b = Study.load(minimal), Study.load(other)
-    assert a.train("small", 0, 1) == b.train("small", 0, 1)
+    assert a.train("small", "mix", 0, 1) == b.train("small", "mix", 0, 1)
     assert a.select("mix") == b.select("mix")
 
 

@@ -116,9 +116,9 @@ class Workflow:
         """Bring everything up to date."""
         self.snakemake("--cores", "2")
 
-    def stale(self) -> Counter[str]:
-        """Jobs that Snakemake would run now, by rule."""
-        jobs = JOB.findall(self.snakemake("--dry-run") + "\nend")
+    def stale(self, *targets: str) -> Counter[str]:
+        """Jobs that Snakemake would run now for the targets (default: all), by rule."""
+        jobs = JOB.findall(self.snakemake("--dry-run", *targets) + "\nend")
         return Counter(rule for rule, _ in jobs if rule != "all")
 
     def stale_named(self, rule: str) -> set[str]:

@@ -184,6 +184,26 @@ def own_runs(args: Arguments) -> None:
     tables.write(args.runs, runs, "runs")
 
 
+@verb("results", "losses", "runs", "spec", "out")
+def gains(args: Arguments) -> None:
+    """What selecting data through each proxy gains over random subsets."""
+    from proxyscale import tables
+    from proxyscale.gains import gains
+
+    losses, runs = tables.read(args.losses, "losses"), tables.read(args.runs, "runs")
+    rows = gains(losses, runs, json.loads(args.spec), Path(args.results))
+    tables.write_csv(Path(args.out), rows)
+
+
+@verb("gains", "spec", "out")
+def gains_figure(args: Arguments) -> None:
+    """Draw Figure 8 as PDF and SVG, with its numbers as CSV."""
+    from proxyscale import tables
+    from proxyscale.gains_figure import draw_gains
+
+    draw_gains(Path(args.out), tables.read_csv(Path(args.gains)), **json.loads(args.spec))
+
+
 @verb("losses", "runs", "weights?", "spec", "out")
 def statistics(args: Arguments) -> None:
     """How well each scale foretells the reference."""

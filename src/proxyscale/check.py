@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from proxyscale import registry
+from proxyscale import proxy_selection, registry
 from proxyscale.config import Config, Distribution, Source
 from proxyscale.errors import UserError
 
@@ -26,6 +26,7 @@ def mistakes(config: Config) -> Iterator[UserError]:
     yield from _distributions(config)
     yield from _cycles(config)
     yield from _groups(config)
+    yield from _proxy_selection(config)
     yield from _scales(config)
     yield from _reference(config)
 
@@ -123,7 +124,8 @@ def _tasks(config: Config) -> Iterator[UserError]:
 
 
 def _distributions(config: Config) -> Iterator[UserError]:
-    told: set[str] = set()
+    section = config.proxy_selection
+    told = set(proxy_selection.entries(section)) if section else set()  # checked by themselves
     for name, entry in config.distributions.items():
         name = name.rpartition("-")[0] if entry.count else name
         if name in told:  # another one of a family
@@ -171,7 +173,7 @@ def _selected_for(config: Config, where: str, entry: Distribution) -> Iterator[U
         if getattr(entry, key) is None:
             yield UserError(f"{entry.method} needs the key {key!r}", where=where)
     if entry.task in config.tasks:
-        yield from _target(config, where, entry.task)
+        yield from _target(config, f"{where}.task", entry.task)
     if entry.scored_on in config.distributions and entry.scale in config.scales:
         yield from _models(config, where, entry.scored_on, entry.scale)
 
@@ -187,7 +189,7 @@ def _target(config: Config, where: str, name: str) -> Iterator[UserError]:
     if not task.target_examples or not any(shares):
         yield UserError(
             f"the task {name} has no target examples",
-            where=f"{where}.task",
+            where=where,
             hint=f"set tasks.{name}.target_examples and the `target` of what it is made of",
         )
 
@@ -253,6 +255,29 @@ def _groups(config: Config) -> Iterator[UserError]:
             yield UserError("a correlation needs three distributions or more", where=where)
 
 
+def _proxy_selection(config: Config) -> Iterator[UserError]:
+    section = config.proxy_selection
+    if section is None:
+        return
+    where = "proxy_selection"
+    yield from _named(f"{where}.reference", section.reference, config.scales, "scale")
+    for key, known, kind in (("tasks", config.tasks, "task"), ("proxies", config.scales, "scale")):
+        named = getattr(section, key)
+        for name in named:
+            yield from _named(f"{where}.{key}", name, known, kind)
+        if len(set(named)) != len(named):
+            yield UserError("a name stands twice", where=f"{where}.{key}")
+    for name in set(section.tasks) & set(config.tasks):
+        yield from _target(config, f"{where}.tasks", name)
+    for name in set(section.proxies) & set(config.scales):
+        yield from _models(config, where, proxy_selection.SUBSETS, name)
+    if round(min(section.fractions) * section.candidates) < 1:
+        yield UserError(
+            f"{min(section.fractions):g} of {section.candidates} candidates is none",
+            where=f"{where}.fractions",
+        )
+
+
 def _scales(config: Config) -> Iterator[UserError]:
     from proxyscale.scales import resolve
 
@@ -272,9 +297,14 @@ def _reference(config: Config) -> Iterator[UserError]:
     resolved = {name: resolve(config, name) for name in config.scales}
     if any(True for scale in resolved.values() for _ in scale.mistakes()):
         return
-    costs = {name: scale.flops for name, scale in resolved.items()}
+    if not config.scales[config.reference].grid:
+        yield UserError("the reference is left out of the grid", where=f"scales.{config.reference}")
+    costs = {name: scale.flops for name, scale in resolved.items() if config.scales[name].grid}
+    if len(costs) < 2:
+        yield UserError("a comparison needs two scales or more", where="scales")
+        return
     dearest = max(costs, key=costs.__getitem__)
-    if costs[dearest] > costs[config.reference]:
+    if costs[dearest] > resolved[config.reference].flops:
         yield UserError(
             f"{dearest} costs more compute than the reference {config.reference}",
             where="reference",

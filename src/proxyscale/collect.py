@@ -18,7 +18,7 @@ def collect(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> 
     """Write `losses` and `runs` from the run folders below `results`.
 
     `spec`: {"tasks": [...], "roles": {distribution: role}, "runs": {scale: {distribution:
-    {"draws": n, "seeds": [...]}}}}.
+    ["draw-seed", ...]}}}.
     """
     paths = Paths(results)
     keys = list(_keys(spec["runs"]))
@@ -33,9 +33,9 @@ Key = tuple[str, str, int, int]
 def _keys(runs: Mapping[str, Any]) -> Iterator[Key]:
     for scale, distributions in runs.items():
         for distribution, realized in distributions.items():
-            for draw in range(realized["draws"]):
-                for seed in realized["seeds"]:
-                    yield scale, distribution, draw, seed
+            for name in realized:
+                draw, seed = map(int, name.split("-"))
+                yield scale, distribution, draw, seed
 
 
 def _losses(paths: Paths, keys: list[Key], tasks: list[str]) -> Iterator[pa.Table]:

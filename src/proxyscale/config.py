@@ -13,8 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
+from proxyscale import proxy_selection
 from proxyscale.errors import UserError, UserErrors
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -144,6 +153,34 @@ class Distribution(Open):
         None, description="the distribution that the scoring models train on"
     )
     scale: str | None = Field(None, description="the scale of the scoring models")
+    epochs: Positive | None = Field(
+        None, description="train for so many passes over it, whatever the scale's token budget"
+    )
+
+
+class ProxySelection(Strict):
+    """Figure 8: select data through proxies of several scales, train one scale on each selection.
+
+    Stands for distributions of role `selection`, named TASK-by-PROXY-PERCENT and the like.
+    """
+
+    tasks: list[str] = Field(description="the tasks that data is selected for", min_length=1)
+    proxies: list[str] = Field(
+        description="the scales that score; with the reference among them, how much of its own "
+        "selection each proxy finds is told",
+        min_length=1,
+    )
+    reference: str = Field(description="the scale that trains on every selection")
+    candidates: Count = Field(description="random pool examples to select from")
+    fractions: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [0.1], description="shares of the candidates that are selected", min_length=1
+    )
+    epochs: Positive = Field(1.0, description="passes over a selection")
+    models: Count = Field(2, description="proxies averaged, each on a random subset of its own")
+    subset: Count = Field(6400, description="examples in such a random subset of the pool")
+    seeds: Annotated[int, Field(ge=2)] = Field(
+        3, description="training seeds on every selection: random subsets differ in each"
+    )
 
 
 class Attribution(Strict):
@@ -246,6 +283,7 @@ if typing.TYPE_CHECKING:
         """A model size: any key of `model`, `training` and `execution`, and its seeds."""
 
         seeds: Seeds | None = None
+        grid: bool = True
 else:
     Scale = create_model(
         "Scale",
@@ -255,6 +293,10 @@ else:
         **_optional(Training),
         **_optional(Execution),
         seeds=(Seeds | None, Field(None, description="number or list, if not the study's")),
+        grid=(
+            bool,
+            Field(True, description="false: no scale of the comparison, only where it is named"),
+        ),
     )
 
 
@@ -315,6 +357,9 @@ class Config(Reading):
     selection: SelectionSection = Field(default_factory=SelectionSection)
     distributions: dict[Name, Distribution] = Field(description="what is compared", min_length=1)
     attribution: Attribution = Field(default_factory=Attribution)
+    proxy_selection: ProxySelection | None = Field(
+        None, description="select data through proxies of several scales (Figure 8)"
+    )
     model: Model = Field(default_factory=Model)
     training: Training = Field(default_factory=Training)
     execution: Execution = Field(default_factory=Execution)
@@ -331,6 +376,16 @@ class Config(Reading):
                     raise ValueError(f"two distributions are named {member!r}")
                 expanded[member] = entry
         return expanded
+
+    @model_validator(mode="after")
+    def _select(self) -> Config:
+        """`proxy_selection` stands for distributions; a subset of the pool may be named before."""
+        if self.proxy_selection is not None:
+            for name, entry in proxy_selection.entries(self.proxy_selection).items():
+                if name in self.distributions:
+                    raise ValueError(f"proxy_selection has a distribution {name!r} of its own")
+                self.distributions[name] = Distribution.model_validate(entry)
+        return self
 
     def family(self, name: str) -> list[str]:
         """The distributions that a name stands for; none if there is no such name."""

@@ -6,7 +6,6 @@ hyperparameters. A cell is empty where nobody says it, or where nothing was meas
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,10 +41,7 @@ def write_table(out: Path, spec: Mapping[str, Any], runs: pa.Table, pool_rows: i
     candidates = attribution["candidates"] or pool_rows
     spec = {**spec, "attribution": {**attribution, "candidates": candidates}}
     rows = TABLES[spec["table"]](spec, _seconds(runs))
-    with tables.atomic(out) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write_csv(out, rows)
     with tables.atomic(out.with_suffix(".txt")) as temporary:
         temporary.write_text("\n".join(text(rows)) + "\n")
 

@@ -6,7 +6,6 @@ Files are the same bytes for the same numbers.
 from __future__ import annotations
 
 import bisect
-import csv
 import functools
 import re
 from collections.abc import Mapping, Sequence
@@ -146,13 +145,4 @@ def save(stem: Path, figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
     for suffix, dated in ((".pdf", "CreationDate"), (".svg", "Date")):
         with tables.atomic(f"{stem}{suffix}") as temporary:
             figure.savefig(temporary, format=suffix[1:], metadata={dated: None})
-    with tables.atomic(f"{stem}.csv") as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return "" if value != value else repr(float(value))
-    return "" if value is None else value
+    tables.write_csv(f"{stem}.csv", rows)

@@ -33,6 +33,20 @@ class Paths:
         return f"{self.results}/runs.parquet"
 
     @property
+    def selection_losses(self) -> str:
+        """Losses of the runs on selections (Figure 8), a table as `losses`."""
+        return f"{self.results}/selection/losses.parquet"
+
+    @property
+    def selection_runs(self) -> str:
+        return f"{self.results}/selection/runs.parquet"
+
+    @property
+    def gains(self) -> str:
+        """What each selection gains over random subsets."""
+        return self.table("selection")
+
+    @property
     def statistics(self) -> str:
         return f"{self.results}/statistics.parquet"
 

@@ -30,9 +30,12 @@ class ResolvedScale:
     @property
     def tokens(self) -> int:
         """The token budget, in whole optimizer steps."""
+        return self.steps(self.training["tokens"])
+
+    def steps(self, tokens: float) -> int:
+        """The nearest number of tokens that makes whole optimizer steps, one at least."""
         batch = int(self.training["batch_tokens"])
-        wanted = self.training["tokens"]
-        return max(1, round(wanted / batch)) * batch
+        return max(1, round(tokens / batch)) * batch
 
     @property
     def flops(self) -> float:
@@ -73,6 +76,7 @@ def resolve(config: Config, name: str) -> ResolvedScale:
     scale = config.scales[name]
     own = {key: value for key, value in scale.model_dump().items() if value is not None}
     seeds = own.pop("seeds", config.seeds)
+    own.pop("grid")
     model = config.model.model_dump() | {k: v for k, v in own.items() if k in Model.model_fields}
     training = config.training.model_dump()
     training |= {k: v for k, v in own.items() if k in Training.model_fields}

@@ -10,7 +10,7 @@ import functools
 import glob
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from proxyscale.config import Config, Reading, parse
 from proxyscale.digest import code_digest
 from proxyscale.errors import UserError, UserErrors
 from proxyscale.paths import Paths
+from proxyscale.proxy_selection import Selected, selections
 from proxyscale.scales import ResolvedScale, resolve
 from proxyscale.tables import read_json, write_json
 
@@ -39,6 +40,8 @@ CODE = {
     "collect": ("collect",),
     "statistics": ("readings",),
     "figure": ("figures",),
+    "gains": ("gains",),
+    "gains_figure": ("gains_figure",),
     "table": ("cost_tables",),
     "own_runs": ("own_runs",),
     "mixtures": ("mixtures",),
@@ -191,9 +194,19 @@ class Study(Readable):
         return {scale.name: scale for scale in sorted(found, key=lambda scale: scale.flops)}
 
     @property
+    def figures(self) -> list[str]:
+        """The figures that this study has."""
+        return [*super().figures, *(["selection_fig8"] if self.config.proxy_selection else [])]
+
+    @property
+    def compared(self) -> list[str]:
+        """The scales of the comparison, cheapest first."""
+        return [name for name in self.scales if self.config.scales[name].grid]
+
+    @property
     def proxies(self) -> list[str]:
-        """All scales but the reference, cheapest first."""
-        return [name for name in self.scales if name != self.config.reference]
+        """All scales of the comparison but the reference, cheapest first."""
+        return [name for name in self.compared if name != self.config.reference]
 
     @property
     def grid(self) -> list[str]:
@@ -204,11 +217,28 @@ class Study(Readable):
     def runs(self) -> list[Run]:
         """Every run of the grid."""
         return [
-            Run(scale.name, name, draw, seed)
-            for scale in self.scales.values()
+            Run(scale, name, draw, seed)
+            for scale in self.compared
             for name in self.grid
             for draw in range(self.draws(name))
-            for seed in scale.seeds
+            for seed in self.scales[scale].seeds
+        ]
+
+    @property
+    def selected(self) -> list[Selected]:
+        """The selections of Figure 8."""
+        section = self.config.proxy_selection
+        return list(selections(section)) if section else []
+
+    @property
+    def selection_runs(self) -> list[Run]:
+        """The runs on selections: a seed each, and a draw of its own where the method is noisy."""
+        section = self.config.proxy_selection
+        return [
+            Run(section.reference, selected.name, seed if selected.noisy else 0, seed)
+            for selected in self.selected
+            if section
+            for seed in range(section.seeds)
         ]
 
     @property
@@ -252,13 +282,16 @@ class Study(Readable):
         return max(self.config.tasks[task].target_examples for task in named)
 
     def models(self, scale: str, distribution: str) -> list[Run]:
-        """The runs whose scores are averaged: one of every draw, then those of the next seed."""
+        """The runs whose scores are averaged: one of every draw, then those of the next seed.
+
+        As many as `attribution.models` says, and one of every draw at least.
+        """
         runs = [
             Run(scale, distribution, draw, seed)
             for seed in self.scales[scale].seeds
             for draw in range(self.draws(distribution))
         ]
-        return runs[: self.config.attribution.models]
+        return runs[: max(self.config.attribution.models, self.draws(distribution))]
 
     @functools.cached_property
     def scoring_runs(self) -> list[Run]:
@@ -269,7 +302,15 @@ class Study(Readable):
     @property
     def trained(self) -> list[Run]:
         """Every run that this study trains."""
-        return list(dict.fromkeys([*self.runs, *self.scoring_runs]))
+        return list(dict.fromkeys([*self.runs, *self.scoring_runs, *self.selection_runs]))
+
+    def tokens(self, scale: str, distribution: str) -> int:
+        """The token budget of a run: the scale's, or so many epochs over the distribution."""
+        entry, resolved = self.config.distributions[distribution], self.scales[scale]
+        if entry.epochs is None:
+            return resolved.tokens
+        size = entry.size or self.config.selection.size
+        return resolved.steps(entry.epochs * size * resolved.length)
 
     def task_sources(self, task: str) -> list[str]:
         """Sources whose held-out documents a task is made of."""
@@ -353,14 +394,15 @@ class Study(Readable):
         """The slice of `score`."""
         return canonical({"ridge": self.config.attribution.ridge})
 
-    def train(self, scale: str, draw: int, seed: int) -> str:
+    def train(self, scale: str, distribution: str, draw: int, seed: int) -> str:
         """The slice of `train`."""
         resolved = self.scales[scale]
+        tokens = self.tokens(scale, distribution)
         return canonical(
             {
                 "family": resolved.model["family"],
                 "model": {k: v for k, v in resolved.model.items() if k != "family"},
-                "training": {**resolved.training, "tokens": resolved.tokens},
+                "training": {**resolved.training, "tokens": tokens},
                 "draw": draw,
                 "seed": seed,
             }
@@ -374,15 +416,49 @@ class Study(Readable):
         """How a scale's runs are executed: no part of a slice, since no result depends on it."""
         return canonical(self.scales[scale].execution)
 
-    def collect(self) -> str:
-        """The slice of `collect`: every run, in a form that stays small."""
-        runs: dict[str, Any] = {}
-        for run in self.runs:
-            seeds = list(self.scales[run.scale].seeds)
-            realized = {"draws": self.draws(run.distribution), "seeds": seeds}
-            runs.setdefault(run.scale, {})[run.distribution] = realized
-        roles = {name: entry.role for name, entry in self.config.distributions.items()}
-        return canonical({"runs": runs, "roles": roles, "tasks": list(self.config.tasks)})
+    def collect(self, runs: Sequence[Run]) -> str:
+        """The slice of `collect`: the runs, in a form that stays small."""
+        keys: dict[str, dict[str, list[str]]] = {}
+        for run in runs:
+            realized = keys.setdefault(run.scale, {}).setdefault(run.distribution, [])
+            realized.append(f"{run.draw}-{run.seed}")
+        named = {run.distribution for run in runs}
+        roles = {n: entry.role for n, entry in self.config.distributions.items() if n in named}
+        return canonical({"runs": keys, "roles": roles, "tasks": list(self.config.tasks)})
+
+    @property
+    def selection_scorings(self) -> list[Scoring]:
+        """The scores of all candidates by the proxies of Figure 8."""
+        found = [self.scoring(selected.name) for selected in self.selected]
+        return list(dict.fromkeys(scoring for scoring in found if scoring))
+
+    def gains(self) -> str:
+        """The slice of `gains`: what was selected, and which scores it was selected by."""
+        section = self.config.proxy_selection
+        assert section is not None
+        results = self.config.results
+        scores = {
+            selected.name: os.path.relpath(self.paths.scores(*scoring), results)
+            for selected in self.selected
+            if (scoring := self.scoring(selected.name))
+        }
+        compute = {name: self.scales[name].flops for name in section.proxies}
+        return canonical(
+            {
+                "selected": [selected._asdict() for selected in self.selected],
+                "reference": section.reference,
+                "compute": compute,
+                "scores": scores,
+                "confidence": self.config.confidence,
+            }
+        )
+
+    def gains_figure(self) -> str:
+        """The slice of `gains_figure`."""
+        section = self.config.proxy_selection
+        assert section is not None
+        style = self.config.figures.style.get("selection_fig8", {})
+        return canonical({"reference": section.reference, "style": style})
 
     def statistics_words(self) -> dict[str, Any]:
         groups = {

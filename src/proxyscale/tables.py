@@ -7,15 +7,17 @@ taken for a whole one; a job's manifest is written last.
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from proxyscale.errors import UserError
@@ -181,6 +183,27 @@ def read(path: str | Path, kind: str, columns: Sequence[str] | None = None) -> p
                 f"column {name!r} of a {kind} table is missing or mistyped", where=str(path)
             )
     return table
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of the same keys, a number to its last digit; NaN and None are empty cells."""
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, float):
+            return "" if value != value else repr(float(value))
+        return "" if value is None else value
+
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
+
+
+def read_csv(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a CSV file that `write_csv` wrote; empty cells are None."""
+    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+    found: list[dict[str, Any]] = pyarrow.csv.read_csv(path, convert_options=options).to_pylist()
+    return found
 
 
 def sha256(path: str | Path) -> str:
