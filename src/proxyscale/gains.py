@@ -53,7 +53,7 @@ def gains(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any], results: Pa
     selections of one size have in common.
     """
     alike = dict(_likeness(spec, results))
-    rows = []
+    rows: Rows = []
     for task in losses["task"].unique().to_pylist():
         measured = _measure(losses.filter(pc.equal(losses["task"], task)))
         for fraction in dict.fromkeys(s["fraction"] for s in spec["selected"]):

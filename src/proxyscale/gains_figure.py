@@ -89,7 +89,11 @@ def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str, colors: Mapping[fl
             continue
         x = _place(row, own) * shifts[row["fraction"]]
         ax.plot([x, x], ends, color=color, lw=0.8, alpha=0.5)
-        shape = {"marker": SHAPES[row["method"]], "markersize": 4.5, "markeredgecolor": "white"}
+        shape: dict[str, Any] = {
+            "marker": SHAPES[row["method"]],
+            "markersize": 4.5,
+            "markeredgecolor": "white",
+        }
         ax.plot([x], [row[quantity]], ls="none", color=color, markeredgewidth=0.4, **shape)
     for share, color in colors.items():
         line = [row for row in own if row["fraction"] == share and row["relative_compute"]]
