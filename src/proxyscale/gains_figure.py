@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullLocator
 
-from proxyscale.page import save, shorten
+from proxyscale.page import save, say_undefined, shorten
 from proxyscale.scaling import fraction
 from proxyscale.style import COLORS, GREY, INK, LINE, PALE, POINTS, RC, SMALL, Style, keys, marks
 
@@ -21,6 +22,7 @@ Rows = Sequence[Mapping[str, Any]]
 SHAPES = {"dsdm": "o", "dsir": "s", "classifier": "^"}
 QUANTITIES = {"loss": "holdout loss (nats per token)", "accuracy": "holdout accuracy"}
 OTHERS = "gain on other tasks (nats)"
+LEGEND_COLUMNS = 3
 
 
 def draw_gains(stem: Path, rows: Rows, reference: str, style: Mapping[str, Any]) -> None:
@@ -35,9 +37,10 @@ def draw_gains(stem: Path, rows: Rows, reference: str, style: Mapping[str, Any])
     down = len(known) + 1
     with mpl.rc_context(RC):
         width = max(look.column, min(look.width, 2.75 * len(tasks)))
-        figure = Figure(figsize=(width, 1.65 * down + 1.1), layout="constrained")
-        foot = (2 * LINE + 0.1) / (1.65 * down + 1.1)
-        body, below = figure.subfigures(2, 1, height_ratios=[1 - foot, foot], squeeze=False).ravel()
+        entries = _legend(rows, look)
+        tall, foot = 1.65 * down + 0.7, LINE * -(-len(entries) // LEGEND_COLUMNS) + 0.1
+        figure = Figure(figsize=(width, tall + foot), layout="constrained")
+        body, below = figure.subfigures(2, 1, height_ratios=[tall, foot], squeeze=False).ravel()
         axes = body.subplots(down, len(tasks), squeeze=False)
         colors = _colors(rows)
         for column, task in zip(axes.T, tasks, strict=True):
@@ -49,7 +52,7 @@ def draw_gains(stem: Path, rows: Rows, reference: str, style: Mapping[str, Any])
             row[0].set_ylabel(label)
         body.suptitle(f"{look.label(reference)} trained on data that proxies selected", color=INK)
         body.supxlabel("training compute of one proxy / of the model that trains on the selection")
-        below.legend(handles=_legend(rows, colors, look), loc="center", ncols=3, borderpad=0)
+        below.legend(handles=entries, loc="center", ncols=LEGEND_COLUMNS, borderpad=0)
         save(stem, figure, list(map(dict, rows)))
 
 
@@ -79,6 +82,10 @@ def _place(row: Mapping[str, Any], rows: Rows) -> float:
 
 def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str, colors: Mapping[float, str]) -> None:
     own = _own(rows, task, quantity)
+    if not own:
+        ax.set_xticks([])
+        ax.set_yticks([])
+        return say_undefined(ax, quantity)
     shifts = {share: 1.06 ** (i - (len(colors) - 1) / 2) for i, share in enumerate(colors)}
     for row in own:
         color = colors[row["fraction"]]
@@ -131,20 +138,23 @@ def _thin(look: dict[str, Any]) -> dict[str, Any]:
 def _compute_axis(ax: Axes, rows: Rows) -> None:
     """A log axis of relative compute, with the places of the selections that ask no proxy."""
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(fraction))
-    ax.xaxis.set_minor_formatter(NullFormatter())
     places = [_place(row, rows) for row in rows if row["method"] != "random"]
     ax.set_xlim(min(places) / 1.5, max(places) * 1.5)
-    least = min(float(row["relative_compute"]) for row in rows if row["relative_compute"])
-    ax.axvline(least / 1.9, color=PALE, lw=0.8)
+    proxies = [float(row["relative_compute"]) for row in rows if row["relative_compute"]]
+    exponents = range(math.ceil(math.log10(min(proxies))), math.floor(math.log10(max(proxies))) + 1)
+    decades = {10.0**exponent: fraction(10.0**exponent) for exponent in exponents}
+    ticks = {min(proxies) / 4.4: "no proxy"} | decades
+    ax.set_xticks(list(ticks), list(ticks.values()))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.axvline(min(proxies) / 1.9, color=PALE, lw=0.8)
     ax.grid(axis="y", color=PALE, lw=0.4)
 
 
-def _legend(rows: Rows, colors: Mapping[float, str], style: Style) -> list[Any]:
+def _legend(rows: Rows, style: Style) -> list[Any]:
     sizes = {row["fraction"]: row["size"] for row in rows}
     shares: list[Any] = [
-        Patch(color=color, label=f"{share:.0%} of the candidates ({sizes[share]:,})")
-        for share, color in colors.items()
+        Patch(color=color, label=f"{share:.0%} of candidates ({sizes[share]:,})")
+        for share, color in _colors(rows).items()
     ]
     grey: dict[str, Any] = {"ls": "none", "color": GREY, "markersize": 4.5}
     methods = [

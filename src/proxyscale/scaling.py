@@ -125,7 +125,9 @@ def _name_room(readout: Readout) -> float:
 
 def fraction(share: float, _: int | None = None) -> str:
     """A share of the reference's compute as people write it: 1/100."""
-    return f"{share:g}" if share >= 1 else f"1/{1 / share:,.3g}"
+    if share >= 1:
+        return f"{share:g}"
+    return f"1/{1 / share:,.0f}" if share < 0.01 else f"1/{1 / share:.3g}"
 
 
 def accuracy(readout: Readout) -> tuple[Figure, Rows]:
