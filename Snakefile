@@ -9,11 +9,6 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# With --configfile the user's study stands alone: nothing of the default one leaks into it.
-if not workflow.configfiles:
-
-    configfile: "config.yaml"
-
 
 include: "rules/common.smk"
 
@@ -42,6 +37,14 @@ if "selection_fig8" in study.figures:
 
 onstart:
     study.claim_results(write=True)
+
+
+onsuccess:
+    from proxyscale.ending import ending
+
+    told = ending(study)
+    if told:
+        print(f"\n{told}\n", file=sys.stderr)
 
 
 rule all:

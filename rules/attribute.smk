@@ -15,9 +15,7 @@ rule features:
         run=manifest(paths.run()),
         model=ancient(inside(paths.run(), "model.safetensors")),
         pool=paths.pool,
-        rows=ancient(
-            [f"{paths.pack(source)}/inputs.npy" for source in study.config.sources]
-        ),
+        rows=ancient([f"{paths.pack(source)}/inputs.npy" for source in study.sources]),
         tasks=[manifest(paths.task(task)) for task in study.scored_tasks],
     output:
         [

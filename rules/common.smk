@@ -9,18 +9,39 @@ import sys
 
 sys.path.insert(0, f"{workflow.basedir}/src")
 
+from proxyscale.config import read_yaml
 from proxyscale.errors import UserError
+from proxyscale.inputs import check_inputs
 from proxyscale.runs_study import OwnRunsStudy, load_study
 
-try:
-    study = load_study(config)
-    study.claim_results()
-except UserError as error:
+
+def refuse(error):
+    """End with the user's mistake and no traceback."""
     print(f"\n{error}\n", file=sys.stderr)
     sys.exit(2)
 
+
+try:
+    for path in workflow.configfiles or ["config.yaml"]:
+        read_yaml(path)  # Snakemake itself lets a key stand twice
+except UserError as error:
+    refuse(error)
+
+# With --configfile the user's study stands alone: nothing of the default one leaks into it.
+if not workflow.configfiles:
+
+    configfile: "config.yaml"
+
+
+try:
+    study = load_study(config)
+    if not isinstance(study, OwnRunsStudy):
+        check_inputs(study)
+    study.claim_results()
+except UserError as error:
+    refuse(error)
+
 paths = study.paths
-plugins = " ".join(f"--plugin {path}" for path in getattr(study.config, "plugins", []))
 
 # Jobs run the interpreter that runs Snakemake, unless --sdm says otherwise, and this package.
 os.environ.update(
@@ -56,6 +77,11 @@ def manifest(folder):
 def flags(name, pairs):
     """`--name key=path` for every pair: named inputs of one kind on a command line."""
     return " ".join(f"--{name} {shlex.quote(f'{key}={path}')}" for key, path in pairs)
+
+
+def plugin_flags(rule, name):
+    """`--plugin` for the plugin files that a job runs."""
+    return " ".join(f"--plugin {path}" for path in study.plugins(rule, name))
 
 
 def seen(wildcards):

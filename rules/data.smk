@@ -18,8 +18,8 @@ rule corpus:
         "../envs/proxyscale.yaml"
     params:
         spec=lambda w: study.corpus(w.source),
-        code=study.code("corpus"),
-        plugins=plugins,
+        code=lambda w: study.code("corpus", w.source),
+        plugins=lambda w: plugin_flags("corpus", w.source),
         out=subpath(output[0], parent=True),
     shell:
         "python -m proxyscale corpus --log {log} {params.plugins} --source {wildcards.source}"
@@ -28,7 +28,8 @@ rule corpus:
 
 rule tokenizer:
     input:
-        [manifest(paths.corpus(source)) for source in study.config.sources],
+        [manifest(paths.corpus(source)) for source in study.tokenizer_sources()],
+        study.tokenizer_files(),
     output:
         paths.tokenizer,
     log:
@@ -39,7 +40,9 @@ rule tokenizer:
     params:
         spec=study.tokenizer(),
         code=study.code("tokenizer"),
-        corpora=flags("corpus", [(s, paths.corpus(s)) for s in study.config.sources]),
+        corpora=flags(
+            "corpus", [(s, paths.corpus(s)) for s in study.tokenizer_sources()]
+        ),
     shell:
         "python -m proxyscale tokenizer --log {log} {params.corpora}"
         " --spec {params.spec:q} --out {output:q}"
@@ -71,7 +74,7 @@ rule pack:
 
 rule pool:
     input:
-        [manifest(paths.pack(source)) for source in study.config.sources],
+        [manifest(paths.pack(source)) for source in study.sources],
     output:
         paths.pool,
     log:
@@ -81,7 +84,7 @@ rule pool:
         "../envs/proxyscale.yaml"
     params:
         code=study.code("pool"),
-        packs=flags("pack", [(s, paths.pack(s)) for s in study.config.sources]),
+        packs=flags("pack", [(s, paths.pack(s)) for s in study.sources]),
     shell:
         "python -m proxyscale pool --log {log} {params.packs} --out {output:q}"
 
@@ -105,8 +108,8 @@ rule task:
         "../envs/proxyscale.yaml"
     params:
         spec=lambda w: study.task(w.task),
-        code=study.code("task"),
-        plugins=plugins,
+        code=lambda w: study.code("task", w.task),
+        plugins=lambda w: plugin_flags("task", w.task),
         corpora=lambda w: flags(
             "corpus", [(s, paths.corpus(s)) for s in study.task_sources(w.task)]
         ),

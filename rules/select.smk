@@ -20,8 +20,8 @@ rule select:
         "../envs/proxyscale.yaml"
     params:
         spec=lambda w: study.select(w.distribution),
-        code=study.code("select"),
-        plugins=plugins,
+        code=lambda w: study.code("select", w.distribution),
+        plugins=lambda w: plugin_flags("select", w.distribution),
         seen=lambda w: " ".join(
             f"--{name} {files[0]}" for name, files in seen(w).items() if files
         ),

@@ -10,9 +10,7 @@
 rule train:
     input:
         pool=paths.pool,
-        rows=ancient(
-            [f"{paths.pack(source)}/inputs.npy" for source in study.config.sources]
-        ),
+        rows=ancient([f"{paths.pack(source)}/inputs.npy" for source in study.sources]),
         distribution=paths.distribution(),
     output:
         manifest(paths.run()),
@@ -52,7 +50,9 @@ rule evaluate:
         "../envs/proxyscale.yaml"
     params:
         code=study.code("evaluate"),
-        tasks=flags("task", [(task, paths.task(task)) for task in study.config.tasks]),
+        tasks=flags(
+            "task", [(task, paths.task(task)) for task in sorted(study.config.tasks)]
+        ),
         run=subpath(input.run, parent=True),
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} draw {draw} seed {seed}",

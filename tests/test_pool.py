@@ -19,7 +19,6 @@ from proxyscale import rows as rows_module
 from proxyscale import tables
 from proxyscale.errors import UserError
 from proxyscale.pool import (
-    END,
     Pool,
     assemble,
     build_tokenizer,
@@ -28,6 +27,7 @@ from proxyscale.pool import (
     pack,
     window_hashes,
 )
+from proxyscale.rows import END
 
 WORDS = ["the", "cat", "sat", "mat", "über", "数据", "данные", END, "x = f(y)", "\n\n", "  "]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from workflow_run import Workflow, study
 
+from proxyscale.progress import noted_duration
 from proxyscale.study import FIGURES, TABLES
 
 RUNS = 9
@@ -29,7 +31,7 @@ Edit = Callable[[Workflow], None]
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A study that has run to its end."""
     workflow = Workflow(tmp_path_factory.mktemp("workflow"))
-    workflow.run()
+    (workflow.folder / "said").write_text(workflow.run())
     return workflow
 
 
@@ -45,6 +47,45 @@ def workflow(finished: Workflow, tmp_path: Path) -> Iterator[Workflow]:
         back = finished.folder / file.relative_to(kept)
         if file.is_file() and back.read_bytes() != file.read_bytes():
             shutil.copy2(file, back)
+
+
+def test_every_job_says_one_line_and_the_end_two_sentences(finished: Workflow) -> None:
+    said = (finished.folder / "said").read_text()
+    for line in (
+        "corpus a · 60 documents · 11.9kB",
+        "tokenizer 300 tokens",
+        "pack a · ",
+        "pool ",
+        "task last · 20 holdout, 5 target",
+        "select mix · 60 examples",
+        "ref/mix draw 0 seed 0 · ",
+        "evaluate ref/mix draw 0 seed 0 · 2 tasks",
+        "statistics ",
+        "figure correlation_fig1 · ",
+    ):
+        assert re.search(rf"^{re.escape(line)}", said, re.MULTILINE), line
+    assert re.search(r"Losses of xs go with those of ref at 1/\d+ of the compute across 3", said)
+    assert "Look at results/correlation_fig1.pdf and its neighbours" in said
+    logs = list((finished.folder / "results/logs").rglob("*.log"))
+    assert all(noted_duration(log) for log in logs)
+
+
+def test_the_plan_knows_what_is_stale_and_what_it_took(workflow: Workflow) -> None:
+    def rows(told: str) -> dict[str, list[str]]:
+        return {line.split()[0]: line.split()[1:] for line in told.splitlines() if line.strip()}
+
+    workflow.stale()  # writes the config
+    done = workflow.proxyscale("plan")
+    assert "to do: 0 jobs, 0s of CPU time" in done
+    assert rows(done)["train"][:3] == ["9"] * 3
+    config(scales__s__width=12, tasks__b=TASK)(workflow)
+    workflow.stale()
+    told = rows(workflow.proxyscale("plan", "--cores", "2"))
+    assert told["train"][:3] == ["9", "6", "6"]  # measured in time: those of the same size
+    assert told["task"][:3] == ["3", "2", "2"]
+    assert told["corpus"][:3] == ["3"] * 3
+    assert told["s"][4:6] == ["3", "0"]
+    assert told["ref"][4:6] == ["3", "3"]
 
 
 def config(**changes: Any) -> Edit:
@@ -86,9 +127,8 @@ def reverse_keys(workflow: Workflow) -> None:
             return value
         return {key: reversed_(value[key]) for key in reversed(value)}
 
-    order = ("tasks", "distributions", "sources")  # their order is the order of ids and legends
-    kept = {key: workflow.config[key] for key in order}
-    workflow.config = {**reversed_(workflow.config), **kept}
+    tasks = workflow.config["tasks"]  # their order is the order of panels and legends
+    workflow.config = {**reversed_(workflow.config), "tasks": tasks}
 
 
 def put_back(edit: Edit) -> Edit:
@@ -121,7 +161,14 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
         file("src/proxyscale/evaluate.py", lambda t: t + "X = 1\n"),
         {"evaluate": RUNS, **READING},
     ),
-    ("plugin", file("plugin.py", lambda t: t + "X = 1\n"), {"corpus": 3, **POOLED}),
+    (
+        "plugin",
+        file("plugin.py", lambda t: t + "X = 1\n"),
+        {"select": 1, "train": 3, "evaluate": 3, **READING},
+    ),
+    ("docstring in a plugin", file("plugin.py", lambda t: t.replace("Rows", "So: rows")), {}),
+    ("plugin that nothing uses", file("unused.py", lambda t: t + "X = 1\n"), {}),
+    ("plugin no longer named", config(plugins=["plugin.py"]), {}),
     ("figure code", file("src/proxyscale/figures.py", lambda t: t + "X = 1\n"), FIGURE),
     (
         "statistics code",
@@ -135,6 +182,7 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     ),
     ("figure style", config(figures__style__compute_fig2={"columns": 2}), {"figure": 1}),
     ("key order", reverse_keys, {}),
+    ("order of the tasks", config(tasks=lambda t: dict(reversed(t.items()))), READING),
     ("seed added", config(seeds=2), {"train": RUNS, "evaluate": RUNS, **READING}),
     (
         "scale added",
@@ -159,6 +207,21 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
         config(tasks__last__prompt="Q: {prompt}"),
         {"task": 1, "evaluate": RUNS, **READING},
     ),
+    (
+        "task dropped",  # the jobs of its runs run and measure nothing
+        config(tasks=lambda t: {"text": t["text"]}),
+        {"evaluate": RUNS, **READING},
+    ),
+    (
+        "records of a task changed by a byte",
+        file("last.jsonl", lambda t: t[:12] + ("x" if t[12] != "x" else "y") + t[13:]),
+        {"task": 1, "evaluate": RUNS, **READING},
+    ),
+    (
+        "source added",
+        config(sources__d={"files": "last.jsonl", "column": "prompt"}),
+        {"corpus": 1, **POOLED, "pack": 4},
+    ),
     ("tokenizer", config(tokenizer__vocabulary=310), POOLED),
     ("context", config(pool__length=32), {k: v for k, v in POOLED.items() if k != "tokenizer"}),
     ("corpus file touched", touch, {}),
@@ -177,19 +240,43 @@ def test_only_what_is_stale_runs(workflow: Workflow, edit: Edit, stale: dict[str
     assert workflow.stale() == Counter(stale)
 
 
-def test_threads_and_cores_make_nothing_stale(workflow: Workflow) -> None:
-    words = workflow.snakemake("--dry-run", "--cores", "7", "--set-threads", "train=3")
+def test_threads_cores_and_resources_make_nothing_stale(workflow: Workflow) -> None:
+    words = workflow.snakemake(
+        *("--dry-run", "--cores", "7", "--set-threads", "train=3", "--resources", "gpu=1"),
+        *("--set-resources", "train:mem_mb=100", "--default-resources", "mem_mb=50"),
+    )
     assert "Nothing to be done" in words
 
 
-@pytest.mark.parametrize("lost", ["distributions/mix.parquet", "tasks/text/holdout.parquet"])
-def test_a_deleted_intermediate_makes_nothing_stale(workflow: Workflow, lost: str) -> None:
+ADDED = config(scales__m={"width": 12, "layers": 1})
+NEW = {"train": 3, "evaluate": 3, **READING}
+
+
+@pytest.mark.parametrize(
+    ("lost", "edit", "stale"),
+    [
+        ("distributions/mix.parquet", None, {}),
+        ("tasks/text/holdout.parquet", None, {}),
+        ("runs/ref/mix/0-0/model.safetensors", None, {}),
+        ("runs/ref/mix/0-0/losses/text.parquet", None, {}),
+        ("runs/ref/mix/0-0/losses/text.parquet", ADDED, {**NEW, "evaluate": 4}),
+        # Snakemake takes what is made again for new: the runs on this distribution follow.
+        ("distributions/mix.parquet", ADDED, {**NEW, "select": 1, "train": 6, "evaluate": 6}),
+        ("compute_fig2.svg", None, {"figure": 1}),
+        ("statistics.parquet", None, {"statistics": 1, **FIGURE}),
+    ],
+)
+def test_a_deleted_file_is_made_again_where_it_is_needed(
+    workflow: Workflow, lost: str, edit: Edit | None, stale: dict[str, int]
+) -> None:
     path = workflow.folder / "results" / lost
     kept = path.read_bytes()
     stat = path.stat()
     path.unlink()
     try:
-        assert workflow.stale() == Counter()
+        if edit:
+            edit(workflow)
+        assert workflow.stale() == Counter(stale)
     finally:
         path.write_bytes(kept)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
@@ -201,30 +288,59 @@ def losses(folder: Path) -> Any:
     return table.sort_by([(key, "ascending") for key in keys])
 
 
+def beside(finished: Workflow, folder: Path, *left_out: str) -> Workflow:
+    """A copy of a study in another folder, without some of its files."""
+    copied = Workflow.__new__(Workflow)
+    copied.folder, copied.config = folder, copy.deepcopy(finished.config)
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(*left_out))
+    return copied
+
+
+def from_nothing(workflow: Workflow, folder: Path) -> Workflow:
+    """The same study, built from nothing."""
+    fresh = beside(workflow, folder, "results", ".snakemake", "__pycache__")
+    fresh.run()
+    return fresh
+
+
 def test_edits_that_really_run_equal_a_study_built_from_nothing(
     finished: Workflow, tmp_path: Path
 ) -> None:
-    edited = Workflow.__new__(Workflow)
-    edited.folder = tmp_path / "edited"
-    edited.config = copy.deepcopy(study())
-    shutil.copytree(finished.folder, edited.folder)
-    measured = edited.folder / "results/runs/ref/mix/0-0/losses/text.parquet"
-    trained = edited.folder / "results/runs/ref/mix/0-0/model.safetensors"
+    edited = beside(finished, tmp_path / "edited")
+    results = edited.folder / "results"
+    kept = [results / f"runs/ref/mix/0-0/{n}" for n in ("losses/text.parquet", "model.safetensors")]
     # What is written anew has another inode; Snakemake touches what a job leaves as it is.
-    before = measured.stat().st_ino, trained.stat().st_ino
+    before = [path.stat().st_ino for path in kept]
 
     config(tasks__b=TASK)(edited)
     edited.run()
-    assert (measured.stat().st_ino, trained.stat().st_ino) == before
+    assert [path.stat().st_ino for path in kept] == before
     config(seeds=[0, 1], distributions__a__size=50, scales__s__width=12)(edited)
+    file("plugin.py", lambda text: text.replace("astype(float)", "astype(float)[::-1]"))(edited)
+    file("last.jsonl", lambda text: text.replace("a", "b", 1))(edited)
     edited.run()
-    assert (measured.stat().st_ino, trained.stat().st_ino) == before
+    assert [path.stat().st_ino for path in kept] == before
     assert edited.stale() == Counter()
+    assert losses(from_nothing(edited, tmp_path / "fresh").folder).equals(losses(edited.folder))
 
-    fresh = Workflow.__new__(Workflow)
-    fresh.folder = tmp_path / "fresh"
-    fresh.config = edited.config
-    ignore = shutil.ignore_patterns("results", ".snakemake", "__pycache__")
-    shutil.copytree(edited.folder, fresh.folder, ignore=ignore)
-    fresh.run()
-    assert losses(fresh.folder).equals(losses(edited.folder))
+
+def test_edits_of_all_that_lies_below_equal_a_study_built_from_nothing_and_are_taken_back(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    edited = beside(finished, tmp_path / "edited")
+    before = losses(edited.folder)
+    training = (edited.folder / "src/proxyscale/train.py").read_text()
+    config(tokenizer__vocabulary=310, pool__length=32, figures__style={})(edited)
+    file("a.jsonl", lambda text: text.replace("a", "b", 1))(edited)
+    source("train", "0.5 * (1 + math.cos", "0.4 * (1 + math.cos")(edited)
+    edited.run()
+    assert edited.stale() == Counter()
+    after = losses(edited.folder)
+    assert not after["loss"].equals(before["loss"])
+    assert losses(from_nothing(edited, tmp_path / "fresh").folder).equals(after)
+
+    edited.config = study()
+    file("src/proxyscale/train.py", lambda _: training)(edited)
+    file("a.jsonl", lambda _: (finished.folder / "a.jsonl").read_text())(edited)
+    edited.run()
+    assert losses(edited.folder).equals(before)

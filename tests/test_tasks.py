@@ -17,7 +17,8 @@ from proxyscale import tables
 from proxyscale.encoding import Coder
 from proxyscale.errors import UserError
 from proxyscale.items import Item, seeded_hash
-from proxyscale.pool import END, assemble, load_tokenizer, pack
+from proxyscale.pool import assemble, load_tokenizer, pack
+from proxyscale.rows import END
 from proxyscale.tasks import build_task
 
 LENGTH = 64

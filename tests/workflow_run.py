@@ -28,7 +28,7 @@ def study() -> dict[str, Any]:
         "study": "tiny",
         "results": "results",
         "seeds": 1,
-        "plugins": ["plugin.py"],
+        "plugins": ["plugin.py", "unused.py"],
         "sources": {n: {"files": f"{n}.jsonl", "holdout": 0.3, "target": 0.1} for n in "abc"},
         "tokenizer": {"train": "bpe", "vocabulary": 300},
         "pool": {"length": 16},
@@ -71,6 +71,16 @@ def longest(candidates):
     return candidates.ids.astype(float)
 '''
 
+UNUSED = '''
+from proxyscale.registry import task
+
+
+@task
+def reversed_words(records):
+    """A kind of task that no task of the study has."""
+    return iter(())
+'''
+
 
 class Workflow:
     """A folder with the workflow and a study; `config` may be edited before a run."""
@@ -86,6 +96,7 @@ class Workflow:
             else:
                 shutil.copy(source, folder / name)
         (folder / "plugin.py").write_text(PLUGIN)
+        (folder / "unused.py").write_text(UNUSED)
         rng = np.random.default_rng(0)
         for index, name in enumerate("abc"):
             words = ["".join(rng.choice(list("abcdefgh"), 4)) for _ in range(30 + 30 * index)]
@@ -112,9 +123,22 @@ class Workflow:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def run(self) -> None:
-        """Bring everything up to date."""
-        self.snakemake("--cores", "2")
+    def run(self) -> str:
+        """Bring everything up to date; what is said."""
+        return self.snakemake("--cores", "2")
+
+    def proxyscale(self, *arguments: str) -> str:
+        """Run a verb for people on the study as it was last given to Snakemake; its output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "proxyscale", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.folder / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def stale(self, *targets: str) -> Counter[str]:
         """Jobs that Snakemake would run now for the targets (default: all), by rule."""

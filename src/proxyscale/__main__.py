@@ -9,25 +9,30 @@ import argparse
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from proxyscale import registry
 from proxyscale.errors import UserError
-from proxyscale.progress import logged
+from proxyscale.progress import duration, logged, note_duration
 
 Arguments = argparse.Namespace
-VERBS: dict[str, tuple[Callable[[Arguments], None], tuple[str, ...]]] = {}
+Told = str | None  # what a job leaves to say, if its progress has not said it
+VERBS: dict[str, tuple[Callable[[Arguments], Told], tuple[str, ...]]] = {}
 
 
-def verb(*flags: str) -> Callable[[Callable[[Arguments], None]], Callable[[Arguments], None]]:
+Verb = TypeVar("Verb", bound=Callable[[Arguments], Told])
+
+
+def verb(*flags: str) -> Callable[[Verb], Verb]:
     """Register a verb with its flags: `name=` may be repeated, `name?` may be left out, `name*` is
     positional."""
 
-    def register(function: Callable[[Arguments], None]) -> Callable[[Arguments], None]:
+    def register(function: Verb) -> Verb:
         VERBS[function.__name__] = (function, flags)
         return function
 
@@ -46,41 +51,48 @@ def load_functions(args: Arguments) -> None:
 
 
 @verb("plugin=", "source", "spec", "out")
-def corpus(args: Arguments) -> None:
+def corpus(args: Arguments) -> str:
     """Read a source's documents and split them."""
     from proxyscale.corpora import build_corpus
+    from proxyscale.lines import corpus_line
 
     load_functions(args)
     build_corpus(Path(args.out), args.source, json.loads(args.spec))
+    return f"{args.source} · {corpus_line(Path(args.out))}"
 
 
 @verb("corpus=", "spec", "out")
-def tokenizer(args: Arguments) -> None:
+def tokenizer(args: Arguments) -> str:
     """Train or fetch the tokenizer."""
-    from proxyscale.pool import build_tokenizer
+    from proxyscale.pool import build_tokenizer, load_tokenizer
 
     build_tokenizer(Path(args.out), pairs(args.corpus), json.loads(args.spec))
+    return f"{load_tokenizer(Path(args.out)).get_vocab_size():,} tokens"
 
 
 @verb("corpus", "tokenizer", "spec", "out")
-def pack(args: Arguments) -> None:
+def pack(args: Arguments) -> str:
     """Tokenize a source and cut it into examples of one length."""
+    from proxyscale.lines import pack_line
     from proxyscale.pool import pack
 
     pack(Path(args.out), Path(args.corpus), Path(args.tokenizer), json.loads(args.spec))
+    return f"{Path(args.out).name} · {pack_line(Path(args.out))}"
 
 
 @verb("pack=", "out")
-def pool(args: Arguments) -> None:
+def pool(args: Arguments) -> str:
     """Number the examples of all sources."""
-    from proxyscale.pool import assemble
+    from proxyscale.pool import Pool, assemble
 
     assemble(Path(args.out), pairs(args.pack))
+    return f"{len(Pool.open(Path(args.out))):,} examples"
 
 
 @verb("plugin=", "corpus=", "tokenizer", "pool", "spec", "out")
-def task(args: Arguments) -> None:
+def task(args: Arguments) -> str:
     """Build a test set's target and holdout examples."""
+    from proxyscale.lines import task_line
     from proxyscale.tasks import build_task
 
     load_functions(args)
@@ -91,11 +103,13 @@ def task(args: Arguments) -> None:
         Path(args.tokenizer),
         Path(args.pool),
     )
+    return f"{Path(args.out).name} · {task_line(Path(args.out))}"
 
 
 @verb("plugin=", "pool", "tokenizer", "target?", "scores?", "spec", "out")
-def select(args: Arguments) -> None:
+def select(args: Arguments) -> str:
     """Choose a training distribution's examples."""
+    from proxyscale.lines import rows_line
     from proxyscale.select import build_distribution
 
     load_functions(args)
@@ -107,6 +121,8 @@ def select(args: Arguments) -> None:
         target=Path(args.target) if args.target else None,
         scores=Path(args.scores) if args.scores else None,
     )
+    out = Path(args.out)
+    return f"{out.stem} · {rows_line(out, 'examples')}"
 
 
 @verb("pool", "distribution", "title", "spec", "execution", "out")
@@ -135,9 +151,10 @@ def features(args: Arguments) -> None:
 
 
 @verb("features=", "task", "spec", "out")
-def score(args: Arguments) -> None:
+def score(args: Arguments) -> str:
     """Score the candidates for a task."""
     from proxyscale.attribute import pool_part, score, target_part
+    from proxyscale.lines import rows_line
 
     folders = list(pairs(args.features).values())
     score(
@@ -146,35 +163,41 @@ def score(args: Arguments) -> None:
         [target_part(folder, args.task) for folder in folders],
         json.loads(args.spec),
     )
+    return f"{Path(args.out).stem} · {rows_line(Path(args.out), 'examples')}"
 
 
 @verb("run", "task=", "title", "code", "out")
-def evaluate(args: Arguments) -> None:
+def evaluate(args: Arguments) -> str:
     """Take a model's loss on every test example."""
     from proxyscale.evaluate import evaluate
 
     tasks = pairs(args.task)
     evaluate(Path(args.out), Path(args.run), tasks, title=args.title, version=args.code)
+    return f"{args.title} · {len(tasks)} tasks"
 
 
 @verb("results", "spec", "losses", "runs")
-def collect(args: Arguments) -> None:
+def collect(args: Arguments) -> str:
     """Gather all runs in two tables."""
     from proxyscale.collect import collect
+    from proxyscale.lines import rows_line
 
     collect(Path(args.losses), Path(args.runs), json.loads(args.spec), args.results)
+    return rows_line(Path(args.losses), "losses")
 
 
 @verb("pool", "distribution=", "out")
-def mixtures(args: Arguments) -> None:
+def mixtures(args: Arguments) -> str:
     """Each distribution's share of every source."""
     from proxyscale.mixtures import write_mixtures
 
-    write_mixtures(Path(args.out), Path(args.pool), pairs(args.distribution))
+    distributions = pairs(args.distribution)
+    write_mixtures(Path(args.out), Path(args.pool), distributions)
+    return f"{len(distributions)} distributions"
 
 
 @verb("table=", "spec", "losses", "runs")
-def own_runs(args: Arguments) -> None:
+def own_runs(args: Arguments) -> str:
     """Read runs that somebody trained into the same two tables."""
     from proxyscale import tables
     from proxyscale.own_runs import read_own_runs
@@ -182,6 +205,7 @@ def own_runs(args: Arguments) -> None:
     losses, runs = read_own_runs(pairs(args.table), json.loads(args.spec))
     tables.write(args.losses, losses, "losses")
     tables.write(args.runs, runs, "runs")
+    return f"{len(losses):,} losses of {len(runs):,} runs"
 
 
 @verb("results", "losses", "runs", "spec", "out")
@@ -205,7 +229,7 @@ def gains_figure(args: Arguments) -> None:
 
 
 @verb("losses", "runs", "weights?", "spec", "out")
-def statistics(args: Arguments) -> None:
+def statistics(args: Arguments) -> str:
     """How well each scale foretells the reference."""
     from proxyscale import tables
     from proxyscale.readings import every_statistic
@@ -213,10 +237,11 @@ def statistics(args: Arguments) -> None:
     losses, runs = tables.read(args.losses, "losses"), tables.read(args.runs, "runs")
     found = every_statistic(losses, runs, json.loads(args.spec), args.weights)
     tables.write(args.out, found, "statistics")
+    return f"{len(found):,} numbers"
 
 
 @verb("losses", "runs", "statistics", "spec", "out")
-def figure(args: Arguments) -> None:
+def figure(args: Arguments) -> str:
     """Draw one figure as PDF and SVG, with its numbers as CSV."""
     from proxyscale import tables
     from proxyscale.figures import draw
@@ -230,10 +255,11 @@ def figure(args: Arguments) -> None:
         runs=tables.read(args.runs, "runs"),
         **spec,
     )
+    return Path(args.out).name
 
 
 @verb("runs", "pool", "spec", "out")
-def table(args: Arguments) -> None:
+def table(args: Arguments) -> str:
     """Write one table of what scales are and cost, as CSV and as text."""
     from proxyscale import tables
     from proxyscale.cost_tables import write_table
@@ -241,6 +267,7 @@ def table(args: Arguments) -> None:
     rows = tables.read_json(args.pool)["rows"]
     spec, runs = json.loads(args.spec), tables.read(args.runs, "runs")
     write_table(Path(args.out), spec, runs, pool_rows=rows)
+    return Path(args.out).stem
 
 
 @verb("run", "tokenizer", "out")
@@ -255,16 +282,25 @@ def export(args: Arguments) -> None:
 def plan(args: Arguments) -> None:
     """What a study will do and what it will cost."""
     from proxyscale.config import read_yaml
-    from proxyscale.plan import scale_plans, told
+    from proxyscale.inputs import check_inputs
+    from proxyscale.plan import CALIBRATED, Estimate, ask_snakemake, told
     from proxyscale.runs_study import OwnRunsStudy, load_study
-    from proxyscale.train import calibrate
 
     study = load_study(read_yaml(args.configfile or "config.yaml"))
     if isinstance(study, OwnRunsStudy):
         raise UserError("this study reads runs that are there: it trains nothing", where="runs")
-    scales = study.scales
-    plans = scale_plans(study, lambda name: calibrate(scales[name].model, scales[name].training))
-    print(told(study, plans, int(args.cores or os.cpu_count() or 1)))
+    check_inputs(study)
+
+    def seconds(name: str) -> float | None:
+        scale = study.scales[name]
+        if 60 * scale.parameters * scale.training["batch_tokens"] > CALIBRATED:
+            return None
+        from proxyscale.train import calibrate
+
+        return calibrate(scale.model, scale.training)
+
+    estimate = Estimate(study, ask_snakemake(args.configfile), seconds)
+    print(told(study, estimate, int(args.cores or os.cpu_count() or 1)))
 
 
 @verb(
@@ -337,14 +373,20 @@ def main(argv: list[str] | None = None) -> int:
     with ExitStack() as stack:
         if args.log:
             stack.enter_context(logged(Path(args.log)))
+        start, used = time.monotonic(), time.process_time()
         try:
-            VERBS[args.verb][0](args)
+            told = VERBS[args.verb][0](args)
         except UserError as error:
             print(f"proxyscale {args.verb}: {error}", file=sys.stderr)
             return 2
         except Exception:
             traceback.print_exc()
             return 1
+        took = time.monotonic() - start
+        if told:
+            print(f"{args.verb} {told} · {duration(took)}", file=sys.stderr)
+    if args.log:
+        note_duration(Path(args.log), took, time.process_time() - used)
     return 0
 
 

@@ -17,7 +17,8 @@ from tokenizers import Tokenizer
 
 from proxyscale import tables
 from proxyscale.errors import UserError
-from proxyscale.pool import END, Pool
+from proxyscale.pool import Pool
+from proxyscale.rows import END
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, create_model
 
 from proxyscale import proxy_selection, registry
-from proxyscale.config import Config, Distribution, Source
+from proxyscale.config import Config, Distribution, Source, Task, said
 from proxyscale.errors import UserError
+from proxyscale.records import pinned
 
 # Methods that compare texts with a task's target examples, and those that read scores for them.
 TARGETED = ("dsir", "classifier")
@@ -63,8 +64,13 @@ def _options(
     try:
         model.model_validate(dict(options))
     except ValidationError as error:
+        told = set()
         for details in error.errors():
-            key = ".".join(str(part) for part in details["loc"])
+            # Below the option's name pydantic counts types that it tried, too.
+            key = str(details["loc"][0])
+            if key in told:
+                continue
+            told.add(key)
             if details["type"] == "extra_forbidden":
                 yield UserError(
                     f"{kind} has no option {key!r}",
@@ -75,8 +81,7 @@ def _options(
             elif details["type"] == "missing":
                 yield UserError(f"{kind} needs the option {key!r}", where=where)
             else:
-                message = details["msg"][:1].lower() + details["msg"][1:]
-                yield UserError(f"is {details['input']!r}: {message}", where=f"{where}.{key}")
+                yield UserError(f"is {options[key]!r}: {said(details)}", where=f"{where}.{key}")
 
 
 def _sources(config: Config) -> Iterator[UserError]:
@@ -94,6 +99,9 @@ def _sources(config: Config) -> Iterator[UserError]:
             )
         else:
             yield from _options(where, registry.corpus, kind, source.options)
+        if kind == "hub" and "revision" in source.options:
+            revision = source.options["revision"]
+            yield from _pinned(str(source.options["hub"]), revision, where, "datasets/")
         if source.holdout + source.target >= 1:
             yield UserError("holdout and target leave nothing for the pool", where=where)
 
@@ -104,23 +112,70 @@ def _tokenizer(config: Config) -> Iterator[UserError]:
     if len(given) != 1:
         told = " and ".join(given) or "none"
         yield UserError(f"give one of train, file and hub, not {told}", where="tokenizer")
-    if section.hub and not section.revision:
-        yield UserError(
-            "a tokenizer from the hub needs its revision",
-            where="tokenizer.revision",
-            hint="the commit's hash: what `main` means changes",
-        )
+    if section.hub is not None:
+        yield from _pinned(section.hub, section.revision, "tokenizer")
+        if section.pad_vocabulary_to is None:
+            yield UserError(
+                "a tokenizer from the hub needs the size of the model's vocabulary",
+                where="tokenizer.pad_vocabulary_to",
+                hint="at least the tokenizer's: it is known before anything is downloaded",
+            )
 
 
 def _tasks(config: Config) -> Iterator[UserError]:
     for name, task in config.tasks.items():
         where = f"tasks.{name}"
-        yield from _options(where, registry.task, task.kind, task.options)
+        mistaken = list(_options(where, registry.task, task.kind, task.options))
+        yield from mistaken or _tried(where, task)
         if (task.sources is None) == (task.records is None):
             yield UserError("give either sources or records", where=where)
+        if task.records is not None:
+            yield from _records(f"{where}.records", task)
         if isinstance(task.sources, list):
             for source in task.sources:
                 yield from _named(f"{where}.sources", source, config.sources, "source")
+
+
+def _tried(where: str, task: Task) -> Iterator[UserError]:
+    """What a task's kind says to its options when it is given no record."""
+    try:
+        list(registry.task[task.kind](iter(()), **task.options))
+    except UserError as error:
+        yield UserError(error.message, where=where, allowed=error.allowed, hint=error.hint)
+
+
+def _records(where: str, task: Task) -> Iterator[UserError]:
+    """Each split has one place that its records come from, and a hub's dataset is pinned."""
+    assert task.records is not None
+    parts = task.records.parts
+    own = task.records.model_dump(exclude_none=True, exclude={"holdout", "target"})
+    if "" not in parts and own:
+        told = " and ".join(own)
+        yield UserError(f"{told}: say it below holdout and target, or leave those out", where=where)
+    if list(parts) == ["target"]:
+        yield UserError("a target alone: a task is measured on its holdout", where=where)
+    for key, part in parts.items():
+        place = f"{where}.{key}" if key else where
+        given = [name for name in ("files", "hub") if getattr(part, name) is not None]
+        if len(given) != 1 or (key and (part.holdout or part.target)):
+            told = " and ".join(given) or "neither"
+            yield UserError(f"give one of files and hub, not {told}", where=place)
+        for name in ("revision", "config", "split", "streaming"):
+            if part.hub is None and getattr(part, name) is not None:
+                yield UserError("only a dataset of the hub has this key", where=f"{place}.{name}")
+        if part.hub is not None:
+            yield from _pinned(part.hub, part.revision, place, "datasets/")
+            if part.format is not None:
+                yield UserError("only files have a format", where=f"{place}.format")
+
+
+def _pinned(repository: str, revision: Any, where: str, kind: str = "") -> Iterator[UserError]:
+    """A name on the hub can move; a commit cannot."""
+    try:
+        pinned(revision, repository, kind)
+    except UserError as error:
+        place = f"{where}.revision"
+        yield UserError(error.message, where=place, value=revision, hint=error.hint)
 
 
 def _distributions(config: Config) -> Iterator[UserError]:
@@ -133,7 +188,7 @@ def _distributions(config: Config) -> Iterator[UserError]:
         told.add(name)
         where = f"distributions.{name}"
         yield from _options(where, registry.selection, entry.method, entry.options)
-        for source in _sources_named(entry.options):
+        for source in sources_named(entry.options):
             yield from _named(where, source, config.sources, "source")
         yield from _size(config, where, entry)
         yield from _selected_for(config, where, entry)
@@ -149,7 +204,7 @@ def _size(config: Config, where: str, entry: Distribution) -> Iterator[UserError
         yield UserError(
             f"{size} examples cannot be chosen from {candidates} candidates", where=where
         )
-    named = _sources_named(entry.options) if entry.method == "source" else list(config.sources)
+    named = sources_named(entry.options) if entry.method == "source" else list(config.sources)
     limits = [config.sources[n].max_bytes if n in config.sources else None for n in named]
     # A token is a byte at least, and a document of a byte at least is closed by one more.
     most = sum(2 * limit for limit in limits if limit) // config.pool.length
@@ -184,8 +239,8 @@ def _target(config: Config, where: str, name: str) -> Iterator[UserError]:
     names = list(config.sources) if task.sources == "all" else task.sources or []
     shares = [config.sources[source].target for source in names if source in config.sources]
     if task.records is not None:
-        apart = "holdout" in task.records
-        shares = [float("target" in task.records) if apart else task.target]
+        apart = task.records.holdout is not None
+        shares = [float(task.records.target is not None) if apart else task.target]
     if not task.target_examples or not any(shares):
         yield UserError(
             f"the task {name} has no target examples",
@@ -209,7 +264,7 @@ def _models(config: Config, where: str, distribution: str, scale: str) -> Iterat
         )
 
 
-def _sources_named(options: Mapping[str, Any]) -> list[str]:
+def sources_named(options: Mapping[str, Any]) -> list[str]:
     """Sources that options name: `sources: docs`, `sources: [docs, ml]`, `weights: {docs: 1}`."""
     named = options.get("sources", [])
     weights = options.get("weights", {})

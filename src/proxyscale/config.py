@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -28,11 +29,21 @@ from proxyscale.errors import UserError, UserErrors
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Name = Annotated[str, Field(pattern=NAME)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(gt=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def _no_truth(value: Any) -> Any:
+    """YAML's `yes` and `true` are no numbers, although Python counts with them."""
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not a truth value")
+    return value
+
+
+NUMBER = BeforeValidator(_no_truth)
+Share = Annotated[float, NUMBER, Field(ge=0, lt=1)]
+Count = Annotated[int, NUMBER, Field(gt=0)]
+Positive = Annotated[float, NUMBER, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, NUMBER, Field(ge=0, allow_inf_nan=False)]
+Seed = Annotated[int, NUMBER, Field(ge=0, lt=2**32)]
 Seeds = Count | Annotated[list[Seed], Field(min_length=1)]
 Role = Literal["grid", "proxy", "counterfactual", "selection"]
 
@@ -91,6 +102,30 @@ class PoolSection(Strict):
     length: Annotated[int, Field(ge=2)] = Field(128, description="tokens in a packed example")
 
 
+class Records(Strict):
+    """Where a task's records come from: `files` or `hub`, or each split's own."""
+
+    files: str | list[str] | None = Field(None, description="paths and globs")
+    format: str | None = Field(None, description="of the files, if not told by their suffix")
+    hub: str | None = Field(None, description="a dataset on the Hugging Face hub")
+    revision: str | None = Field(None, description="its commit, 40 hex digits")
+    config: str | None = Field(None, description="the dataset's configuration")
+    split: str | None = Field(None, description="the dataset's split; default: train")
+    streaming: bool | None = Field(
+        None, description="false downloads the dataset before it is read; default: true"
+    )
+    limit: Count | None = Field(None, description="read no more records than this")
+    holdout: Records | None = Field(None, description="records of the holdout alone")
+    target: Records | None = Field(None, description="records of the target alone")
+
+    @property
+    def parts(self) -> dict[str, Records]:
+        """The places that records are read from, by the key below `records` (empty: itself)."""
+        named = {"holdout": self.holdout, "target": self.target}
+        own = {key: part for key, part in named.items() if part is not None}
+        return own or {"": self}
+
+
 class Task(Open):
     """A test set: `kind` names how examples are made, further keys are that kind's options."""
 
@@ -98,7 +133,7 @@ class Task(Open):
     sources: list[str] | Literal["all"] | None = Field(
         None, description="sources whose held-out documents it is made of"
     )
-    records: dict[str, Any] | None = Field(
+    records: Records | None = Field(
         None,
         description="files or a hub dataset that it is made of; {target: …, holdout: …} if apart",
     )
@@ -320,7 +355,9 @@ class Reading(Strict):
     """What is read of the losses, whoever trained the models."""
 
     study: Name = Field("default", description="the study's name")
-    results: str = Field("results", description="the folder that everything is written to")
+    results: Annotated[str, Field(min_length=1)] = Field(
+        "results", description="the folder that everything is written to"
+    )
     code: Literal["strict", "off"] = Field(
         "strict", description="off: changes of proxyscale's own code make nothing stale"
     )
@@ -401,12 +438,14 @@ class Config(Reading):
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML file's mapping. UserError with the line if it is broken or says a key twice."""
     try:
-        text = Path(path).read_text()
+        text = Path(path).read_text("utf-8")
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read: {error}", where=str(path)) from None
     try:
         value = yaml.load(text, Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"not YAML: {error}", where=str(path)) from None
     if not isinstance(value, dict):
         raise UserError("a study is a mapping of keys to values", where=str(path))
@@ -419,9 +458,12 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name, line = self.construct_object(key, deep=True), key.start_mark.line + 1
+            if not isinstance(name, str):
+                raise yaml.YAMLError(f"the key {name!r} in line {line} is no word; quote it")
             if name in seen:
-                line = key.start_mark.line + 1
                 raise yaml.YAMLError(f"the key {name!r} stands twice, again in line {line}")
             seen.add(name)
         return super().construct_mapping(node, deep=deep)
@@ -433,7 +475,6 @@ def parse(raw: Mapping[str, Any]) -> Config:
 
 
 S = typing.TypeVar("S", bound=Reading)
-TYPES = ("int", "str", "constrained-int", "constrained-str")  # in pydantic's places, but no keys
 
 
 def validated(root: type[S], raw: Mapping[str, Any]) -> S:
@@ -441,12 +482,22 @@ def validated(root: type[S], raw: Mapping[str, Any]) -> S:
     try:
         return root.model_validate(dict(raw))
     except ValidationError as error:
-        raise UserErrors(_mistake(details, root) for details in error.errors()) from None
+        raise UserErrors(
+            _mistake(details, root) for details in deepest(error.errors(), root)
+        ) from None
+
+
+def deepest(errors: Iterable[Any], root: type[Reading]) -> list[Any]:
+    """One of pydantic's errors for each place: of a key that takes several types every type has
+    its say, and the one that got furthest into the value counts."""
+    found = {tuple(_keys(details["loc"], root)): details for details in reversed(list(errors))}
+    inner = {place[:depth] for place in found for depth in range(len(place))}
+    return [details for place, details in reversed(found.items()) if place not in inner]
 
 
 def _mistake(details: Any, root: type[Reading]) -> UserError:
     """One of pydantic's errors in the project's words."""
-    location = [part for part in details["loc"] if part not in TYPES and "[" not in str(part)]
+    location = _keys(details["loc"], root)
     where = ".".join(str(part) for part in location)
     value = details["input"]
     if details["type"] == "extra_forbidden":
@@ -458,10 +509,34 @@ def _mistake(details: Any, root: type[Reading]) -> UserError:
     if details["type"] == "literal_error":
         allowed = typing.get_args(_stripped(_annotation_at(location, root)))
         return UserError(f"is {value!r}", where=where, value=value, allowed=allowed)
-    if details["type"] == "value_error":
+    if details["type"] == "value_error" and isinstance(value, dict):
         return UserError(str(details["ctx"]["error"]), where=where)
-    message = details["msg"][:1].lower() + details["msg"][1:]
-    return UserError(f"is {value!r}: {message}", where=where, hint=help_of(location, root))
+    return UserError(f"is {value!r}: {said(details)}", where=where, hint=help_of(location, root))
+
+
+def said(details: Any) -> str:
+    """The message of one of pydantic's errors, to stand after a colon."""
+    message = str(details["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _keys(location: Iterable[Any], root: type[Reading]) -> list[Any]:
+    """A location without the types that pydantic tried at a key that takes several."""
+    keys: list[Any] = []
+    for part in location:
+        if not (_is_union(_annotation_at(keys, root)) and isinstance(part, str)):
+            keys.append(part)
+    return keys
+
+
+def _is_union(annotation: Any) -> bool:
+    """Whether values of several types will do, null aside."""
+    if typing.get_origin(annotation) is Annotated:
+        return _is_union(typing.get_args(annotation)[0])
+    inner = [a for a in typing.get_args(annotation) if a is not type(None)]
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return False
+    return len(inner) > 1 or _is_union(inner[0])
 
 
 def _stripped(annotation: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import itertools
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -98,14 +99,15 @@ def _documents(records: Iterable[Record | Dropped], column: str) -> Iterator[Doc
 def read_records(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Records for a task, out of `{files, format}` or `{hub, revision, config, split, streaming}`.
 
-    UserError naming file and record if one cannot be read.
+    At most `limit` of them. UserError naming file and record if one cannot be read.
     """
     options = dict(spec)
+    limit = options.pop("limit", None)
     if "hub" in options:
         records = read_hub(options.pop("hub"), **options)
     else:
         records = read_files(options.pop("files"), **options)
-    for record in records:
+    for record in itertools.islice(records, limit):
         if isinstance(record, Dropped):
             raise UserError(record.reason, where=record.name)
         for value in record.fields.values():

@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 
 from proxyscale import overlap
 from proxyscale.items import Item, seeded_hash
-from proxyscale.pool import END, chunks
+from proxyscale.pool import chunks
+from proxyscale.rows import END
 
 SHOT_DELIMITER = "\n"
 

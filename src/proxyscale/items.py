@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,17 @@ def take(record: Mapping[str, Any], name: str) -> Any:
 def misfit(record: Mapping[str, Any], message: str, **facts: Any) -> UserError:
     """The mistake of a record, to be raised."""
     return UserError(message, where=getattr(record, "where", "a record"), **facts)
+
+
+def check_template(template: str) -> None:
+    """UserError if a template is none, or has a field without a name."""
+    hint = "a field is {name}; write braces that are meant twice: {{ }}"
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(template)]
+    except ValueError as error:
+        raise UserError(f"no template: {template!r}: {error}", hint=hint) from None
+    if "" in fields:
+        raise UserError(f"a field without a name in {template!r}", hint=hint)
 
 
 def fill(template: str, record: Mapping[str, Any]) -> str:

@@ -6,7 +6,13 @@ wildcard: `Paths("results").corpus()` is `results/corpora/{source}`.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+
+def expand(path: str) -> str:
+    """A path as the user wrote it, with `~` and environment variables filled in."""
+    return os.path.expanduser(os.path.expandvars(path))
 
 
 @dataclass(frozen=True)

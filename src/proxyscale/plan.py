@@ -1,23 +1,56 @@
-"""What a study will do and what that will cost, told before anything is spent."""
+"""What a study will do and what that will cost, told before anything is spent.
+
+Which jobs are stale Snakemake alone can tell, and is asked. A job's time is its own when it last
+ran, or that of its like; where nothing has run yet it follows from a short calibration of training
+and from rates of reading and tokenizing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-
-import pyarrow.compute as pc
+from statistics import mean
+from typing import NamedTuple
 
 from proxyscale import cost, tables
-from proxyscale.progress import aligned, duration, quantity
-from proxyscale.study import Run, Scoring, Study
+from proxyscale.errors import UserError
+from proxyscale.inputs import text_bytes
+from proxyscale.progress import aligned, duration, noted_duration, quantity
+from proxyscale.study import Scoring, Study
 
+SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
+# A job in the words of a dry run.
+JOB = re.compile(r"^(?:local)?rule (\w+):\n(?: .*\n)*?    log: (.*)$", re.MULTILINE)
+# CPU seconds and rates of one core (AVX-512, 2.x GHz), where nothing has been measured yet.
+START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.6, "pool": 0.4, "task": 2.0, "select": 1.5}
+START |= {"train": 3.5, "evaluate": 4.0, "features": 3.5, "score": 3.0, "figure": 3.0}
+OTHER = 1.5  # seconds of any other job
+BYTES = {"corpus": 12e6, "pack": 1.6e6, "tokenizer": 0.5e6}  # of text, a second
+FORWARD = 1 / 3  # of a training step is the forward pass that measures a loss
+FEATURES = 2.5  # a per-example gradient and its projection, in training steps of the same tokens
+# A calibration takes ten steps: beyond so many FLOPs it would be no short one.
+CALIBRATED = 3e12
 LOSS_BYTES = 14  # a test example's row in a run's losses, compressed, as measured
+# NVIDIA's H100 SXM, dense bf16, and the share of it that training commonly reaches.
+GPU_FLOPS, GPU_SHARE = 989e12, 0.4
+
+
+class Job(NamedTuple):
+    """One job of the workflow; its log names it."""
+
+    rule: str
+    log: str
+    pending: bool
 
 
 @dataclass(frozen=True)
 class ScalePlan:
-    """One scale's share of a study."""
+    """One scale's share of a study's training."""
 
     scale: str
     parameters: int
@@ -26,36 +59,128 @@ class ScalePlan:
     ratio: float  # reference compute / own
     runs: int
     done: int
-    seconds: float | None  # of one run, measured or estimated
-
-    @property
-    def left(self) -> float | None:
-        """CPU seconds of the runs that are still to do."""
-        return None if self.seconds is None else self.seconds * (self.runs - self.done)
+    seconds: float | None  # of one run; None where that cannot be told
 
 
-def is_done(study: Study, run: Run) -> bool:
-    """Whether a run's manifest stands; whether it is stale only Snakemake can tell."""
-    return Path(f"{study.paths.run(*run)}/manifest.json").exists()
+def ask_snakemake(configfile: str | None) -> list[Job]:
+    """Every job of a study, and whether it would run now. UserError if Snakemake cannot tell."""
+    pending = _dry_run(configfile)
+    return [Job(*job, job in pending) for job in _dry_run(configfile, "--forceall")]
 
 
-def measured_seconds(study: Study, scale: str) -> float | None:
-    """Mean seconds of a scale's finished runs; None if there are none."""
-    found = []
-    for run in study.trained:
-        if run.scale == scale and is_done(study, run):
-            curve = tables.read(f"{study.paths.run(*run)}/curve.parquet", "curve", ["seconds"])
-            found.append(pc.max(curve["seconds"]).as_py())
-    return sum(found) / len(found) if found else None
+def _dry_run(configfile: str | None, *options: str) -> dict[tuple[str, str], None]:
+    """Rule and log of the jobs that a dry run lists, in its order."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--snakefile", str(SNAKEFILE)]
+    command += ["--configfile", configfile] if configfile else []
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stdout + done.stderr).strip().rpartition("\n")[2]
+        raise UserError(f"Snakemake cannot tell what is stale: {last}", hint="snakemake --dry-run")
+    return dict.fromkeys(JOB.findall(done.stdout + done.stderr))
 
 
-def scale_plans(study: Study, calibrate: Callable[[str], float]) -> list[ScalePlan]:
-    """Every scale, cheapest first. `calibrate` gives a run's seconds where none has finished."""
+class Estimate:
+    """Seconds of every job: measured where it has run, else estimated."""
+
+    def __init__(
+        self, study: Study, jobs: Iterable[Job], calibrate: Callable[[str], float | None]
+    ) -> None:
+        self.study = study
+        self.jobs = list(jobs)
+        self.calibrate = calibrate
+        self.steps: dict[str, float | None] = {}  # training seconds by scale, as calibrated
+
+    @cached_property
+    def measured(self) -> dict[Job, float]:
+        """CPU seconds of the jobs that have finished, from their logs."""
+        found = {job: noted_duration(Path(job.log)) for job in self.jobs}
+        return {job: took[1] for job, took in found.items() if took and self._still(job)}
+
+    def _still(self, job: Job) -> bool:
+        """Whether a job that has run is as long as it was then: its scale is the same size."""
+        scale = self.study.scales.get(self.subject(job))
+        if job.rule != "train" or scale is None:
+            return True
+        folder = Path(job.log.replace("/logs/train/", "/runs/")).with_suffix("")
+        if not (folder / "manifest.json").exists():
+            return False
+        facts = tables.read_json(folder / "manifest.json")
+        tokens = self.study.tokens(scale.name, folder.parent.name)
+        return (facts["parameters"], facts["tokens"]) == (scale.parameters, tokens)
+
+    @cached_property
+    def alike(self) -> dict[tuple[str, str], float]:
+        """Mean seconds of finished jobs of one rule and one subject."""
+        groups: dict[tuple[str, str], list[float]] = {}
+        for job, seconds in self.measured.items():
+            groups.setdefault((job.rule, self.subject(job)), []).append(seconds)
+        return {key: mean(values) for key, values in groups.items()}
+
+    def subject(self, job: Job) -> str:
+        """What a job is about: its source, task or scale."""
+        parts = Path(job.log).relative_to(self.study.paths.log("").removesuffix(".log")).parts
+        return parts[1].removesuffix(".log") if len(parts) > 1 else ""
+
+    def seconds(self, job: Job) -> float | None:
+        """One job's CPU seconds; None where that cannot be told."""
+        if job in self.measured:
+            return self.measured[job]
+        return self.alike.get((job.rule, self.subject(job)), self._estimated(job))
+
+    def _estimated(self, job: Job) -> float | None:
+        study, subject = self.study, self.subject(job)
+        start = START.get(job.rule, OTHER)
+        if job.rule in ("corpus", "pack"):
+            size = text_bytes(study, subject)
+            return None if size is None else start + size / BYTES[job.rule]
+        if job.rule == "tokenizer":
+            trained = study.config.tokenizer.sample_bytes if study.tokenizer_sources() else 0
+            return start + trained / BYTES["tokenizer"]
+        if job.rule not in ("train", "evaluate", "features"):
+            return start
+        per_token = self.training(subject)
+        if per_token is None:
+            return None
+        config = study.config
+        tokens = float(study.scales[subject].tokens)
+        if job.rule == "evaluate":
+            examples = sum(task.examples for task in config.tasks.values())
+            tokens = FORWARD * examples * config.pool.length
+        elif job.rule == "features":
+            targets = sum(config.tasks[task].target_examples for task in study.scored_tasks)
+            named = Path(job.log).stem  # the number of candidates
+            count = int(named) if named.isdigit() else self.pool_examples or 0
+            tokens = FEATURES * (count + targets) * config.pool.length
+        return start + tokens * per_token
+
+    def training(self, scale: str) -> float | None:
+        """Training seconds of a scale per token: of its finished runs, else calibrated."""
+        if scale not in self.steps:
+            known = self.alike.get(("train", scale))
+            found = None if known is None else max(0.0, known - START["train"])
+            self.steps[scale] = self.calibrate(scale) if found is None else found
+        seconds = self.steps[scale]
+        return None if seconds is None else seconds / self.study.scales[scale].tokens
+
+    @cached_property
+    def pool_examples(self) -> int | None:
+        """Examples in the pool, or the most that it can have; None where that cannot be told."""
+        if Path(self.study.paths.pool).exists():
+            return int(tables.read_json(self.study.paths.pool)["rows"])
+        sizes = [text_bytes(self.study, source) for source in self.study.sources]
+        if None in sizes:
+            return None
+        return int(sum(size or 0 for size in sizes) // self.study.config.pool.length)
+
+
+def scale_plans(study: Study, estimate: Estimate) -> list[ScalePlan]:
+    """Every scale, cheapest first."""
     reference = study.scales[study.config.reference]
     plans = []
     for name, scale in study.scales.items():
-        runs = [run for run in study.trained if run.scale == name]
-        seconds = measured_seconds(study, name)
+        jobs = [j for j in estimate.jobs if j.rule == "train" and estimate.subject(j) == name]
+        seconds = [estimate.seconds(job) for job in jobs]
+        known = [value for value in seconds if value is not None]
         plans.append(
             ScalePlan(
                 scale=name,
@@ -63,97 +188,127 @@ def scale_plans(study: Study, calibrate: Callable[[str], float]) -> list[ScalePl
                 tokens=scale.tokens,
                 flops=scale.flops,
                 ratio=reference.flops / scale.flops,
-                runs=len(runs),
-                done=sum(is_done(study, run) for run in runs),
-                seconds=calibrate(name) if seconds is None else seconds,
+                runs=len(jobs),
+                done=sum(not job.pending for job in jobs),
+                seconds=mean(known) if known else None,
             )
         )
     return plans
 
 
-def disk_bytes(study: Study) -> dict[str, int]:
-    """Upper bounds of what a study leaves on disk, by artifact, where the config tells them."""
+def disk_bytes(study: Study, examples: int | None) -> dict[str, int]:
+    """Upper bounds of what a study leaves on disk, by artifact, where the config tells them.
+
+    `examples`: of the pool. Text is kept compressed, which is at most as long as it is; a row of
+    the index takes 24 bytes; features are float32.
+    """
+    config = study.config
     models = sum(4 * study.scales[run.scale].parameters for run in study.trained)
-    examples = sum(task.examples for task in study.config.tasks.values())
-    width = 2 if next(iter(study.scales.values())).model["vocabulary"] <= 65536 else 4
-    text = [source.max_bytes for source in study.config.sources.values()]
-    found = {"models": models, "losses": 2 * LOSS_BYTES * examples * len(study.runs)}
-    if study.scoring_runs:
-        found["features"] = sum(_features_bytes(study, scoring) for scoring in study.scorings)
-    if all(text):
-        # Text is kept compressed; a token is at least one byte of it.
-        found["corpora and pool"] = sum(size or 0 for size in text) * (1 + width)
+    tested = sum(task.examples for task in config.tasks.values())
+    found = {"models": models, "losses": 2 * LOSS_BYTES * tested * len(study.runs)}
+    sizes = [text_bytes(study, source) for source in study.sources]
+    if None not in sizes:
+        found["text"] = sum(size or 0 for size in sizes)
+    if examples is not None:
+        width = 2 if next(iter(study.scales.values())).model["vocabulary"] < 65536 else 4
+        found["pool"] = examples * (config.pool.length * width + 24)
+    if study.scorings:
+        kinds = {(s.scale, s.distribution, s.candidates): s for s in study.scorings}
+        features = [_features_bytes(study, scoring, examples) for scoring in kinds.values()]
+        found["features"] = sum(features)
     return found
 
 
-def _features_bytes(study: Study, scoring: Scoring) -> int:
-    """float32 features of the candidates by every model."""
-    rows = _candidates(study, scoring)
+def _features_bytes(study: Study, scoring: Scoring, examples: int | None) -> int:
+    """float32 features of the candidates and of all target examples by every model."""
+    targets = sum(study.config.tasks[task].target_examples for task in study.scored_tasks)
     models = len(study.models(scoring.scale, scoring.distribution))
+    rows = _candidates(scoring, examples) + targets
     return 4 * rows * study.config.attribution.dimension * models
 
 
-def attribution_flops(study: Study) -> float:
+def attribution_flops(study: Study, examples: int | None) -> float:
     """FLOPs of all scores that distributions are selected by, by the formula of the paper's A.3."""
     total = 0.0
     for scoring in study.scorings:
         scale, models = study.scales[scoring.scale], study.models(*scoring[:2])
-        terms = (scale.length, study.config.attribution.dimension, _candidates(study, scoring))
+        dimension = study.config.attribution.dimension
+        terms = (scale.length, dimension, _candidates(scoring, examples))
         targets = study.config.tasks[scoring.task].target_examples
         total += len(models) * cost.attribution_flops(scale.parameters, *terms, targets)
     return total
 
 
-def _candidates(study: Study, scoring: Scoring) -> int:
-    """Pool examples that are scored; where that is all of them, one a `length` bytes of text."""
-    if scoring.candidates != "all":
-        return int(scoring.candidates)
-    text = sum(source.max_bytes or 0 for source in study.config.sources.values())
-    return text // study.config.pool.length
+def _candidates(scoring: Scoring, examples: int | None) -> int:
+    """Pool examples that are scored, of so many in the pool."""
+    return examples or 0 if scoring.candidates == "all" else int(scoring.candidates)
 
 
-def told(study: Study, plans: list[ScalePlan], cores: int) -> str:
-    """The plan as a table for people."""
-    head = (
-        "scale",
-        "parameters",
-        "tokens",
-        "FLOPs/run",
-        "ref/own",
-        "runs",
-        "done",
-        "s/run",
-        "to do",
+def told(study: Study, estimate: Estimate, cores: int) -> str:
+    """The plan for people: scales, then all other jobs, then the sums."""
+    plans, examples = scale_plans(study, estimate), estimate.pool_examples
+    training = sum(
+        cost.training_flops(study.scales[run.scale].parameters, study.tokens(run.scale, run[1]))
+        for run in study.trained
     )
-    rows = [head]
-    for plan in plans:
-        rows.append(
-            (
-                plan.scale,
-                f"{plan.parameters:,}",
-                quantity(plan.tokens),
-                f"{plan.flops:.2e}",
-                f"{plan.ratio:.3g}",
-                str(plan.runs),
-                str(plan.done),
-                "?" if plan.seconds is None else f"{plan.seconds:.1f}",
-                "?" if plan.left is None else duration(plan.left),
-            )
-        )
-    lines = aligned(rows)
-    total = sum(plan.flops * plan.runs for plan in plans)
-    left = sum(plan.left or 0.0 for plan in plans)
-    disk = disk_bytes(study)
-    lines += [
+    scoring = attribution_flops(study, examples)
+    lines = [
+        *aligned(_scale_rows(plans)),
+        "",
+        *aligned(_rule_rows(estimate)),
         "",
         f"{len(study.grid)} distributions, {len(study.config.tasks)} tasks, "
-        f"{len(study.trained)} runs, {total:.2e} FLOPs of training (6·P·D)",
-        f"{attribution_flops(study):.2e} FLOPs of attribution (paper, A.3), "
-        f"{len(study.scorings)} sets of scores",
-        f"disk, at most: {_disk(disk)}",
-        f"to do: {duration(left)} of training on one core, {duration(left / cores)} on {cores}",
+        f"{len(study.trained)} runs, {training:.2e} FLOPs of training (6·P·D)",
+        f"{scoring:.2e} FLOPs of attribution (paper, A.3), {len(study.scorings)} sets of scores",
+        f"disk, at most: {_disk(disk_bytes(study, examples))}",
+        _time(estimate, cores),
     ]
+    if training + scoring > 1e17:
+        hours = (training + scoring) / (GPU_FLOPS * GPU_SHARE) / 3600
+        lines.append(f"on GPUs: {hours:,.0f} hours of an H100 at {GPU_SHARE:.0%} of its bf16 peak")
     return "\n".join(lines)
+
+
+def _scale_rows(plans: Iterable[ScalePlan]) -> list[tuple[str, ...]]:
+    head = ("scale", "parameters", "tokens", "FLOPs/run", "ref/own", "runs", "done", "s/run")
+    rows: list[tuple[str, ...]] = [
+        (
+            plan.scale,
+            f"{plan.parameters:,}",
+            quantity(plan.tokens),
+            f"{plan.flops:.2e}",
+            f"{plan.ratio:.3g}",
+            str(plan.runs),
+            str(plan.done),
+            "?" if plan.seconds is None else f"{plan.seconds:.1f}",
+        )
+        for plan in plans
+    ]
+    return [head, *rows]
+
+
+def _rule_rows(estimate: Estimate) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("step", "jobs", "done", "measured", "CPU time to do")]
+    for rule in dict.fromkeys(job.rule for job in reversed(estimate.jobs)):
+        jobs = [job for job in estimate.jobs if job.rule == rule]
+        seconds = [estimate.seconds(job) for job in jobs if job.pending]
+        left = sum(value or 0.0 for value in seconds)
+        unknown = "?" if None in seconds else ""
+        done = sum(not job.pending for job in jobs)
+        measured = sum(job in estimate.measured for job in jobs)
+        rows.append((rule, str(len(jobs)), str(done), str(measured), unknown or duration(left)))
+    return rows
+
+
+def _time(estimate: Estimate, cores: int) -> str:
+    seconds = [estimate.seconds(job) for job in estimate.jobs if job.pending]
+    known = [value for value in seconds if value is not None]
+    left = sum(known)
+    longest = max(known, default=0.0)
+    told = f"to do: {len(seconds)} jobs, {duration(left)} of CPU time"
+    told += f", {duration(max(left / cores, longest))} on {cores} cores"
+    unknown = len(seconds) - len(known)
+    return f"{told}, and {unknown} jobs too large to calibrate here" if unknown else told
 
 
 def _disk(disk: Mapping[str, int]) -> str:

@@ -20,12 +20,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from proxyscale import tables
 from proxyscale.errors import UserError
+from proxyscale.paths import expand
 from proxyscale.records import pinned
-from proxyscale.rows import Rows, window_hashes
+from proxyscale.rows import END, Rows, window_hashes
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread a process: Snakemake counts cores
 
-END = "<|endoftext|>"
 CHUNK = 1 << 16  # characters tokenized as one
 BATCH = 32  # such pieces tokenized at a time
 WINDOW_ROWS = 4096  # rows hashed at a time
@@ -41,7 +41,8 @@ def build_tokenizer(out: Path, corpora: dict[str, Path], spec: dict[str, Any]) -
         tokenizer = _train(corpora, spec["vocabulary"], spec.get("sample_bytes", 10_000_000))
         size = spec["vocabulary"]
     else:
-        path = _download(spec["hub"], spec.get("revision")) if "hub" in spec else spec["file"]
+        hub = "hub" in spec
+        path = _download(spec["hub"], spec.get("revision")) if hub else expand(spec["file"])
         tokenizer = _parse(Path(path))
         size = spec.get("pad_vocabulary_to") or 0
     if tokenizer.token_to_id(END) is None:

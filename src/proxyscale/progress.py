@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -78,6 +79,26 @@ class Progress:
         if line:
             self.stream.write(f"{self.title} · {line}\n")
         self.stream.flush()
+
+
+FINISHED = "finished in {:.1f} s, {:.1f} s of CPU"
+_FINISHED = re.compile(r"^finished in ([\d.]+) s, ([\d.]+) s of CPU$")
+
+
+def note_duration(log: Path, seconds: float, cpu: float) -> None:
+    """Close a finished job's log with what it took."""
+    with log.open("a") as file:
+        print(FINISHED.format(seconds, cpu), file=file)
+
+
+def noted_duration(log: Path) -> tuple[float, float] | None:
+    """Seconds and CPU seconds that a job took, from its log; None if it has not finished."""
+    try:
+        last = log.read_text().rstrip().rpartition("\n")[2]
+    except OSError:
+        return None
+    found = _FINISHED.match(last)
+    return (float(found[1]), float(found[2])) if found else None
 
 
 class _Tee:

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from proxyscale.errors import UserError
+from proxyscale.paths import expand
 
 LINE_LIMIT = 1 << 28  # bytes of one line or cell; what is longer has lost its line ends or quotes
 PIECE = 1 << 20  # bytes of a text file read as one record
@@ -55,6 +56,26 @@ def shuffled(names: Iterable[str]) -> list[str]:
     return sorted(names, key=key)
 
 
+def matching(pattern: str) -> list[Path]:
+    """Files that a path or glob names now, `~` and variables filled in."""
+    expanded = expand(pattern)
+    plain = Path(expanded)
+    matches = [plain] if plain.is_file() else map(Path, glob.glob(expanded, recursive=True))
+    return sorted(path for path in matches if path.is_file())
+
+
+def no_match(pattern: str) -> UserError:
+    """The mistake of a pattern that matches no file, to be raised."""
+    expanded = expand(pattern)
+    unset = re.search(r"\$\{?\w+\}?", expanded)
+    hint = "check the path"
+    if unset:
+        hint = f"the variable {unset[0]} is not set"
+    elif Path(expanded).is_dir():
+        hint = "name its files: folder/**/*.txt"
+    return UserError(f"no file matches {pattern}", where="files", value=pattern, hint=hint)
+
+
 def find_files(patterns: str | Sequence[str]) -> dict[str, Path]:
     """Files that the globs match, by their name below the folder common to all.
 
@@ -63,12 +84,9 @@ def find_files(patterns: str | Sequence[str]) -> dict[str, Path]:
     """
     found: set[Path] = set()
     for pattern in listed(patterns):
-        plain = Path(pattern)
-        matches = [plain] if plain.is_file() else map(Path, glob.glob(pattern, recursive=True))
-        files = {path.absolute() for path in matches if path.is_file()}
+        files = {path.absolute() for path in matching(pattern)}
         if not files:
-            hint = "name its files: folder/**/*.txt" if plain.is_dir() else "check the path"
-            raise UserError(f"no file matches {pattern}", where="files", value=pattern, hint=hint)
+            raise no_match(pattern)
         found |= files
     common = os.path.commonpath([path.parent for path in found])
     names = {path.relative_to(common).as_posix(): path for path in found}
@@ -86,7 +104,7 @@ def read_files(
     read, and a file whose first record lacks it is refused by UserError.
     """
     for name, path in find_files(patterns).items():
-        reader = FORMATS[_format(path, format)]
+        reader = FORMATS[format_of(path, format)]
         try:
             yield from _having(column, reader(name, path, column))
         except (OSError, pa.ArrowException, csv.Error) as error:
@@ -109,7 +127,8 @@ def _no_column(column: str, where: str, columns: Iterable[str]) -> UserError:
     return UserError(message, where=where, value=column, allowed=columns)
 
 
-def _format(path: Path, told: str | None) -> str:
+def format_of(path: Path, told: str | None) -> str:
+    """The format of a file, as told or by its suffix. UserError if it is not one of FORMATS."""
     suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSED]
     word = told or (suffixes[-1].removeprefix(".") if suffixes else "")
     if word not in FORMATS:
@@ -213,7 +232,7 @@ FORMATS: dict[str, Callable[[str, Path, str | None], Iterator[Record | Dropped]]
 
 def pinned(revision: str | None, repository: str, kind: str = "") -> str:
     """The revision, if it is a commit; UserError if it is absent, or a name that can move."""
-    if revision is None or not re.fullmatch(r"[0-9a-f]{40}", revision):
+    if not isinstance(revision, str) or not re.fullmatch(r"[0-9a-f]{40}", revision):
         message = f"{repository} needs a pinned revision: a commit of 40 hex digits"
         hint = f"copy it from https://huggingface.co/{kind}{repository}/commits/main"
         raise UserError(message, where="revision", value=revision, hint=hint)

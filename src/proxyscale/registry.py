@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +41,10 @@ class Registry:
         except KeyError:
             message = f"no {self.kind} is named {name!r}"
             raise UserError(message, value=name, allowed=sorted(self.functions)) from None
+
+    def file(self, name: str) -> Path:
+        """The file that defines a function."""
+        return Path(self[name].__code__.co_filename).resolve()
 
     def options(self, name: str) -> dict[str, inspect.Parameter]:
         """The keyword-only arguments of a function, by name."""
@@ -80,3 +85,10 @@ def load_plugins(paths: Iterable[str | Path]) -> None:
             spec.loader.exec_module(module)
         except SyntaxError as error:
             raise UserError(f"{path}, line {error.lineno}: {error.msg}", where="plugins") from None
+        except UserError:
+            raise
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == str(path.resolve())]
+            told = f"{path}, line {lines[-1] if lines else 1}: {type(error).__name__}: {error}"
+            raise UserError(told, where="plugins", value=str(path)) from None

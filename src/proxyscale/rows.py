@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
+END = "<|endoftext|>"  # closes every document; added to a tokenizer that lacks it
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, hence invertible modulo 2^64
 HELD = 1 << 20  # tokens held before they are cut into rows
 

@@ -31,8 +31,10 @@ class OwnRunsStudy(Readable):
         """Parse and look for the tables. UserErrors with every mistake found."""
         study = cls(parse_own_runs(raw))
         missing = [path for path in study.files if not os.path.isfile(path)]
-        if missing:
-            raise UserErrors(UserError(f"no such file: {path}", where="runs") for path in missing)
+        found = [UserError(f"no such file: {path}", where="runs") for path in missing]
+        found += study.style_mistakes()
+        if found:
+            raise UserErrors(found)
         return study
 
     @property

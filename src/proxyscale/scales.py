@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from proxyscale.config import Config, Execution, Model, Training
+from proxyscale import tables
+from proxyscale.config import Config, Execution, Model, Tokenizer, Training
 from proxyscale.cost import language_parameters, training_flops
 from proxyscale.errors import UserError
+from proxyscale.paths import expand
+from proxyscale.rows import END
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,9 @@ def resolve(config: Config, name: str) -> ResolvedScale:
     model = config.model.model_dump() | {k: v for k, v in own.items() if k in Model.model_fields}
     training = config.training.model_dump()
     training |= {k: v for k, v in own.items() if k in Training.model_fields}
-    section = config.tokenizer
     execution = config.execution.model_dump()
     execution |= {k: v for k, v in own.items() if k in Execution.model_fields}
-    model["vocabulary"] = section.pad_vocabulary_to or section.vocabulary
+    model["vocabulary"] = vocabulary(config.tokenizer)
     model["context"] = model["context"] or config.pool.length
     model["heads"] = model["heads"] or max(1, (model["width"] or 1) // 16)
     per_parameter = training.pop("tokens_per_parameter")
@@ -100,3 +103,29 @@ def resolve(config: Config, name: str) -> ResolvedScale:
         seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
         length=config.pool.length,
     )
+
+
+def vocabulary(section: Tokenizer) -> int:
+    """The model's vocabulary, known before anything is tokenized.
+
+    It is said (`pad_vocabulary_to`, or `vocabulary` of a tokenizer that is trained here), or it is
+    that of a local tokenizer.json; 1 where that cannot be read, which is a mistake of its own.
+    """
+    if section.pad_vocabulary_to or section.train:
+        return section.pad_vocabulary_to or section.vocabulary
+    try:
+        return tokenizer_size(expand(section.file)) if section.file else 1
+    except UserError:
+        return 1
+
+
+@functools.cache
+def tokenizer_size(path: str) -> int:
+    """Entries of a tokenizer.json, the end of text included. UserError if it is none."""
+    told = tables.read_json(path)
+    try:
+        entries = told["model"]["vocab"]
+        known = set(entries if isinstance(entries, dict) else (word for word, _ in entries))
+        return len(known | {token["content"] for token in told["added_tokens"]} | {END})
+    except (KeyError, TypeError, ValueError):
+        raise UserError("not a tokenizer.json", where=path) from None

@@ -7,10 +7,9 @@ result, so that key order, threads, folders and other jobs' settings make nothin
 from __future__ import annotations
 
 import functools
-import glob
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from proxyscale.digest import code_digest
 from proxyscale.errors import UserError, UserErrors
 from proxyscale.paths import Paths
 from proxyscale.proxy_selection import Selected, selections
+from proxyscale.records import listed, matching
 from proxyscale.scales import ResolvedScale, resolve
 from proxyscale.tables import read_json, write_json
 
@@ -60,12 +60,9 @@ MIXTURES = ("mixture", "dirichlet")  # methods that vary the shares of sources
 TABLES = ("tab9", "tab10", "tab11", "tab20")
 
 
-def local_files(options: Mapping[str, Any]) -> list[str]:
-    """Files that `files:` names now, globs and variables expanded; none for other kinds."""
-    patterns = options.get("files", [])
-    listed = [patterns] if isinstance(patterns, str) else list(patterns)
-    expanded = [os.path.expanduser(os.path.expandvars(pattern)) for pattern in listed]
-    return sorted({path for pattern in expanded for path in glob.glob(pattern, recursive=True)})
+def local_files(patterns: str | list[str] | None) -> list[str]:
+    """Files that paths and globs name now."""
+    return sorted({str(path) for pattern in listed(patterns or ()) for path in matching(pattern)})
 
 
 class Run(NamedTuple):
@@ -105,6 +102,13 @@ class Readable:
     def figures(self) -> list[str]:
         """The figures that this study has."""
         return list(FIGURES)
+
+    def style_mistakes(self) -> Iterator[UserError]:
+        """Styles of figures that the study does not have."""
+        for name in self.config.figures.style:
+            if name not in self.figures:
+                message = f"no figure is named {name!r}"
+                yield UserError(message, where="figures.style", value=name, allowed=self.figures)
 
     def claim_results(self, write: bool = False) -> None:
         """Refuse a results folder that belongs to another study; with `write`, claim it."""
@@ -182,10 +186,11 @@ class Study(Readable):
         if isinstance(plugins, list):
             registry.load_plugins(str(plugin) for plugin in plugins)
         config = parse(raw)
-        found = list(check.mistakes(config))
+        study = cls(config)
+        found = [*check.mistakes(config)] or [*study.style_mistakes()]
         if found:
             raise UserErrors(found)
-        return cls(config)
+        return study
 
     @functools.cached_property
     def scales(self) -> dict[str, ResolvedScale]:
@@ -312,32 +317,57 @@ class Study(Readable):
         size = entry.size or self.config.selection.size
         return resolved.steps(entry.epochs * size * resolved.length)
 
+    @property
+    def sources(self) -> list[str]:
+        """All sources, in an order that does not hang on the file's: the examples' ids do on it."""
+        return sorted(self.config.sources)
+
     def task_sources(self, task: str) -> list[str]:
         """Sources whose held-out documents a task is made of."""
         sources = self.config.tasks[task].sources
-        return list(self.config.sources) if sources == "all" else list(sources or [])
+        return self.sources if sources == "all" else list(sources or [])
 
     def source_files(self, source: str) -> list[str]:
         """Local files that a source is read from."""
-        return local_files(self.config.sources[source].options)
+        return local_files(self.config.sources[source].options.get("files"))
 
     def record_files(self, task: str) -> list[str]:
         """Local files that a task's records are read from."""
-        records = self.config.tasks[task].records or {}
-        parts = [records, *(v for v in records.values() if isinstance(v, dict))]
-        return [path for part in parts for path in local_files(part)]
+        records = self.config.tasks[task].records
+        parts = records.parts.values() if records else ()
+        return [path for part in parts for path in local_files(part.files)]
+
+    def tokenizer_sources(self) -> list[str]:
+        """Sources that the tokenizer is trained on: none if it is not trained here."""
+        return self.sources if self.config.tokenizer.train else []
+
+    def tokenizer_files(self) -> list[str]:
+        """The local tokenizer.json that the study uses, if it uses one."""
+        return local_files(self.config.tokenizer.file)
 
     @property
     def tables(self) -> list[str]:
         """The tables that this study has."""
         return list(TABLES)
 
-    def code(self, rule: str) -> str:
-        """Digest of the code that a rule's result depends on."""
+    def plugins(self, rule: str, name: str) -> list[str]:
+        """The plugin files that a job runs: the one that defines the function it calls, if any."""
+        if rule == "corpus":
+            functions, word = registry.corpus, check.corpus_kind(self.config.sources[name])
+        elif rule == "task":
+            functions, word = registry.task, self.config.tasks[name].kind
+        else:
+            functions, word = registry.selection, self.config.distributions[name].method
+        file = functions.file(word or "")
+        return [path for path in self.config.plugins if Path(path).resolve() == file]
+
+    def code(self, rule: str, name: str | None = None) -> str:
+        """Digest of the code that a job's result depends on; `name` where plugins may do its work:
+        of its source, task or distribution."""
         if self.config.code == "off":
             return "off"
-        plugins = tuple(self.config.plugins) if rule in ("corpus", "task", "select") else ()
-        return code_digest(*CODE[rule], plugins=plugins)
+        plugins = self.plugins(rule, name) if name else []
+        return code_digest(*CODE[rule], plugins=tuple(plugins))
 
     def corpus(self, source: str) -> str:
         """The slice of `corpus`."""
@@ -359,6 +389,7 @@ class Study(Readable):
         entry = self.config.tasks[task]
         own = {name: getattr(entry, name) for name in type(entry).model_fields}
         own["sources"] = self.task_sources(task)
+        own["records"] = entry.records.model_dump(exclude_none=True) if entry.records else None
         common = {"length": self.config.pool.length, "seed": self.config.seed}
         return canonical({**own, "options": entry.options, **common})
 

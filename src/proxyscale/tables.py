@@ -221,10 +221,12 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """A JSON file's value. UserError if it is missing or broken."""
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(f"no such file: {path}", hint="run snakemake to make it") from None
-    except json.JSONDecodeError as error:
+    except OSError as error:
+        raise UserError(f"cannot be read: {error}", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON: {error}", where=str(path)) from None
 
 

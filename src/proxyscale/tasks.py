@@ -24,6 +24,7 @@ from proxyscale.items import (
     Item,
     Record,
     Records,
+    check_template,
     fill,
     gold_of,
     misfit,
@@ -63,6 +64,9 @@ def prompt(
     """
     if (continuation is None) == (choices is None):
         raise UserError("a prompt needs either `continuation` or `choices`", where="options")
+    listed = [] if isinstance(choices, str) else list(choices or ())
+    for template in filter(None, (prompt, continuation, *listed)):
+        check_template(template)
     for record in records:
         asked = fill(prompt, record)
         if continuation is not None:

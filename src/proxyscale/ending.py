@@ -1,0 +1,69 @@
+"""What is said when a study has run: what was found, and where it lies."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from proxyscale import tables
+from proxyscale.errors import UserError
+from proxyscale.study import Readable, Study
+from proxyscale.verdict import verdict, words
+
+USUAL = 175  # the compute ratio of the paper's Figure 1
+
+
+def ending(study: Readable) -> str | None:
+    """Two sentences; None while there is nothing new to tell.
+
+    Statistics count as new if they are no older than any run.
+    """
+    statistics, made = Path(study.paths.statistics), [Path(study.paths.losses)]
+    if isinstance(study, Study):
+        made += [Path(f"{study.paths.run(*run)}/manifest.json") for run in study.runs]
+    if not all(path.exists() for path in (statistics, *made)):
+        return None
+    if statistics.stat().st_mtime < max(path.stat().st_mtime for path in made):
+        return None
+    table = tables.read(statistics, "statistics")
+    found = [_agreement(study, table), _decided(study, table)]
+    first = f"{study.paths.figure(study.figures[0])}.pdf"
+    where = f"Look at {first} and its neighbours; every number is in {statistics}."
+    return f"{'; '.join(part for part in found if part)}.\n{where}"
+
+
+def _agreement(study: Readable, table: pa.Table) -> str:
+    """How well the figures' proxy foretells the reference, over the tasks."""
+    for column, value in (("statistic", "r2"), ("level", "distribution"), ("group", "all")):
+        table = table.filter(pc.equal(table[column], value))
+    rows = [row for row in table.to_pylist() if row["value"] is not None]
+    if not rows:
+        return ""
+    proxy = study.config.figures.proxy or min(rows, key=_unusual)["proxy"]
+    own = sorted((row for row in rows if row["proxy"] == proxy), key=lambda row: row["value"])
+    ratio = own[0]["compute_ratio"]
+    cost = f" at 1/{ratio:.0f} of the compute" if ratio else ""
+    low, high = (f"{row['value']:.2f} ({row['task']})" for row in (own[0], own[-1]))
+    return (
+        f"Losses of {proxy} go with those of {study.config.reference}{cost} across "
+        f"{own[0]['n']} training distributions: R² from {low} to {high}"
+    )
+
+
+def _unusual(row: dict[str, Any]) -> float:
+    ratio = row["compute_ratio"]
+    return abs(math.log(ratio / USUAL)) if ratio else math.inf
+
+
+def _decided(study: Readable, table: pa.Table) -> str:
+    """The verdict's claim, as the second half of a sentence."""
+    try:
+        found = verdict(table, study.config.trust, study.config.confidence)[0]
+    except UserError as error:
+        return f"no verdict: {error.message}"
+    claim = words(found).split(". ")[0].rstrip(".")
+    return claim[:1].lower() + claim[1:]
