@@ -17,6 +17,11 @@ include: "rules/common.smk"
 if isinstance(study, OwnRunsStudy):
 
     include: "rules/own.smk"
+    include: "rules/report.smk"
+
+elif isinstance(study, ImageStudy):
+
+    include: "rules/vision.smk"
 
 else:
 
@@ -25,9 +30,7 @@ else:
     include: "rules/attribute.smk"
     include: "rules/train.smk"
     include: "rules/collect.smk"
-
-
-include: "rules/report.smk"
+    include: "rules/report.smk"
 
 
 if "selection_fig8" in study.figures:

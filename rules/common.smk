@@ -11,8 +11,11 @@ sys.path.insert(0, f"{workflow.basedir}/src")
 
 from proxyscale.config import read_yaml
 from proxyscale.errors import UserError
+from proxyscale.families import load
+from proxyscale.image_study import ImageStudy
 from proxyscale.inputs import check_inputs
-from proxyscale.runs_study import OwnRunsStudy, load_study
+from proxyscale.runs_study import OwnRunsStudy
+from proxyscale.study import Study
 
 
 def refuse(error):
@@ -34,8 +37,8 @@ if not workflow.configfiles:
 
 
 try:
-    study = load_study(config)
-    if not isinstance(study, OwnRunsStudy):
+    study = load(config)
+    if isinstance(study, Study):
         check_inputs(study)
     study.claim_results()
 except UserError as error:

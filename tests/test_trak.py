@@ -53,7 +53,7 @@ def test_primal_and_dual_agree(n: int, more: int, seed: int, ridge: float) -> No
     generator = torch.Generator().manual_seed(seed)
     train, test = (torch.randn(rows, n + more, generator=generator) for rows in (n, 3))
     primal = trak.primal_scores(train, test, ridge=ridge)
-    dual = trak.dual_scores(train @ train.T, test @ train.T, ridge=ridge)
+    dual = trak.dual_scores(train @ train.T, test @ train.T, ridge=ridge, dimensions=n + more)
     torch.testing.assert_close(primal, dual, rtol=1e-3, atol=1e-5)
 
 

@@ -11,37 +11,14 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from proxyscale import registry
+from proxyscale import image_verbs, registry  # noqa: F401 (it registers verbs)
 from proxyscale.errors import UserError
 from proxyscale.progress import duration, logged, note_duration
-
-Arguments = argparse.Namespace
-Told = str | None  # what a job leaves to say, if its progress has not said it
-VERBS: dict[str, tuple[Callable[[Arguments], Told], tuple[str, ...]]] = {}
-
-
-Verb = TypeVar("Verb", bound=Callable[[Arguments], Told])
-
-
-def verb(*flags: str) -> Callable[[Verb], Verb]:
-    """Register a verb with its flags: `name=` may be repeated, `name?` may be left out, `name*` is
-    positional."""
-
-    def register(function: Verb) -> Verb:
-        VERBS[function.__name__] = (function, flags)
-        return function
-
-    return register
-
-
-def pairs(values: Iterable[str]) -> dict[str, Path]:
-    """`["a=x", "b=y"]` as a mapping to paths."""
-    return {key: Path(path) for key, _, path in (value.partition("=") for value in values)}
+from proxyscale.verbs import VERBS, Arguments, pairs, verb
 
 
 def load_functions(args: Arguments) -> None:
@@ -282,11 +259,16 @@ def export(args: Arguments) -> None:
 def plan(args: Arguments) -> None:
     """What a study will do and what it will cost."""
     from proxyscale.config import read_yaml
+    from proxyscale.families import load
+    from proxyscale.image_plan import told_images
+    from proxyscale.image_study import ImageStudy
     from proxyscale.inputs import check_inputs
     from proxyscale.plan import CALIBRATED, Estimate, ask_snakemake, told
-    from proxyscale.runs_study import OwnRunsStudy, load_study
+    from proxyscale.runs_study import OwnRunsStudy
 
-    study = load_study(read_yaml(args.configfile or "config.yaml"))
+    study = load(read_yaml(args.configfile or "config.yaml"))
+    if isinstance(study, ImageStudy):
+        return print(told_images(study))
     if isinstance(study, OwnRunsStudy):
         raise UserError("this study reads runs that are there: it trains nothing", where="runs")
     check_inputs(study)
@@ -327,20 +309,22 @@ def number(text: str, key: str) -> float:
         raise UserError(f"is {text!r}, which is no number", where=f"--{key}") from None
 
 
-@verb("key*")
+@verb("family?", "key*")
 def explain(args: Arguments) -> None:
-    """What a key of the config means."""
+    """What a key of the config means; `--family resnet` for a study of image models."""
     from proxyscale.explain import explain
+    from proxyscale.families import known
 
-    print(explain(".".join(args.key)))
+    print(explain(".".join(args.key), known(args.family or "language")))
 
 
-@verb()
+@verb("family?")
 def schema(args: Arguments) -> None:
-    """The JSON schema of a study, for editors."""
+    """The JSON schema of a study, for editors; `--family resnet` for one of image models."""
     from proxyscale.explain import schema
+    from proxyscale.families import known
 
-    print(schema(), end="")
+    print(schema(known(args.family or "language")), end="")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -38,12 +38,12 @@ def corpus_kind(source: Source) -> str | None:
     return kinds[0] if len(kinds) == 1 else None
 
 
-def _named(where: str, name: str | None, known: Any, kind: str) -> Iterator[UserError]:
+def named(where: str, name: str | None, known: Any, kind: str) -> Iterator[UserError]:
     if name is not None and name not in known:
         yield UserError(f"no {kind} is named {name!r}", where=where, value=name, allowed=known)
 
 
-def _options(
+def options_mistakes(
     where: str, functions: registry.Registry, kind: str, options: Mapping[str, Any]
 ) -> Iterator[UserError]:
     """Options that the function does not take, lacks, or takes in another type."""
@@ -98,7 +98,7 @@ def _sources(config: Config) -> Iterator[UserError]:
                 allowed=kinds,
             )
         else:
-            yield from _options(where, registry.corpus, kind, source.options)
+            yield from options_mistakes(where, registry.corpus, kind, source.options)
         if kind == "hub" and "revision" in source.options:
             revision = source.options["revision"]
             yield from _pinned(str(source.options["hub"]), revision, where, "datasets/")
@@ -125,7 +125,7 @@ def _tokenizer(config: Config) -> Iterator[UserError]:
 def _tasks(config: Config) -> Iterator[UserError]:
     for name, task in config.tasks.items():
         where = f"tasks.{name}"
-        mistaken = list(_options(where, registry.task, task.kind, task.options))
+        mistaken = list(options_mistakes(where, registry.task, task.kind, task.options))
         yield from mistaken or _tried(where, task)
         if (task.sources is None) == (task.records is None):
             yield UserError("give either sources or records", where=where)
@@ -133,7 +133,7 @@ def _tasks(config: Config) -> Iterator[UserError]:
             yield from _records(f"{where}.records", task)
         if isinstance(task.sources, list):
             for source in task.sources:
-                yield from _named(f"{where}.sources", source, config.sources, "source")
+                yield from named(f"{where}.sources", source, config.sources, "source")
 
 
 def _tried(where: str, task: Task) -> Iterator[UserError]:
@@ -187,9 +187,9 @@ def _distributions(config: Config) -> Iterator[UserError]:
             continue
         told.add(name)
         where = f"distributions.{name}"
-        yield from _options(where, registry.selection, entry.method, entry.options)
+        yield from options_mistakes(where, registry.selection, entry.method, entry.options)
         for source in sources_named(entry.options):
-            yield from _named(where, source, config.sources, "source")
+            yield from named(where, source, config.sources, "source")
         yield from _size(config, where, entry)
         yield from _selected_for(config, where, entry)
 
@@ -218,9 +218,9 @@ def _size(config: Config, where: str, entry: Distribution) -> Iterator[UserError
 
 def _selected_for(config: Config, where: str, entry: Distribution) -> Iterator[UserError]:
     """The task, the scoring models and what the method needs of them."""
-    yield from _named(f"{where}.task", entry.task, config.tasks, "task")
-    yield from _named(f"{where}.scored_on", entry.scored_on, config.distributions, "distribution")
-    yield from _named(f"{where}.scale", entry.scale, config.scales, "scale")
+    yield from named(f"{where}.task", entry.task, config.tasks, "task")
+    yield from named(f"{where}.scored_on", entry.scored_on, config.distributions, "distribution")
+    yield from named(f"{where}.scale", entry.scale, config.scales, "scale")
     needed = ["task"] if entry.method in TARGETED else []
     if entry.method in SCORED or entry.scored_on or entry.scale:
         needed = ["task", "scored_on", "scale"]
@@ -299,7 +299,7 @@ def _groups(config: Config) -> Iterator[UserError]:
         found = [one for member in members for one in config.family(member)]
         for member in members:
             if not config.family(member):
-                yield from _named(where, member, config.distributions, "distribution")
+                yield from named(where, member, config.distributions, "distribution")
         for member in found:
             role = config.distributions[member].role
             if role != "grid":
@@ -315,12 +315,12 @@ def _proxy_selection(config: Config) -> Iterator[UserError]:
     if section is None:
         return
     where = "proxy_selection"
-    yield from _named(f"{where}.reference", section.reference, config.scales, "scale")
+    yield from named(f"{where}.reference", section.reference, config.scales, "scale")
     for key, known, kind in (("tasks", config.tasks, "task"), ("proxies", config.scales, "scale")):
-        named = getattr(section, key)
-        for name in named:
-            yield from _named(f"{where}.{key}", name, known, kind)
-        if len(set(named)) != len(named):
+        listed = getattr(section, key)
+        for name in listed:
+            yield from named(f"{where}.{key}", name, known, kind)
+        if len(set(listed)) != len(listed):
             yield UserError("a name stands twice", where=f"{where}.{key}")
     for name in set(section.tasks) & set(config.tasks):
         yield from _target(config, f"{where}.tasks", name)
@@ -343,8 +343,8 @@ def _scales(config: Config) -> Iterator[UserError]:
 def _reference(config: Config) -> Iterator[UserError]:
     from proxyscale.scales import resolve
 
-    yield from _named("reference", config.reference, config.scales, "scale")
-    yield from _named("figures.proxy", config.figures.proxy, config.scales, "scale")
+    yield from named("reference", config.reference, config.scales, "scale")
+    yield from named("figures.proxy", config.figures.proxy, config.scales, "scale")
     if config.figures.proxy == config.reference and config.reference in config.scales:
         yield UserError("the proxy is the reference", where="figures.proxy")
     if config.reference not in config.scales:

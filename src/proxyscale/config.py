@@ -301,7 +301,8 @@ class Execution(Strict):
     )
 
 
-def _optional(section: type[BaseModel]) -> dict[str, Any]:
+def optional(section: type[BaseModel]) -> dict[str, Any]:
+    """A section's keys as those of a scale, which may leave out every one of them."""
     return {
         name: (
             typing.cast(Any, field.annotation) | None,
@@ -324,9 +325,9 @@ else:
         "Scale",
         __base__=Strict,
         __doc__="A model size: any key of `model`, `training` and `execution`, and its seeds.",
-        **_optional(Model),
-        **_optional(Training),
-        **_optional(Execution),
+        **optional(Model),
+        **optional(Training),
+        **optional(Execution),
         seeds=(Seeds | None, Field(None, description="number or list, if not the study's")),
         grid=(
             bool,
@@ -474,7 +475,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
     return validated(Config, raw)
 
 
-S = typing.TypeVar("S", bound=Reading)
+S = typing.TypeVar("S", bound=BaseModel)
 
 
 def validated(root: type[S], raw: Mapping[str, Any]) -> S:
@@ -487,7 +488,7 @@ def validated(root: type[S], raw: Mapping[str, Any]) -> S:
         ) from None
 
 
-def deepest(errors: Iterable[Any], root: type[Reading]) -> list[Any]:
+def deepest(errors: Iterable[Any], root: type[BaseModel]) -> list[Any]:
     """One of pydantic's errors for each place: of a key that takes several types every type has
     its say, and the one that got furthest into the value counts."""
     found = {tuple(_keys(details["loc"], root)): details for details in reversed(list(errors))}
@@ -495,7 +496,7 @@ def deepest(errors: Iterable[Any], root: type[Reading]) -> list[Any]:
     return [details for place, details in reversed(found.items()) if place not in inner]
 
 
-def _mistake(details: Any, root: type[Reading]) -> UserError:
+def _mistake(details: Any, root: type[BaseModel]) -> UserError:
     """One of pydantic's errors in the project's words."""
     location = _keys(details["loc"], root)
     where = ".".join(str(part) for part in location)
@@ -520,7 +521,7 @@ def said(details: Any) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _keys(location: Iterable[Any], root: type[Reading]) -> list[Any]:
+def _keys(location: Iterable[Any], root: type[BaseModel]) -> list[Any]:
     """A location without the types that pydantic tried at a key that takes several."""
     keys: list[Any] = []
     for part in location:
@@ -549,7 +550,7 @@ def _stripped(annotation: Any) -> Any:
     return annotation
 
 
-def _annotation_at(location: list[Any], root: type[Reading]) -> Any:
+def _annotation_at(location: list[Any], root: type[BaseModel]) -> Any:
     """The type of the key at a location such as ["scales", "xs", "width"]."""
     found: Any = root
     for part in location:
@@ -563,13 +564,13 @@ def _annotation_at(location: list[Any], root: type[Reading]) -> Any:
     return found
 
 
-def model_at(location: list[Any], root: type[Reading] = Config) -> type[BaseModel]:
+def model_at(location: list[Any], root: type[BaseModel] = Config) -> type[BaseModel]:
     """The section that holds the keys at a location; the root itself at the top."""
     found = _stripped(_annotation_at(location, root))
     return found if isinstance(found, type) and issubclass(found, BaseModel) else root
 
 
-def help_of(location: list[Any], root: type[Reading] = Config) -> str | None:
+def help_of(location: list[Any], root: type[BaseModel] = Config) -> str | None:
     """What a key is for, in a few words."""
     if not location:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -40,3 +40,62 @@ def attribution_flops(
     of_examples = (6 * p * t + 4 * k**2 + 2 * k * p - 2 * k + 2 * k * m - m) * n
     of_targets = 6 * p * t * m + k * (2 * p - 1) * m
     return of_examples + of_targets - k**2 + k**3
+
+
+def resnet_layers(model: Mapping[str, Any], size: int) -> Iterator[tuple[int, int, int]]:
+    """Convolutions of a ResNet: weights, outputs' channels and positions, for images of `size`.
+
+    `model` as for `vision.ResNet`: blocks, channels, classes, colors, stem.
+    """
+    width, large = model["channels"], model["stem"] == "imagenet"
+    side = _halved(size) if large else size
+    yield model["colors"] * width * (49 if large else 9), width, side * side
+    side = _halved(side) if large else side
+    inputs = width
+    for stage, blocks in enumerate(model["blocks"]):
+        outputs = width * 2**stage
+        side = _halved(side) if stage else side
+        for block in range(blocks):
+            yield 9 * inputs * outputs, outputs, side * side
+            yield 9 * outputs * outputs, outputs, side * side
+            if inputs != outputs or (stage and not block):
+                yield inputs * outputs, outputs, side * side
+            inputs = outputs
+
+
+def _halved(side: int) -> int:
+    return (side + 1) // 2
+
+
+def resnet_parameters(model: Mapping[str, Any]) -> int:
+    """All parameters of a ResNet: convolutions, two per channel of a norm, the readout (Tab 15)."""
+    layers = list(resnet_layers(model, 1))
+    return sum(weights + 2 * channels for weights, channels, _ in layers) + _readout(model, True)
+
+
+def resnet_flops(model: Mapping[str, Any], size: int) -> float:
+    """FLOPs of a forward pass of one image: two for every multiplication of a weight."""
+    layers = resnet_layers(model, size)
+    return 2.0 * (sum(weights * places for weights, _, places in layers) + _readout(model, False))
+
+
+def _readout(model: Mapping[str, Any], bias: bool) -> int:
+    width: int = model["channels"] * 2 ** (len(model["blocks"]) - 1)
+    return (width + bias) * int(model["classes"])
+
+
+def trak_flops(forward: float, parameters: int, pool: int, tests: int, trak: Any) -> float:
+    """FLOPs of one model's TRAK scores, beside its training.
+
+    For each of `trak`'s checkpoints a forward and a backward pass (three times `forward`) of every
+    image, the inner products of gradients (dual) or a pass of additions over them and the k × k
+    system (projection), and the scores. `trak`: checkpoints (their number) and projection.
+    """
+    k = trak["projection"]
+    images = 3.0 * forward * (pool + tests)
+    if k is None:
+        rest = 2.0 * parameters * pool * (pool / 2 + tests) + pool**3 / 3 + 2.0 * pool**2 * tests
+    else:
+        products = k * k * pool + 2.0 * k * pool * tests + 2.0 * k * k * tests
+        rest = 2.0 * parameters * (pool + tests) + products + k**3 / 3
+    return float(trak["checkpoints"] * (images + rest))

@@ -10,37 +10,49 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from proxyscale import registry
-from proxyscale.config import Config, Reading, model_at
+from proxyscale.config import Config, model_at
 from proxyscale.errors import UserError
+from proxyscale.image_config import ImageConfig
+from proxyscale.pictures import image_corpus
 from proxyscale.runs_config import OwnRuns
 
 # Sections whose entries' further keys are options of registered functions.
 OPEN = {
-    "sources": registry.corpus,
-    "tasks": registry.task,
-    "distributions": registry.selection,
+    "language": {
+        "sources": registry.corpus,
+        "tasks": registry.task,
+        "distributions": registry.selection,
+    },
+    "resnet": {"sources": image_corpus},
 }
 
 
-def schema() -> str:
-    """JSON schema of a study, as `workflow/schemas/study.schema.json` holds it."""
-    either: TypeAdapter[Any] = TypeAdapter(Config | OwnRuns)
+def schema(family: str = "language") -> str:
+    """JSON schema of a family's studies, as a file of `workflow/schemas` holds it."""
+    kind: Any = ImageConfig if family == "resnet" else Config | OwnRuns
+    either: TypeAdapter[Any] = TypeAdapter(kind)
     return json.dumps(either.json_schema(), indent=2, sort_keys=True) + "\n"
 
 
-def explain(key: str = "") -> str:
-    """What `key` (`training.tokens`, `tasks`, `scales.xs.width`, …) is for.
+def explain(key: str = "", family: str = "language") -> str:
+    """What `key` (`training.tokens`, `tasks`, `scales.xs.width`, …) is for in a family's studies.
 
     The name of an entry may be left out or be anything: `sources.holdout` and
     `sources.docs.holdout` are the same key. UserError with the nearest key if there is none.
     """
     parts = [part for part in key.split(".") if part]
+    root: type[BaseModel] = ImageConfig if family == "resnet" else Config
+    if not parts and family == "resnet":
+        return _section(root, "the study")
     if not parts:
         own = OwnRuns.model_fields["runs"].description
-        return f"{_section(Config, 'the study')}\n\nor, in place of training, runs: {own}"
-    if len(parts) == 2 and parts[0] in OPEN and parts[1] in registered(parts[0]):
-        return _function(parts[0], parts[1])
-    root = OwnRuns if parts[0] == "runs" else Config
+        return f"{_section(root, 'the study')}\n\nor, in place of training, runs: {own}"
+    if family == "language" and parts[0] == "runs":
+        root = OwnRuns
+    registry.load_builtin()
+    functions = OPEN[family].get(parts[0])
+    if len(parts) == 2 and functions and parts[1] in functions.functions:
+        return _function(functions, parts[1])
     location = _location(parts, root)
     field = model_at(location[:-1], root).model_fields[location[-1]]
     lines = [f"{key}: {field.description}", *_default(field)]
@@ -48,20 +60,14 @@ def explain(key: str = "") -> str:
     inner = model_at(entry, root)
     if inner is not root:
         lines += ["", _section(inner, "its keys")]
-    if parts[0] in OPEN and len(parts) == 1:
-        told = [f"  {name}: {OPEN[parts[0]].help(name)}" for name in registered(parts[0])]
-        lines += ["", *told]
+    if functions and len(parts) == 1:
+        names = sorted(functions.functions)
+        lines += ["", *(f"  {name}: {functions.help(name)}" for name in names)]
         lines += ["", f"`proxyscale explain {parts[0]}.NAME` tells the options of one of these."]
     return "\n".join(lines)
 
 
-def registered(section: str) -> list[str]:
-    """Names of the functions whose options an open section's entries may hold."""
-    registry.load_builtin()
-    return sorted(OPEN[section].functions)
-
-
-def _location(parts: list[str], root: type[Reading]) -> list[str]:
+def _location(parts: list[str], root: type[BaseModel]) -> list[str]:
     """The place of a key in the config, entry names filled in. UserError if there is none."""
     found: list[str] = []
     for part in parts:
@@ -79,7 +85,7 @@ def _location(parts: list[str], root: type[Reading]) -> list[str]:
     return found
 
 
-def _is_mapping(location: list[str], root: type[Reading]) -> bool:
+def _is_mapping(location: list[str], root: type[BaseModel]) -> bool:
     """Whether the key at a location holds entries by name."""
     if not location or location[-1] == "any":
         return False
@@ -104,8 +110,7 @@ def _section(model: type[BaseModel], title: str) -> str:
     return "\n".join(lines)
 
 
-def _function(section: str, name: str) -> str:
-    functions = OPEN[section]
+def _function(functions: registry.Registry, name: str) -> str:
     function = functions[name]
     lines = [f"{name}: {inspect.getdoc(function)}"]
     for option in functions.options(name).values():

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from proxyscale import vision
+from proxyscale.images import Images
+from proxyscale.packs import Pack
 from proxyscale.projection import Projection
 from proxyscale.stacked import Batches, side_by_side
 
@@ -68,3 +73,17 @@ def features(spec: Mapping[str, Any], state: vision.State, images: Batches) -> T
     starts = range(0, len(images), BATCH)
     batches = (images(slice(start, start + BATCH))[0] for start in starts)
     return torch.cat([model.features(side_by_side(batch[None]))[0].cpu() for batch in batches])
+
+
+def likeness(pack: Path, pool: Path, holdout: Path) -> NDArray[np.float64]:
+    """Cosines of the features of test and pool images by a pack's first model: [tests, pool].
+
+    `pool` and `holdout` are manifests.
+    """
+    opened = Pack(pack)
+    own, others = (
+        features(opened.spec, opened.states()[0], Batches(Images.open(path))).double().numpy()
+        for path in (holdout, pool)
+    )
+    own, others = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (own, others))
+    return own @ others.T

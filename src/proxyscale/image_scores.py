@@ -85,7 +85,8 @@ def score(
     block = max(1, MEMORY // (4 * size))
     whole = partial(gradients.whole, train)
     kernel, crosses = trak.inner_products(whole, len(train), sets, block=block)
-    return {n: trak.dual_scores(kernel, cross, ridge=spec["ridge"]) for n, cross in crosses.items()}
+    options = {"ridge": spec["ridge"], "dimensions": size}
+    return {name: trak.dual_scores(kernel, cross, **options) for name, cross in crosses.items()}
 
 
 def _save(path: Path, values: np.ndarray[Any, Any]) -> Path:

@@ -39,9 +39,14 @@ def train_pack(
     """Train the runs (draw, seed) of one scale and distribution and write the pack.
 
     `spec` as for `Stack`, and training.stack, how many networks train as one program. `pool` is the
-    pool's manifest. UserError if a draw is missing or does not fill a batch.
+    pool's manifest. UserError if a draw is missing or does not fill a batch, or if the model has
+    another number of classes than the pool.
     """
-    batches = Batches(Images.open(pool))
+    images = Images.open(pool)
+    if len(images.classes) != spec["model"]["classes"]:
+        message = f"the pool has {len(images.classes)} classes, the model has another number"
+        raise UserError(message, where="model.classes", value=spec["model"]["classes"])
+    batches = Batches(images)
     members = read_draws(distribution, [draw for draw, _ in runs])
     trained: dict[Run, tuple[Trained, int]] = {}
     for group in _stacks(runs, members, spec["training"]["stack"]):
@@ -55,8 +60,14 @@ def train_pack(
     files = [_save(out, epoch, runs, trained) for epoch in trained[runs[0]][0].checkpoints]
     tables.write(out / "curve.parquet", _curve(trained), "curve")
     facts = [_facts(run, len(members[run[0]]), *trained[run]) for run in runs]
-    model = dict(spec["model"])
-    tables.write_manifest(out / "manifest.json", files, model=model, runs=facts)
+    tables.write_manifest(
+        out / "manifest.json",
+        files,
+        model=dict(spec["model"]),
+        runs=facts,
+        stack=spec["training"]["stack"],
+        versions={"torch": torch.__version__, "numpy": np.__version__},
+    )
 
 
 def read_draws(distribution: Path, draws: Sequence[int]) -> dict[int, Ids]:

@@ -103,6 +103,32 @@ class Paths:
         """The candidates' scores for a task; what they were made of lies beside, in .json."""
         return f"{self.results}/scores/{scale}/{distribution}/{candidates}/{task}.parquet"
 
+    def subsets(self, distribution: str = "{distribution}", pack: str = "{pack}") -> str:
+        """The draws of a distribution that one pack of image models trains on."""
+        return f"{self.results}/distributions/{distribution}/{pack}.parquet"
+
+    def image_pack(
+        self,
+        scale: str = "{scale}",
+        distribution: str = "{distribution}",
+        pack: str = "{pack}",
+    ) -> str:
+        """Many runs of image models that are trained together."""
+        return f"{self.results}/runs/{scale}/{distribution}/{pack}"
+
+    def image_scores(
+        self,
+        scale: str = "{scale}",
+        distribution: str = "{distribution}",
+        pack: str = "{pack}",
+    ) -> str:
+        """TRAK's scores of a pack's models."""
+        return f"{self.results}/scores/{scale}/{distribution}/{pack}"
+
+    def datamodels(self, scale: str = "{scale}") -> str:
+        """Regression datamodels of a scale."""
+        return f"{self.results}/datamodels/{scale}"
+
     def figure(self, name: str = "{figure}") -> str:
         """A figure's stem; .pdf, .svg and .csv are appended."""
         return f"{self.results}/{name}"

@@ -124,10 +124,12 @@ class Stack:
         wanted = {*self.training["checkpoints"], self.epochs}
         kept = {max(1, self.steps * epoch // self.epochs): epoch for epoch in wanted}
         checkpoints, losses, seconds = {}, [], []
-        progress, start = Progress(title, self.steps), time.monotonic()
+        # CPU time on a CPU, whose cores are shared with other packs
+        clock = time.process_time if self.pool.device.type == "cpu" else time.monotonic
+        progress, start = Progress(title, self.steps), clock()
         for number in range(self.steps):
             losses.append(self.step(number))
-            seconds.append(time.monotonic() - start)
+            seconds.append(clock() - start)
             progress.step(number + 1)
             if number + 1 in kept:
                 checkpoints[kept[number + 1]] = self.states()

@@ -65,6 +65,19 @@ def local_files(patterns: str | list[str] | None) -> list[str]:
     return sorted({str(path) for pattern in listed(patterns or ()) for path in matching(pattern)})
 
 
+def claim(results: str, name: str, write: bool) -> None:
+    """Refuse a results folder that belongs to another study; with `write`, claim it."""
+    mark = Path(results) / "study.json"
+    if mark.exists() and read_json(mark)["study"] != name:
+        raise UserError(
+            f"{results} holds the study {read_json(mark)['study']!r}, not {name!r}",
+            where="results",
+            hint="give each study a folder of its own",
+        )
+    if write:
+        write_json(mark, {"study": name})
+
+
 class Run(NamedTuple):
     """One model to train."""
 
@@ -112,16 +125,7 @@ class Readable:
 
     def claim_results(self, write: bool = False) -> None:
         """Refuse a results folder that belongs to another study; with `write`, claim it."""
-        mark = Path(self.config.results) / "study.json"
-        name = self.config.study
-        if mark.exists() and read_json(mark)["study"] != name:
-            raise UserError(
-                f"{self.config.results} holds the study {read_json(mark)['study']!r}, not {name!r}",
-                where="results",
-                hint="give each study a folder of its own",
-            )
-        if write:
-            write_json(mark, {"study": name})
+        claim(self.config.results, self.config.study, write)
 
     def code(self, rule: str) -> str:
         """Digest of the code that a rule's result depends on."""

@@ -25,15 +25,18 @@ RIDGE = 0.3
 Features = Callable[[slice], Tensor]
 
 
-def dual_scores(kernel: Tensor, cross: Tensor, *, ridge: float = RIDGE) -> Tensor:
+def dual_scores(
+    kernel: Tensor, cross: Tensor, *, ridge: float = RIDGE, dimensions: int | None = None
+) -> Tensor:
     """One model's scores from inner products of gradients, without projection.
 
     `kernel` [n, n] is ΦΦᵀ over the training examples, `cross` [t, n] holds φ(z)ᵀΦᵀ for t test
-    examples; returns [t, n] in the type of `cross`. Solved in float64. The gradients are taken to
-    have at least n dimensions (with fewer, use `primal_scores`).
+    examples; returns [t, n] in the type of `cross`. Solved in float64. `dimensions` are those of
+    the gradients, taken to be n or more where they are not given.
     """
     matrix = kernel.double()
-    matrix = matrix + _penalty(matrix, len(matrix), ridge)
+    rank = min(len(matrix), dimensions or len(matrix))
+    matrix = matrix + _penalty(matrix, rank, ridge)
     return torch.cholesky_solve(cross.double().T, torch.linalg.cholesky(matrix)).T.to(cross.dtype)
 
 

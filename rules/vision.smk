@@ -1,0 +1,99 @@
+# Image models: from images to training distributions. Training, attribution and reading follow.
+#
+# in:   the sources, tasks and distributions of the config
+# out:  corpora/{source}  pool/  tasks/{task}  distributions/{distribution}/{pack}.parquet
+# steps: read and split images | choose pool and test images | draw distributions
+#
+# Distributions that leave something out are drawn by scores or features of the reference's models.
+
+
+include: "vision_common.smk"
+include: "vision_train.smk"
+include: "vision_attribute.smk"
+include: "vision_report.smk"
+
+
+rule image_corpus:
+    input:
+        lambda w: study.source_files(w.source),
+    output:
+        manifest(paths.corpus()),
+        [inside(paths.corpus(), name) for name in rows],
+    log:
+        paths.log("corpus/{source}"),
+    priority: 1_000_000
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=lambda w: study.corpus(w.source),
+        code=lambda w: study.code("image_corpus", w.source),
+        plugins=lambda w: plugin_flags("image_corpus", w.source),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m proxyscale image_corpus --log {log} {params.plugins} --source {wildcards.source}"
+        " --spec {params.spec:q} --out {params.out:q}"
+
+
+rule image_pool:
+    input:
+        manifest(paths.corpus(study.config.pool.source)),
+    output:
+        paths.pool,
+        [f"{study.config.results}/pool/{name}" for name in rows],
+    log:
+        paths.log("pool"),
+    priority: 1_000_000
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=study.pool(),
+        code=study.code("image_pool"),
+        corpus=subpath(input[0], parent=True),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m proxyscale image_pool --log {log} --corpus {params.corpus:q}"
+        " --spec {params.spec:q} --out {params.out:q}"
+
+
+rule image_task:
+    input:
+        corpus=lambda w: manifest(paths.corpus(study.config.tasks[w.task].source)),
+        pool=paths.pool,
+    output:
+        manifest(paths.task()),
+        [f"{paths.task()}/{s}/manifest.json" for s in ("holdout", "target")],
+        [f"{paths.task()}/{s}/{name}" for s in ("holdout", "target") for name in rows],
+    log:
+        paths.log("task/{task}"),
+    priority: 1_000_000
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=lambda w: study.task(w.task),
+        code=study.code("image_task"),
+        corpus=subpath(input.corpus, parent=True),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m proxyscale image_task --log {log} --corpus {params.corpus:q} --pool {input.pool:q}"
+        " --spec {params.spec:q} --out {params.out:q}"
+
+
+rule subsets:
+    input:
+        unpack(subset_inputs),
+    output:
+        paths.subsets(),
+    log:
+        paths.log("subsets/{distribution}/{pack}"),
+    priority: 900_000
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=lambda w: study.subsets(w.distribution, w.pack),
+        code=lambda w: study.code(
+            "likeness" if study.drawn_by(w.distribution) == "features" else "subsets"
+        ),
+        known=subset_flags,
+    shell:
+        "python -m proxyscale subsets --log {log} --pool {input.pool:q} {params.known}"
+        " --spec {params.spec:q} --out {output:q}"
