@@ -38,6 +38,9 @@ if "selection_fig8" in study.figures:
     include: "rules/selection.smk"
 
 
+report: "workflow/report/workflow.rst"
+
+
 onstart:
     study.claim_results(write=True)
 
@@ -56,3 +59,4 @@ rule all:
         figure_files(),
         [paths.table(name) for name in study.tables],
         paths.statistics,
+        paths.report,

@@ -1,8 +1,14 @@
-# From losses to statistics and figures, whoever trained the models.
+# From losses to statistics, figures and the report, whoever trained the models.
 #
 # in:   losses.parquet  runs.parquet
-# out:  statistics.parquet  {figure}.{pdf,svg,csv}
-# steps: correlate | draw
+# out:  statistics.parquet  {figure}.{pdf,svg,csv}  report.html
+# steps: correlate | draw | write the report
+
+
+# What the report tells of the data, where the study has built it.
+material = list(getattr(study.config, "tasks", []))
+ASSETS = f"{workflow.basedir}/src/proxyscale/assets"
+REPORT_FILES = ("report.html", "report.css", "report.js")
 
 
 rule statistics:
@@ -31,7 +37,14 @@ rule figure:
         losses=paths.losses,
         runs=paths.runs,
     output:
-        multiext(paths.figure(), ".pdf", ".svg", ".csv"),
+        pdf=f"{paths.figure()}.pdf",
+        svg=report(
+            f"{paths.figure()}.svg",
+            caption="../workflow/report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        csv=f"{paths.figure()}.csv",
     log:
         paths.log("figure/{figure}"),
     conda:
@@ -43,3 +56,31 @@ rule figure:
     shell:
         "python -m proxyscale figure --log {log} --losses {input.losses:q} --runs {input.runs:q}"
         " --statistics {input.statistics:q} --spec {params.spec:q} --out {params.stem:q}"
+
+
+rule report:
+    input:
+        statistics=paths.statistics,
+        losses=paths.losses,
+        runs=paths.runs,
+        assets=[f"{ASSETS}/{name}" for name in REPORT_FILES],
+        pool=[paths.pool] if material else [],
+        tasks=[manifest(paths.task(task)) for task in material],
+        texts=ancient(
+            [inside(paths.task(task), "holdout.parquet") for task in material]
+        ),
+    output:
+        report(paths.report, caption="../workflow/report/report.rst", category="Report"),
+    log:
+        paths.log("report"),
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=study.report(),
+        code=study.code("report"),
+        pool=f"--pool {shlex.quote(paths.pool)}" if material else "",
+        tasks=flags("task", [(task, paths.task(task)) for task in material]),
+    shell:
+        "python -m proxyscale report --log {log} --statistics {input.statistics:q}"
+        " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.tasks}"
+        " --spec {params.spec:q} --out {output:q}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -256,8 +257,9 @@ def test_one_command(
     said = capsys.readouterr().out
     assert "3 scales, 7 recipes at each, 2 tasks, 2 runs of each recipe" in said
     assert "left out: 1 recipes of 10M: r7" in said
-    assert "On every task" in said
-    for name in ("correlation_fig1.pdf", "compute_fig2.svg", "frontier.csv", "statistics.parquet"):
+    assert re.match(r"Losses of 10M go with .*\. On every task, .*\.$", said.splitlines()[-2])
+    assert said.splitlines()[-1] == "mine/report.html"
+    for name in ("correlation_fig1.pdf", "compute_fig2.svg", "frontier.csv", "report.html"):
         assert Path("mine", name).stat().st_size
     written = load_study(yaml.safe_load(Path("mine/study.yaml").read_text()))
     assert written.config.reference == "1B"
@@ -278,9 +280,13 @@ def test_a_study_of_own_runs_trains_nothing(tmp_path: Path, long: Frame) -> None
         "runs": {"table": "runs.csv", "tokens_per_parameter": 20},
     }
     jobs = workflow.stale()
-    assert set(jobs) == {"own_runs", "statistics", "figure"}
-    workflow.run()
+    assert set(jobs) == {"own_runs", "statistics", "figure", "report"}
+    said = workflow.snakemake("--cores", "2")
+    assert re.search(
+        r"^Losses of 10M .* On every task, .*\nresults/report.html$", said, re.MULTILINE
+    )
     assert not workflow.stale()
+    workflow.snakemake("--report", "all.zip")
     found = tables.read(tmp_path / "results/statistics.parquet", "statistics").to_pandas()
     found = found.sort_values(["task", "proxy", "statistic"], ignore_index=True)
     expected = statistics(read(tmp_path, long, tokens_per_parameter=20))

@@ -21,7 +21,7 @@ from proxyscale.study import FIGURES, TABLES
 RUNS = 9
 FIGURE = {"figure": len(FIGURES)}
 COSTS = {"table": len(TABLES)}
-READING = {"collect": 1, "statistics": 1, **FIGURE, **COSTS}
+READING = {"collect": 1, "statistics": 1, "report": 1, **FIGURE, **COSTS}
 TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}
 POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, "task": 2, "select": 3, **TRAINED}
 Edit = Callable[[Workflow], None]
@@ -173,14 +173,18 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     (
         "statistics code",
         file("src/proxyscale/statistics.py", lambda t: t + "X = 1\n"),
-        {"statistics": 1, **FIGURE},
+        {"statistics": 1, "report": 1, **FIGURE},
     ),
     (
         "code is off",
         lambda w: (config(code="off")(w), w.edit("src/proxyscale/train.py", lambda t: t + "X=1")),
         {"corpus": 3, **POOLED},
     ),
-    ("figure style", config(figures__style__compute_fig2={"columns": 2}), {"figure": 1}),
+    (
+        "figure style",
+        config(figures__style__compute_fig2={"columns": 2}),
+        {"figure": 1, "report": 1},
+    ),
     ("key order", reverse_keys, {}),
     ("order of the tasks", config(tasks=lambda t: dict(reversed(t.items()))), READING),
     ("seed added", config(seeds=2), {"train": RUNS, "evaluate": RUNS, **READING}),

@@ -61,6 +61,16 @@ def test_words_are_two_sentences():
     )
 
 
+def test_too_few_distributions_are_told():
+    told = words(verdict(table({"a": (0.7, 0.8, 1.0)}, n=6))[1])
+    assert told.endswith(
+        "m orders 100% of pairs right, which proves only 79%; of 6 distributions even a perfect "
+        "order proves only 79%, so at least 9 are needed."
+    )
+    bounds = [intervals.decision_bound(np.asarray(1.0), n) for n in (8, 9)]
+    assert bounds[0] <= 0.9 < bounds[1]
+
+
 def test_extrapolations_and_examples_are_no_scales():
     statistics = table({"a": (1.0, 1.0, 1.0)}).to_pylist()
     law = {**statistics[1], "proxy": "law2:xs+s", "value": 0.1, "compute_ratio": 8.0}

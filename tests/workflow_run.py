@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from conftest import ROOT
 
-WORKFLOW = ("Snakefile", "rules", "src", "profiles", "envs")
+WORKFLOW = ("Snakefile", "rules", "src", "profiles", "envs", "workflow")
 JOB = re.compile(r"^(?:local)?rule (\w+):(.*?)(?=^\S)", re.MULTILINE | re.DOTALL)
 WILDCARDS = re.compile(r"^    wildcards: (.*)$", re.MULTILINE)
 SPOKEN = "results: [0-9]+"

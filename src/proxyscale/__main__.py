@@ -255,6 +255,23 @@ def export(args: Arguments) -> None:
     export(Path(args.out), Path(args.run), Path(args.tokenizer))
 
 
+@verb("statistics", "losses", "runs", "pool?", "task=", "spec", "out")
+def report(args: Arguments) -> None:
+    """Write the report: one file with the verdict, figures to explore and tables."""
+    from proxyscale import tables
+    from proxyscale.report import write_report
+
+    write_report(
+        Path(args.out),
+        json.loads(args.spec),
+        statistics=tables.read(args.statistics, "statistics"),
+        losses=tables.read(args.losses, "losses"),
+        runs=tables.read(args.runs, "runs"),
+        pool=Path(args.pool) if args.pool else None,
+        tasks=pairs(args.task),
+    )
+
+
 @verb("configfile?", "cores?")
 def plan(args: Arguments) -> None:
     """What a study will do and what it will cost."""

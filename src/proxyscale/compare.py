@@ -12,15 +12,16 @@ import pyarrow.compute as pc
 import yaml
 
 from proxyscale import tables
+from proxyscale.ending import ending
 from proxyscale.errors import UserError
 from proxyscale.figures import draw
 from proxyscale.grid import Grid, read_grid
 from proxyscale.own_runs import read_own_runs, unpaired
 from proxyscale.progress import aligned
 from proxyscale.readings import every_statistic
+from proxyscale.report import write_report
 from proxyscale.runs_study import OwnRunsStudy, possible
 from proxyscale.study import FIGURES
-from proxyscale.verdict import verdict, words
 
 SHOWN = 20  # names of unpaired recipes
 COLUMNS = {
@@ -97,20 +98,13 @@ def compare(raw: Mapping[str, Any]) -> None:
     grid = read_grid(losses, runs)
     compute = bool(np.isfinite(grid.flops).all())
     by_example = any(len(ids) > 1 for ids in grid.examples.values())
+    read = {"statistics": statistics, "losses": losses, "runs": runs}
     for name in possible(FIGURES, compute, by_example):
         spec = {k: v for k, v in study.figure_words(name).items() if k != "figure"}
-        read = {"statistics": statistics, "losses": losses, "runs": runs}
         draw(name, paths.figure(name), **read, **spec)
+    write_report(Path(paths.report), study.report_words(), **read)
     print("\n".join(told(grid, runs, statistics)))
-    print(f"\n{say_verdict(study, statistics)}\n{study.config.results}/")
-
-
-def say_verdict(study: OwnRunsStudy, statistics: pa.Table) -> str:
-    """The verdict in two sentences, or why there is none."""
-    try:
-        return words(verdict(statistics, study.config.trust, study.config.confidence)[0])
-    except UserError as error:
-        return f"No verdict: {error}"
+    print(f"\n{ending(study)}")
 
 
 def told(grid: Grid, runs: pa.Table, statistics: pa.Table) -> list[str]:

@@ -18,7 +18,7 @@ USUAL = 175  # the compute ratio of the paper's Figure 1
 
 
 def ending(study: Readable) -> str | None:
-    """Two sentences; None while there is nothing new to tell.
+    """Two sentences and where the report lies; None while there is nothing new to tell.
 
     Statistics count as new if they are no older than any run.
     """
@@ -30,10 +30,14 @@ def ending(study: Readable) -> str | None:
     if statistics.stat().st_mtime < max(path.stat().st_mtime for path in made):
         return None
     table = tables.read(statistics, "statistics")
-    found = [_agreement(study, table), _decided(study, table)]
-    first = f"{study.paths.figure(study.figures[0])}.pdf"
-    where = f"Look at {first} and its neighbours; every number is in {statistics}."
-    return f"{'; '.join(part for part in found if part)}.\n{where}"
+    sentences = [part for part in (_agreement(study, table), _decided(study, table)) if part]
+    report = Path(study.paths.report)
+    if report.exists() and report.stat().st_mtime >= statistics.stat().st_mtime:
+        where = str(report)
+    else:
+        figure = f"{study.paths.figure(study.figures[0])}.pdf"
+        where = f"{figure}; for the report: snakemake --cores all {report}"
+    return f"{' '.join(sentences)}\n{where}"
 
 
 def _agreement(study: Readable, table: pa.Table) -> str:
@@ -50,7 +54,7 @@ def _agreement(study: Readable, table: pa.Table) -> str:
     low, high = (f"{row['value']:.2f} ({row['task']})" for row in (own[0], own[-1]))
     return (
         f"Losses of {proxy} go with those of {study.config.reference}{cost} across "
-        f"{own[0]['n']} training distributions: R² from {low} to {high}"
+        f"{own[0]['n']} training distributions: R² from {low} to {high}."
     )
 
 
@@ -60,10 +64,9 @@ def _unusual(row: dict[str, Any]) -> float:
 
 
 def _decided(study: Readable, table: pa.Table) -> str:
-    """The verdict's claim, as the second half of a sentence."""
+    """The verdict's claim, or why there is none."""
     try:
         found = verdict(table, study.config.trust, study.config.confidence)[0]
     except UserError as error:
-        return f"no verdict: {error.message}"
-    claim = words(found).split(". ")[0].rstrip(".")
-    return claim[:1].lower() + claim[1:]
+        return f"No verdict: {error.message}."
+    return words(found).split(". ")[0].rstrip(".") + "."

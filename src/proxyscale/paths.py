@@ -57,6 +57,10 @@ class Paths:
         return f"{self.results}/statistics.parquet"
 
     @property
+    def report(self) -> str:
+        return f"{self.results}/report.html"
+
+    @property
     def mixtures(self) -> str:
         """Each distribution's share of every source."""
         return f"{self.results}/mixtures.csv"

@@ -56,6 +56,7 @@ FIGURES = (
     "histogram_fig13",
     "frontier",
 )
+ORDERED = ("sources", "tasks", "distributions")
 MIXTURES = ("mixture", "dirichlet")  # methods that vary the shares of sources
 TABLES = ("tab9", "tab10", "tab11", "tab20")
 
@@ -165,15 +166,23 @@ class Readable:
         return None
 
     def report(self) -> str:
-        """The slice of `report`: the whole config as it was written."""
-        words = self.config.model_dump(mode="json", exclude_unset=True)
-        return canonical(
-            {
-                "config": words,
-                "level": self.config.trust,
-                "confidence": self.config.confidence,
-            }
-        )
+        """The slice of `report`: what it shows, and the config as it was written."""
+        return canonical(self.report_words())
+
+    def report_words(self) -> dict[str, Any]:
+        shown = self.figure_words("correlation_fig1")
+        config = self.config.model_dump(mode="json", exclude_unset=True)
+        return {
+            "study": self.config.study,
+            "config": config,
+            # canonical JSON sorts keys, but the order of these is that of ids and legends
+            "order": {key: list(config[key]) for key in ORDERED if key in config},
+            "level": self.config.trust,
+            "confidence": self.config.confidence,
+            "reference": self.config.reference,
+            "proxy": shown["proxy"],
+            "style": shown["style"],
+        }
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def verdict(statistics: pa.Table, level: float = 0.9, confidence: float = 0.95) 
     """
     if not 0.5 <= level < 1 or not 0.5 < confidence < 1:
         raise UserError("level and confidence are shares from 0.5 to 1", value=(level, confidence))
-    tested = _tested(statistics, confidence)
+    tested = trials(statistics, confidence)
     each = [_decide(task, scales, level, confidence) for task, scales in tested.items()]
     # the hardest task of each scale stands for all
     worst = [min(tasks, key=lambda t: t.bound) for tasks in zip(*tested.values(), strict=True)]
@@ -73,7 +73,7 @@ def words(found: Verdict) -> str:
     return f"{first} {_more(found)}"
 
 
-def _tested(statistics: pa.Table, confidence: float) -> dict[str, list[Trial]]:
+def trials(statistics: pa.Table, confidence: float) -> dict[str, list[Trial]]:
     """Every task's scales, the largest proxy first. Extrapolations, which have no r2, stay out."""
     chosen = pc.and_(
         pc.equal(statistics["level"], "distribution"), pc.equal(statistics["group"], "all")
@@ -184,6 +184,13 @@ def _more(found: Verdict) -> str:
     failed = found.failed
     told = f"The next, {failed.scale}, " if found.trusted else f"{failed.scale} "
     told += f"orders {failed.accuracy:.0%} of pairs right, which proves only {failed.bound:.0%}"
+    perfect = float(decision_bound(np.asarray(1.0), failed.n, found.confidence))
+    if perfect <= found.level:
+        least = recipes_needed(1.0, failed.n, found.level, found.confidence)
+        return (
+            f"{told}; of {failed.n} distributions even a perfect order proves only {perfect:.0%}, "
+            f"so at least {least} are needed."
+        )
     ways = []
     if found.recipes is not None:
         ways.append(f"about {found.recipes} distributions instead of {failed.n}")
