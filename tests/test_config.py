@@ -262,6 +262,18 @@ def test_the_slice_of_a_job_ignores_key_order(minimal) -> None:
     assert a.select("mix") == b.select("mix")
 
 
+def test_a_smaller_learning_rate_makes_a_variant_of_a_scale(minimal) -> None:
+    minimal["scales"]["slow"] = {**minimal["scales"]["small"], "learning_rate_factor": 0.25}
+    study = Study.load(minimal)
+    assert study.proxies == ["small", "slow"]
+    small, slow = study.scales["small"], study.scales["slow"]
+    assert small.flops == slow.flops
+    for key in ("learning_rate", "hidden_learning_rate"):
+        assert slow.training[key] == small.training[key] / 4
+    changed = {key for key in slow.training if slow.training[key] != small.training[key]}
+    assert changed == {"learning_rate", "hidden_learning_rate"}
+
+
 def test_the_default_study_is_what_it_says() -> None:
     study = Study.load(yaml.safe_load((ROOT / "config.yaml").read_text()))
     cheapest, reference = study.scales[study.proxies[0]], study.scales[study.config.reference]

@@ -81,6 +81,13 @@ def test_crossing_curves_are_where_laws_win():
     assert anchored["compute_ratio"] == pytest.approx(TARGET / (5e12 + TARGET / 12))
 
 
+def test_a_variant_of_equal_compute_enters_no_law():
+    law = laws(np.random.default_rng(4))
+    compute = np.array([1e12, 1e12, 1e13, 1e15])
+    table = extrapolate(*study(law(compute), compute), reference="s3").to_pylist()
+    assert {row["proxy"] for row in table} == {"law2:s0+s2", "loss_to_loss:s0+s2"}
+
+
 def test_what_has_no_law_is_left_out_or_refused():
     losses = laws(np.random.default_rng(0))(COMPUTE)
     assert len(extrapolate(*study(-losses, COMPUTE), reference="s3")) == 0

@@ -102,6 +102,20 @@ def test_histogram_counts_every_example_once(study: Study) -> None:
     assert negative == {"trivia_like"}
 
 
+def test_variants_of_a_scale_stand_beside_the_line() -> None:
+    slow = {"xs": 20_000, "xs_slow": 20_000, "s": 60_000, "ref": 300_000}
+    study = synthetic(scales=slow, tasks=TASKS[:2], examples=2)
+    figure, rows = make("compute_fig2", study)
+    assert {row["proxy"]: row["variant_of"] for row in rows} == {
+        **{"xs": "", "xs_slow": "xs", "s": ""}
+    }
+    lines = [line for line in panels(figure)[0].lines if len(line.get_xdata()) > 1]
+    through = [line for line in lines if line.get_linewidth() == 1.0]
+    assert len(through) == 2
+    crosses = [line for line in panels(figure)[0].lines if line.get_marker() == "x"]
+    assert len(crosses) == 2
+
+
 def test_compute_has_a_line_per_task_in_every_group(study: Study) -> None:
     _, rows = make("compute_fig2", study)
     keys = {(row["group"], row["task"], row["proxy"]) for row in rows}

@@ -78,6 +78,15 @@ def test_extrapolations_and_examples_are_no_scales():
     assert verdict(as_table([*statistics, law]))[0].trusted.scale == "xs"
 
 
+def test_a_variant_of_equal_compute_does_not_end_the_tests():
+    found = verdict(table({"a": (1.0, 0.6, 1.0)}, ratios=(100.0, 2.0, 2.0)))[1]
+    # s comes before m, which has its compute
+    assert found.trusted is None
+    assert found.failed.scale == "s"
+    found = verdict(table({"a": (1.0, 1.0, 0.6)}, ratios=(100.0, 2.0, 2.0)))[1]
+    assert found.trusted.scale == "xs"
+
+
 def test_unknown_compute_is_refused():
     with pytest.raises(UserError, match="order of their compute"):
         verdict(table({"a": (1.0, 1.0, 1.0)}, ratios=(np.nan,) * 3))

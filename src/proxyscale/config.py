@@ -270,6 +270,11 @@ class Training(Strict):
     hidden_learning_rate: Positive = Field(
         3e-3, description="peak at base_width, for hidden matrices; falls as 1/width under mup"
     )
+    learning_rate_factor: Positive = Field(
+        1.0,
+        description="of all learning rates; below 1 at one scale it makes a variant of its proxy, "
+        "which may rank better (2512.24503)",
+    )
     weight_decay: NonNegative = Field(0.0, description="decoupled")
     betas: tuple[Share, Share] = Field((0.9, 0.95), description="AdamW's")
     eps: Positive = Field(1e-8, description="AdamW's")

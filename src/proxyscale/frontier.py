@@ -15,6 +15,12 @@ from proxyscale.readout import Estimate, Readout, Rows
 from proxyscale.scaling import fraction
 from proxyscale.style import GREY, INK, PALE, Mark, keys, marks
 
+LAWS = {
+    "law2": "power law",
+    "law3": "power law with a floor",
+    "loss_to_loss": "loss-to-loss law",
+}
+
 
 def frontier(readout: Readout) -> tuple[Figure, Rows]:
     """Decision accuracy against relative compute, a panel per task: proxies and extrapolations.
@@ -23,7 +29,10 @@ def frontier(readout: Readout) -> tuple[Figure, Rows]:
     decision accuracy that can be had for so much compute.
     """
     kinds = ["single scale", *dict.fromkeys(name.split(":")[0] for name in readout.extrapolations)]
-    looks = marks(kinds, readout.style)
+    looks = {
+        kind: mark._replace(label=LAWS.get(kind, kind))
+        for kind, mark in marks(kinds, readout.style).items()
+    }
     line = Line2D([], [], color=INK, lw=0.9, label="frontier")
     toss = Line2D([], [], color=GREY, lw=0.8, ls=(0, (3, 2)), label="coin toss")
     panels = _frontier_panels(readout)

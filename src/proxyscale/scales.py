@@ -14,6 +14,8 @@ from proxyscale.errors import UserError
 from proxyscale.paths import expand
 from proxyscale.rows import END
 
+LEARNING_RATES = ("learning_rate", "hidden_learning_rate")
+
 
 @dataclass(frozen=True)
 class ResolvedScale:
@@ -90,6 +92,8 @@ def resolve(config: Config, name: str) -> ResolvedScale:
     model["context"] = model["context"] or config.pool.length
     model["heads"] = model["heads"] or max(1, (model["width"] or 1) // 16)
     per_parameter = training.pop("tokens_per_parameter")
+    factor = training.pop("learning_rate_factor")
+    training |= {key: factor * training[key] for key in LEARNING_RATES}
     complete = model["width"] is not None and model["layers"] is not None
     if training["tokens"] is None:
         parameters = language_parameters(model) if complete else 1

@@ -24,7 +24,8 @@ def compute(readout: Readout) -> tuple[Figure, Rows]:
     """R² against the proxy's relative compute, a line per task, a panel per group (Fig 2).
 
     Bars are intervals, drawn side by side; hollow points have r < 0; a dash at a relative compute
-    of 1 is the task's noise ceiling: what a perfect predictor of the reference would reach.
+    of 1 is the task's noise ceiling: what a perfect predictor of the reference would reach. Scales
+    of the compute of another, as with a smaller learning rate, stand beside the line as crosses.
     """
     looks = marks(readout.tasks, readout.style)
     rows = [row for group in readout.groups for row in _compute_rows(readout, group)]
@@ -64,7 +65,9 @@ def _compute_rows(readout: Readout, group: str) -> Rows:
             estimate = r2.get((task, proxy), Estimate())
             facts = {"relative_compute": readout.relative_compute(proxy)} | estimate._asdict()
             facts["pearson"] = pearson.get((task, proxy), Estimate()).value
-            rows.append({"group": group, "task": task, "proxy": proxy} | facts)
+            variant = readout.grid.variants.get(proxy, "")
+            place = {"group": group, "task": task, "proxy": proxy, "variant_of": variant}
+            rows.append(place | facts)
     return rows
 
 
@@ -75,6 +78,9 @@ def _compute_legend(rows: Rows) -> list[Line2D]:
         entries.append(Line2D([], [], color=GREY, lw=1.6, label="noise ceiling"))
     if any(row["pearson"] < 0 for row in rows):
         entries.append(Line2D([], [], ls="none", markersize=4.5, label="r < 0", **hollow))
+    if any(row["variant_of"] for row in rows):
+        label = "same compute, other settings"
+        entries.append(Line2D([], [], ls="none", color=GREY, marker="x", ms=4, label=label))
     return entries
 
 
@@ -82,8 +88,12 @@ def _draw_task(ax: Axes, rows: Rows, mark: Mark, shift: float) -> None:
     """One task's line, its intervals, and its ceiling as a dash; shifted beside the others."""
     rows = [row for row in rows if not math.isnan(row["value"])]
     x = np.array([row["relative_compute"] for row in rows]) * shift
-    ax.plot(x, [row["value"] for row in rows], color=mark.color, ls=mark.dash, lw=1.0, zorder=2)
+    line = [(a, row["value"]) for a, row in zip(x, rows, strict=True) if not row["variant_of"]]
+    ax.plot(*np.array(line).reshape(-1, 2).T, color=mark.color, ls=mark.dash, lw=1.0, zorder=2)
     for a, row in zip(x, rows, strict=True):
+        if row["variant_of"]:
+            ax.plot([a], [row["value"]], ls="none", color=mark.color, marker="x", ms=4, zorder=3)
+            continue
         ends = [row["low"], row["high"]]
         ax.plot([a, a], ends, color=mark.color, lw=0.8, alpha=0.45, zorder=1)
         shown = mark._replace(filled=not row["pearson"] < 0)
@@ -96,7 +106,7 @@ def _draw_task(ax: Axes, rows: Rows, mark: Mark, shift: float) -> None:
 
 def _compute_axis(ax: Axes, readout: Readout) -> None:
     """A log axis of relative compute: fractions below, the proxies' names above."""
-    places = [*(readout.relative_compute(proxy) for proxy in readout.proxies), 1.0]
+    places = [*(readout.relative_compute(proxy) for proxy in _lined(readout)), 1.0]
     ax.set_xscale("log")
     ax.set_xlim(min(places) / 1.6, 1.6)
     ax.xaxis.set_major_locator(LogLocator(10))
@@ -111,9 +121,14 @@ def _compute_axis(ax: Axes, readout: Readout) -> None:
     top.spines["top"].set_visible(False)
 
 
+def _lined(readout: Readout) -> list[str]:
+    """The proxies that lines run through: no two of one compute."""
+    return [proxy for proxy in readout.proxies if proxy not in readout.grid.variants]
+
+
 def _scale_names(readout: Readout) -> list[str]:
     """The scales' labels, the reference last, shortened to 0.8 inches."""
-    scales = [*readout.proxies, readout.reference]
+    scales = [*_lined(readout), readout.reference]
     return [shorten(readout.style.label(scale), 0.8 * POINTS, SMALL) for scale in scales]
 
 

@@ -74,7 +74,10 @@ def words(found: Verdict) -> str:
 
 
 def trials(statistics: pa.Table, confidence: float) -> dict[str, list[Trial]]:
-    """Every task's scales, the largest proxy first. Extrapolations, which have no r2, stay out."""
+    """Every task's scales, the largest proxy first.
+
+    Extrapolations, which have no r2, stay out, and of scales of equal compute all but the first.
+    """
     chosen = pc.and_(
         pc.equal(statistics["level"], "distribution"), pc.equal(statistics["group"], "all")
     )
@@ -93,7 +96,13 @@ def trials(statistics: pa.Table, confidence: float) -> dict[str, list[Trial]]:
                 hint="give each scale's parameters and tokens",
             )
         scales.sort(key=lambda tested: tested.compute_ratio)
-    return tasks
+    return {task: _without_variants(scales) for task, scales in tasks.items()}
+
+
+def _without_variants(scales: list[Trial]) -> list[Trial]:
+    """Of scales of equal compute, which differ in a learning rate or the like, the first named."""
+    first = [scales[0].compute_ratio, *(tested.compute_ratio for tested in scales)]
+    return [t for i, t in enumerate(scales) if i == 0 or t.compute_ratio != first[i]]
 
 
 def _test(proxy: str, rows: dict[str, dict[str, Any]], confidence: float) -> Trial:
