@@ -15,7 +15,7 @@ rule own_runs:
     conda:
         "../envs/proxyscale.yaml"
     params:
-        spec=study.own_runs(),
+        spec=lambda w: study.own_runs(),
         code=study.code("own_runs"),
         tables=flags("table", study.table_files.items()),
     shell:

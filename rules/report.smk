@@ -23,7 +23,7 @@ rule statistics:
     conda:
         "../envs/proxyscale.yaml"
     params:
-        spec=study.statistics(),
+        spec=lambda w: study.statistics(),
         code=study.code("statistics"),
         weights=f"--weights {shlex.quote(study.weights)}" if study.weights else "",
     shell:
@@ -76,7 +76,7 @@ rule report:
     conda:
         "../envs/proxyscale.yaml"
     params:
-        spec=study.report(),
+        spec=lambda w: study.report(),
         code=study.code("report"),
         pool=f"--pool {shlex.quote(paths.pool)}" if material else "",
         tasks=flags("task", [(task, paths.task(task)) for task in material]),
