@@ -257,7 +257,7 @@ def test_one_command(
     said = capsys.readouterr().out
     assert "3 scales, 7 recipes at each, 2 tasks, 2 runs of each recipe" in said
     assert "left out: 1 recipes of 10M: r7" in said
-    assert re.match(r"Losses of 10M go with .*\. On every task, .*\.$", said.splitlines()[-2])
+    assert re.match(r"Losses of 60M go with .*\. On every task, .*\.$", said.splitlines()[-2])
     assert said.splitlines()[-1] == "mine/report.html"
     for name in ("correlation_fig1.pdf", "compute_fig2.svg", "frontier.csv", "report.html"):
         assert Path("mine", name).stat().st_size
@@ -283,7 +283,7 @@ def test_a_study_of_own_runs_trains_nothing(tmp_path: Path, long: Frame) -> None
     assert set(jobs) == {"own_runs", "statistics", "figure", "report"}
     said = workflow.snakemake("--cores", "2")
     assert re.search(
-        r"^Losses of 10M .* On every task, .*\nresults/report.html$", said, re.MULTILINE
+        r"^Losses of 60M .* On every task, .*\nresults/report.html$", said, re.MULTILINE
     )
     assert not workflow.stale()
     workflow.snakemake("--report", "all.zip")
