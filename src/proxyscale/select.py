@@ -174,7 +174,8 @@ def choose(candidates: Candidates, spec: Mapping[str, Any]) -> tuple[np.ndarray,
     method, size, repeat = spec["method"], spec["size"], spec.get("repeat", False)
     noise = spec.get("noise") or DEFAULT_NOISE.get(method, "none")
     found = registry.selection[method](candidates, **spec.get("options", {}))
-    _check_scores(found, candidates, method)
+    if not isinstance(found, Mapping):
+        found = _scores(found, candidates, method)
     if not isinstance(found, Mapping):
         chosen = _fill(found, size, noise, candidates.rng, repeat)
         return chosen, found[chosen]
@@ -199,11 +200,11 @@ def _fill(
     return np.concatenate([np.tile(possible, passes), rest])
 
 
-def _check_scores(found: Any, candidates: Candidates, method: str) -> None:
-    if isinstance(found, Mapping):
-        return
+def _scores(found: Any, candidates: Candidates, method: str) -> np.ndarray:
+    """What a method gave, as f64 [n]. UserError if it is not a number for each candidate."""
     if np.shape(found) != (len(candidates),) or np.isnan(found).any():
         raise UserError("a selection method gives one number for each candidate", where=method)
+    return np.asarray(found, np.float64)
 
 
 def _check_source(pool: Pool, name: str) -> None:
