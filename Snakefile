@@ -59,4 +59,4 @@ rule all:
         figure_files(),
         [paths.table(name) for name in study.tables],
         paths.statistics,
-        paths.report,
+        [] if isinstance(study, ImageStudy) else paths.report,

@@ -31,11 +31,13 @@ def ending(study: Readable) -> str | None:
         return None
     table = tables.read(statistics, "statistics")
     sentences = [part for part in (_agreement(study, table), _decided(study, table)) if part]
+    figure = f"{study.paths.figure(study.figures[0])}.pdf"
+    if not sentences:
+        return figure
     report = Path(study.paths.report)
     if report.exists() and report.stat().st_mtime >= statistics.stat().st_mtime:
         where = str(report)
     else:
-        figure = f"{study.paths.figure(study.figures[0])}.pdf"
         where = f"{figure}; for the report: snakemake --cores all {report}"
     return f"{' '.join(sentences)}\n{where}"
 
@@ -65,6 +67,8 @@ def _unusual(row: dict[str, Any]) -> float:
 
 def _decided(study: Readable, table: pa.Table) -> str:
     """The verdict's claim, or why there is none."""
+    if "r2" not in table["statistic"].to_pylist():
+        return ""
     try:
         found = verdict(table, study.config.trust, study.config.confidence)[0]
     except UserError as error:
