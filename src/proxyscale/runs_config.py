@@ -53,7 +53,7 @@ class Runs(Strict):
     table: str | dict[str, str] = Field(
         description="path of a CSV, parquet or jsonl file, or one path for each scale"
     )
-    columns: Columns = Field(default_factory=Columns)
+    columns: Columns = Field(default_factory=Columns, description="what its columns are called")
     metrics: str | Annotated[list[str], Field(min_length=1)] = Field(
         "loss", description="columns that hold losses or metrics, as globs"
     )
