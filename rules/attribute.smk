@@ -3,7 +3,8 @@
 # in:   runs/{scale}/{distribution}/{draw}-{seed}/model  pool/  tasks/{task}/target.parquet
 # out:  features/{scale}/{distribution}/{draw}-{seed}/{candidates}/{pool,{task}.target}/
 #       scores/{scale}/{distribution}/{candidates}/{task}.{parquet,json}
-# steps: project gradients | score
+#       scores/{agreement,influence}.parquet
+# steps: project gradients | score | hold the scores of all scales side by side
 #
 # Which models score what follows from `scored_on`, `scale`, `task` and `candidates` of the
 # distributions: one walk back, score -> select, that the config keeps free of circles.
@@ -62,3 +63,31 @@ rule score:
     shell:
         "python -m proxyscale score --log {log} {params.features} --task {wildcards.task}"
         " --spec {params.spec:q} --out {output[0]:q}"
+
+
+rule compare_scores:
+    input:
+        features=[
+            manifest(inside(folder, part))
+            for _, folder in compared_features()
+            for part in ("pool", *(f"{task}.target" for task in study.compared_tasks))
+        ],
+        tasks=[manifest(paths.task(task)) for task in study.compared_tasks],
+        pool=paths.pool,
+        tokenizer=paths.tokenizer,
+    output:
+        agreement=paths.compared("agreement"),
+        influence=paths.compared("influence"),
+    log:
+        paths.log("scores/compare"),
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=study.score(),
+        code=study.code("compare_scores"),
+        features=flags("features", compared_features()),
+        tasks=flags("task", [(t, paths.task(t)) for t in study.compared_tasks]),
+    shell:
+        "python -m proxyscale compare_scores --log {log} {params.features} {params.tasks}"
+        " --pool {input.pool:q} --tokenizer {input.tokenizer:q} --spec {params.spec:q}"
+        " --agreement {output.agreement:q} --influence {output.influence:q}"

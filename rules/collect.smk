@@ -67,3 +67,43 @@ rule table:
     shell:
         "python -m proxyscale table --log {log} --runs {input.runs:q} --pool {input.pool:q}"
         " --spec {params.spec:q} --out {output.csv:q}"
+
+
+rule composition:
+    input:
+        pool=paths.pool,
+        distributions=[paths.distribution(name) for name in study.grid],
+    output:
+        csv=paths.table("composition"),
+        text=inside(paths.results, "tables/composition.txt"),
+    log:
+        paths.log("table/composition"),
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        code=study.code("composition"),
+        distributions=flags(
+            "distribution", [(name, paths.distribution(name)) for name in study.grid]
+        ),
+    shell:
+        "python -m proxyscale composition --log {log} --pool {input.pool:q}"
+        " {params.distributions} --out {output.csv:q}"
+
+
+rule effects:
+    input:
+        losses=paths.losses,
+        runs=paths.runs,
+    output:
+        csv=paths.table("effects"),
+        text=inside(paths.results, "tables/effects.txt"),
+    log:
+        paths.log("table/effects"),
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=study.effects(),
+        code=study.code("effects"),
+    shell:
+        "python -m proxyscale effects --log {log} --losses {input.losses:q}"
+        " --runs {input.runs:q} --spec {params.spec:q} --out {output.csv:q}"

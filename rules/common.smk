@@ -15,7 +15,7 @@ from proxyscale.families import load
 from proxyscale.image_study import ImageStudy
 from proxyscale.inputs import check_inputs
 from proxyscale.runs_study import OwnRunsStudy
-from proxyscale.study import Study
+from proxyscale.study import READ, Study
 
 
 def refuse(error):
@@ -102,6 +102,29 @@ def scoring_features(wildcards):
     """The folders of features that scores are made of: one of every model."""
     runs = study.models(wildcards.scale, wildcards.distribution)
     return [paths.features(*run, wildcards.candidates) for run in runs]
+
+
+def compared_features():
+    """(scale:number, folder of features) of every model whose scores are held side by side."""
+    return [
+        (f"{scale}:{number}", paths.features(*run, study.sample))
+        for scale, runs in study.side_by_side.items()
+        for number, run in enumerate(runs)
+    ]
+
+
+def more_tables(wildcards):
+    """What a figure reads besides statistics, losses and runs: its files, and their flags."""
+    kind = READ.get(wildcards.figure)
+    if kind == "tasks":
+        folders = [(task, paths.task(task)) for task in study.config.tasks]
+        return [manifest(folder) for _, folder in folders], flags("task", folders)
+    if kind == "curves":
+        files = [f"{paths.run(*run)}/curve.parquet" for run in study.runs]
+        return files, f"--results {paths.results}"
+    if kind:
+        return [paths.compared(kind)], f"--{kind} {paths.compared(kind)}"
+    return [], ""
 
 
 def priority_of(wildcards):

@@ -36,6 +36,7 @@ rule figure:
         statistics=paths.statistics,
         losses=paths.losses,
         runs=paths.runs,
+        more=lambda w: more_tables(w)[0],
     output:
         pdf=f"{paths.figure()}.pdf",
         svg=report(
@@ -52,10 +53,12 @@ rule figure:
     params:
         spec=lambda w: study.figure(w.figure),
         code=study.code("figure"),
+        more=lambda w: more_tables(w)[1],
         stem=paths.figure(),
     shell:
         "python -m proxyscale figure --log {log} --losses {input.losses:q} --runs {input.runs:q}"
-        " --statistics {input.statistics:q} --spec {params.spec:q} --out {params.stem:q}"
+        " --statistics {input.statistics:q} {params.more} --spec {params.spec:q}"
+        " --out {params.stem:q}"
 
 
 rule report:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from proxyscale import tables
 from proxyscale.statistics import summarize
@@ -92,3 +94,52 @@ def with_curves(study: Study) -> Study:
         keys = {key: [run[key]] * len(steps) for key in ("scale", "distribution", "draw", "seed")}
         curves.append(pa.table(keys | {"step": steps, "tokens": steps * 512, "loss": loss}))
     return study | {"curves": pa.concat_tables(curves)}
+
+
+def with_texts(study: Study) -> Study:
+    """The study with its tasks' examples: four choices where there are accuracies, else one."""
+    asked = {}
+    for task in study["losses"]["task"].unique().to_pylist():
+        mine = study["losses"].filter(pc.equal(study["losses"]["task"], task))
+        choices = 4 if mine["correct"].null_count < len(mine) else 1
+        rows = [
+            {
+                "example": example,
+                "choice": choice,
+                "gold": choice == example % choices,
+                "tokens": [1, 2],
+                "scored_from": 1,
+                "prompt": "" if task == "mix" else f"What is {example}?\n" + "\tà la ℵ 漢 " * 40,
+                "continuation": f" {task} {choice} " * 3,
+            }
+            for example in mine["example"].unique().to_pylist()
+            for choice in range(choices)
+        ]
+        asked[task] = pa.Table.from_pylist(rows, tables.SCHEMAS["task"])
+    return study | {"asked": asked}
+
+
+def with_scores(study: Study, noise: float = 1.0) -> Study:
+    """The study with scores of all scales held side by side: one truth and noise of each model."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=20_000)
+    scales = study["runs"]["scale"].unique().to_pylist()
+    models = [(scale, model) for scale in scales for model in range(2)]
+    scores = [truth + noise * rng.normal(size=len(truth)) for _ in models]
+    pairs, found = [], []
+    for task in ("squad_like", "lambada_like"):
+        for a, b in itertools.combinations(range(len(models)), 2):
+            names = ("first", "first_model"), ("second", "second_model")
+            row = dict(zip(names[0], models[a], strict=True))
+            row |= dict(zip(names[1], models[b], strict=True))
+            r = float(np.corrcoef(scores[a], scores[b])[0, 1])
+            pairs.append(row | {"task": task, "spearman": r, "n": len(truth)})
+        for scale, side, rank in itertools.product(scales, ("helpful", "harmful"), range(2)):
+            text = f"{scale} {side} {rank}\n" + "name : bool, optional\n" * 20
+            row = {"task": task, "scale": scale, "side": side, "rank": rank, "text": text}
+            row |= {"example": 0, "prompt": "What? " * 60, "continuation": "bool"}
+            found.append(row | {"candidate": 3, "source": "docs", "score": 2.0 - 4 * rank})
+    return study | {
+        "agreement": tables.conform(pa.Table.from_pylist(pairs), "agreement"),
+        "influence": tables.conform(pa.Table.from_pylist(found), "influence"),
+    }

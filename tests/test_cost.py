@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from proxyscale import language, paper
 from proxyscale.cost import attribution_flops, language_parameters, training_flops
-from proxyscale.cost_tables import TABLES, text, write_table
+from proxyscale.cost_tables import TABLES, write_table
 from proxyscale.study import TABLES as NAMES
 from proxyscale.study import Study
+from proxyscale.tables import text
 
 NO_STUDY: dict[str, Any] = {"scales": [], "attribution": None, "study": "none"}
 counts = st.integers(1, 10**9)

@@ -36,8 +36,8 @@ def study() -> Study:
 
 def make(name: str, study: Study, **named: Any) -> tuple[Figure, Rows]:
     """The figure and the rows of its CSV."""
-    given = {key: value for key, value in study.items() if key not in ("style", "curves")}
-    named |= {"curves": study["curves"]} if "curves" in study else {}
+    given = {key: study[key] for key in ("statistics", "losses", "runs")}
+    named |= {key: study[key] for key in study.keys() - given.keys() - {"style"}}
     with mpl.rc_context(RC):
         return FIGURES[name](Readout(**given, style=Style.of(study["style"]), named=named))
 

@@ -15,15 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 from workflow_run import Workflow, study
 
+from proxyscale.config import parse
 from proxyscale.progress import noted_duration
-from proxyscale.study import FIGURES, TABLES
+from proxyscale.study import TABLES, Study
 
 RUNS = 9
-FIGURE = {"figure": len(FIGURES)}
+FIGURE = {"figure": len(Study(parse(study())).figures)}
 COSTS = {"table": len(TABLES)}
 READING = {"collect": 1, "statistics": 1, "report": 1, **FIGURE, **COSTS}
 TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}
-POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, "task": 2, "select": 3, **TRAINED}
+POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, "task": 2, "select": 3, "composition": 1, **TRAINED}
 Edit = Callable[[Workflow], None]
 
 
@@ -198,12 +199,12 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     (
         "distribution added",
         config(distributions__b={"method": "source", "sources": "b"}),
-        {"select": 1, "train": 3, "evaluate": 3, **READING},
+        {"select": 1, "composition": 1, "train": 3, "evaluate": 3, **READING},
     ),
     (
         "size of a distribution",
         config(distributions__a__size=50),
-        {"select": 1, "train": 3, "evaluate": 3, **READING},
+        {"select": 1, "composition": 1, "train": 3, "evaluate": 3, **READING},
     ),
     ("task added", config(tasks__b=TASK), {"task": 1, "evaluate": RUNS, **READING}),
     (

@@ -217,19 +217,75 @@ def statistics(args: Arguments) -> str:
     return f"{len(found):,} numbers"
 
 
-@verb("losses", "runs", "statistics", "spec", "out")
+@verb("pool", "distribution=", "out")
+def composition(args: Arguments) -> str:
+    """What the distributions are made of."""
+    from proxyscale import tables
+    from proxyscale.selected import composition
+
+    rows = composition(Path(args.pool), pairs(args.distribution))
+    tables.write_rows(Path(args.out), rows)
+    return f"{len(rows):,} distributions"
+
+
+@verb("losses", "runs", "spec", "out")
+def effects(args: Arguments) -> str:
+    """Whether selected distributions help their tasks."""
+    from proxyscale import tables
+    from proxyscale.selected import effects
+
+    losses, runs = tables.read(args.losses, "losses"), tables.read(args.runs, "runs")
+    rows = effects(losses, runs, **json.loads(args.spec))
+    tables.write_rows(Path(args.out), rows)
+    return f"{len(rows):,} effects"
+
+
+@verb("features=", "task=", "pool", "tokenizer", "spec", "agreement", "influence")
+def compare_scores(args: Arguments) -> str:
+    """Hold the scores of all scales side by side."""
+    from proxyscale.agreement import compare
+
+    models: dict[str, list[Path]] = {}
+    for name, folder in pairs(args.features).items():
+        models.setdefault(name.rpartition(":")[0], []).append(folder)
+    compare(
+        Path(args.agreement),
+        Path(args.influence),
+        models,
+        pairs(args.task),
+        Path(args.pool),
+        Path(args.tokenizer),
+        json.loads(args.spec),
+    )
+    return f"{len(args.task)} tasks, {len(models)} scales"
+
+
+@verb(
+    *("losses", "runs", "statistics", "spec", "out"),
+    *("task=", "results?", "agreement?", "influence?"),
+)
 def figure(args: Arguments) -> str:
     """Draw one figure as PDF and SVG, with its numbers as CSV."""
     from proxyscale import tables
     from proxyscale.figures import draw
+    from proxyscale.training_curves import read_curves
 
     spec = json.loads(args.spec)
+    runs = tables.read(args.runs, "runs")
+    asked = {n: tables.read(f / "holdout.parquet", "task") for n, f in pairs(args.task).items()}
+    more: dict[str, Any] = {"asked": asked}
+    for kind in ("agreement", "influence"):
+        if path := getattr(args, kind):
+            more[kind] = tables.read(path, kind)
+    if args.results:
+        more["curves"] = read_curves(runs, args.results)
     draw(
         spec.pop("figure"),
         Path(args.out),
         statistics=tables.read(args.statistics, "statistics"),
         losses=tables.read(args.losses, "losses"),
-        runs=tables.read(args.runs, "runs"),
+        runs=runs,
+        more=more,
         **spec,
     )
     return Path(args.out).name

@@ -26,6 +26,7 @@ def mistakes(config: Config) -> Iterator[UserError]:
     yield from _tasks(config)
     yield from _distributions(config)
     yield from _cycles(config)
+    yield from _compared(config)
     yield from _groups(config)
     yield from _proxy_selection(config)
     yield from _scales(config)
@@ -287,6 +288,19 @@ def _cycles(config: Config) -> Iterator[UserError]:
                     )
                 break
             path.append(following)
+
+
+def _compared(config: Config) -> Iterator[UserError]:
+    compare = config.attribution.compare
+    if compare is None:
+        return
+    where = "attribution.compare"
+    grid = [name for name, entry in config.distributions.items() if entry.role == "grid"]
+    yield from _named(f"{where}.scored_on", compare.scored_on, grid, "distribution of the grid")
+    for task in compare.tasks:
+        yield from _named(f"{where}.tasks", task, config.tasks, "task")
+        if task in config.tasks:
+            yield from _target(config, f"{where}.tasks", task)
 
 
 def _groups(config: Config) -> Iterator[UserError]:

@@ -218,6 +218,18 @@ class ProxySelection(Strict):
     )
 
 
+class ScoreComparison(Strict):
+    """Whether the scales attribute alike: Figures 24 to 26 and 29."""
+
+    scored_on: str = Field(
+        description="a distribution of the grid, whose runs at every scale score"
+    )
+    tasks: Annotated[list[str], Field(min_length=1)] = Field(
+        description="tasks with target examples: Figures 24, 25 and 26 show one of each"
+    )
+    sample: Annotated[int, Field(ge=100)] = Field(2000, description="pool examples that are scored")
+
+
 class Attribution(Strict):
     """How models score pool examples for a task (TRAK)."""
 
@@ -225,6 +237,9 @@ class Attribution(Strict):
     ridge: Positive = Field(0.3, description="added to the kernel, in mean eigenvalues of it")
     models: Count = Field(
         1, description="models averaged: runs of `scored_on`, one a draw, then the next seed"
+    )
+    compare: ScoreComparison | None = Field(
+        None, description="hold the scores of all scales side by side; null: do not"
     )
 
 

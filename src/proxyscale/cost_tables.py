@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from proxyscale import paper, tables
 from proxyscale.cost import attribution_flops, language_parameters, training_flops
-from proxyscale.progress import aligned
 
 Row = dict[str, Any]
 ARCHITECTURE = (
@@ -41,28 +40,13 @@ def write_table(out: Path, spec: Mapping[str, Any], runs: pa.Table, pool_rows: i
     candidates = attribution["candidates"] or pool_rows
     spec = {**spec, "attribution": {**attribution, "candidates": candidates}}
     rows = TABLES[spec["table"]](spec, _seconds(runs))
-    tables.write_csv(out, rows)
-    with tables.atomic(out.with_suffix(".txt")) as temporary:
-        temporary.write_text("\n".join(text(rows)) + "\n")
+    tables.write_rows(out, rows)
 
 
 def _seconds(runs: pa.Table) -> dict[str, float]:
     """Mean training seconds of a scale's runs."""
     means = runs.group_by("scale").aggregate([("seconds", "mean")]).to_pylist()
     return {row["scale"]: row["seconds_mean"] for row in means}
-
-
-def text(rows: Sequence[Row]) -> list[str]:
-    """Rows as lines of an aligned table."""
-    return aligned([list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)])
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return f"{value:,}" if type(value) is int else str(value)
 
 
 def costs(spec: Mapping[str, Any], seconds: Mapping[str, float]) -> list[Row]:

@@ -10,7 +10,15 @@ import matplotlib as mpl
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from proxyscale import correlation, frontier, scaling, training_curves
+from proxyscale import (
+    attribution_figures,
+    correlation,
+    frontier,
+    prompts,
+    scaling,
+    single_examples,
+    training_curves,
+)
 from proxyscale.errors import UserError
 from proxyscale.page import save
 from proxyscale.readout import Readout, Rows
@@ -20,10 +28,17 @@ FIGURES: dict[str, Callable[[Readout], tuple[Figure, Rows]]] = {
     "correlation_fig1": lambda readout: correlation.correlation(readout, readout.proxy),
     "compute_fig2": scaling.compute,
     "accuracy_fig3": scaling.accuracy,
+    "examples_fig4": single_examples.examples,
     "histogram_fig5": lambda readout: correlation.histogram(readout, readout.proxy),
     "correlation_fig12": lambda readout: correlation.correlation(readout, readout.smallest),
     "histogram_fig13": lambda readout: correlation.histogram(readout, readout.smallest),
+    "prompts_fig18": prompts.first_half,
+    "prompts_fig19": prompts.second_half,
     "curves_fig21": training_curves.curves,
+    "influence_fig24": lambda readout: attribution_figures.influence(readout, 0),
+    "influence_fig25": lambda readout: attribution_figures.influence(readout, 1),
+    "influence_fig26": lambda readout: attribution_figures.influence(readout, 2),
+    "agreement_fig29": attribution_figures.agreement,
     "frontier": frontier.frontier,
 }
 
@@ -39,21 +54,24 @@ def draw(
     reference: str | None = None,
     proxy: str | None = None,
     smallest: str | None = None,
-    curves: pa.Table | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Draw one figure: stem.pdf, stem.svg and stem.csv, the numbers that it shows.
 
     Tables are of the schemas of those names; `style` holds fields of `style.Style`. `reference`
     defaults to the only one, the `proxy` of Figures 1 and 5 to the one nearest to 1/175 of the
-    compute, the `smallest` of 12 and 13 to the cheapest; Figure 21 needs `curves` (schema curve,
-    with scale, distribution, draw and seed). UserError for an unknown figure, option or scale, and
-    for a figure that these tables cannot give.
+    compute, the `smallest` of 12 and 13 to the cheapest. `more` holds what single figures need:
+    `curves` (21; schema curve, with scale, distribution, draw and seed), `asked` (3, 4, 18, 19; a
+    table of schema task by task), `agreement` (29) and `influence` (24 to 26). UserError for an
+    unknown figure, option or scale, and for a figure that these tables cannot give.
     """
     if name not in FIGURES:
         raise UserError(f"no figure is named {name!r}", value=name, allowed=sorted(FIGURES))
-    named = {"reference": reference, "proxy": proxy, "smallest": smallest, "curves": curves}
+    named = {"reference": reference, "proxy": proxy, "smallest": smallest}
     with mpl.rc_context(RC):
-        figure, rows = FIGURES[name](Readout(statistics, losses, runs, Style.of(style), named))
+        figure, rows = FIGURES[name](
+            Readout(statistics, losses, runs, Style.of(style), named | dict(more or {}))
+        )
         if not rows:
             raise UserError(f"these tables hold nothing that {name} shows")
         save(Path(stem), figure, rows)

@@ -133,6 +133,10 @@ class Paths:
         """Regression datamodels of a scale."""
         return f"{self.results}/datamodels/{scale}"
 
+    def compared(self, kind: str) -> str:
+        """Scores of all scales side by side: `agreement` or `influence`."""
+        return f"{self.results}/scores/{kind}.parquet"
+
     def figure(self, name: str = "{figure}") -> str:
         """A figure's stem; .pdf, .svg and .csv are appended."""
         return f"{self.results}/{name}"

@@ -43,8 +43,9 @@ def _estimate(row: Mapping[str, Any]) -> Estimate:
 class Readout:
     """The tables of a study (schemas statistics, losses, runs), and what to make of them.
 
-    `named` may name the `reference`, the `proxy` of Figures 1 and 5 and the `smallest` one of
-    Figures 12 and 13, and hold the table of `curves`.
+    `named` may name the `reference`, the `proxy` of Figures 1, 4 and 5 and the `smallest` one of
+    Figures 12 and 13, and hold more tables: `curves`, `agreement`, `influence`, and by task what
+    is `asked` of a model.
     """
 
     statistics: pa.Table
@@ -135,6 +136,33 @@ class Readout:
             hint = "give every scale its parameters and tokens, or its FLOPs"
             raise UserError(f"the compute of {proxy!r} is not known", where="runs", hint=hint)
         return 1 / ratio
+
+    def asked(self, task: str) -> dict[int, Rows]:
+        """The choices of every example of a task's holdout: prompt, continuation, gold, choice.
+
+        UserError if the task's table was not given.
+        """
+        if task not in self.named.get("asked", {}):
+            raise UserError(f"the examples of {task!r} are needed", where="tasks", value=task)
+        columns = ["example", "choice", "gold", "prompt", "continuation"]
+        found: dict[int, Rows] = {}
+        for row in self.named["asked"][task].select(columns).to_pylist():
+            found.setdefault(row["example"], []).append(row)
+        return found
+
+    def more(self, kind: str) -> pa.Table:
+        """A table that only some figures need. UserError if it was not given."""
+        if self.named.get(kind) is None:
+            raise UserError(f"the table of {kind} is needed", where=kind)
+        table: pa.Table = self.named[kind]
+        return table
+
+    def chance(self, task: str) -> float:
+        """Accuracy of a guess: as the style says, else by the number of choices, else 0."""
+        if task in self.style.chance or task not in self.named.get("asked", {}):
+            return float(self.style.chance.get(task, 0.0))
+        counts = [len(choices) for choices in self.asked(task).values()]
+        return float(np.mean([1 / count if count > 1 else 0.0 for count in counts]))
 
     def heading(self, proxy: str) -> str:
         """Both models with their parameters, and the share of the compute, for a title."""

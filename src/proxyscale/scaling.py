@@ -146,7 +146,7 @@ def fraction(share: float, _: int | None = None) -> str:
 
 
 def accuracy(readout: Readout) -> tuple[Figure, Rows]:
-    """R² against the proxy's accuracy above chance, a line per task over its proxies (Fig 3).
+    """R² against the proxy's accuracy above chance, a panel per task, a point per proxy (Fig 3).
 
     Accuracy is the mean over distributions and runs, its interval that over test examples (normal
     approximation); hollow points are proxies whose interval reaches chance.
@@ -159,21 +159,21 @@ def accuracy(readout: Readout) -> tuple[Figure, Rows]:
     rows = _accuracy_rows(readout, tasks)
     hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": GREY}
     chance = Line2D([], [], ls="none", markersize=4.5, label="proxy at chance", **hollow)
-    figure, (ax,) = page(
-        [""],
+    figure, axes = page(
+        [readout.style.label(task) for task in tasks],
         readout.style,
         title=f"Correlation with {readout.style.label(readout.reference)} and accuracy of proxies",
         xlabel="accuracy of the proxy − chance",
         ylabel="R² over the distributions",
-        legend=[*keys({task: looks[task] for task in tasks}, line=True), chance],
-        height=2.2,
+        legend=[chance],
+        height=1.5,
     )
-    ax.axvline(0, color=GREY, lw=0.8, ls=(0, (3, 2)))
-    for task in tasks:
+    for ax, task in zip(axes, tasks, strict=True):
+        ax.axvline(0, color=GREY, lw=0.8, ls=(0, (3, 2)))
         _draw_accuracy(ax, [row for row in rows if row["task"] == task], looks[task])
-    ax.set_ylim(-0.03, 1.04)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.grid(axis="y", color=PALE, lw=0.4)
+        ax.set_ylim(-0.03, 1.04)
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.grid(axis="y", color=PALE, lw=0.4)
     return figure, rows
 
 
@@ -188,7 +188,7 @@ def _accuracy_rows(readout: Readout, tasks: Sequence[str]) -> Rows:
     losses = readout.losses.filter(pc.is_in(readout.losses["distribution"], value_set=compared))
     rows = []
     for task in tasks:
-        chance = float(readout.style.chance.get(task, 0.0))
+        chance = readout.chance(task)
         for proxy in readout.proxies:
             mine = pc.and_(pc.equal(losses["task"], task), pc.equal(losses["scale"], proxy))
             correct = losses.filter(mine).select(["example", "correct"])

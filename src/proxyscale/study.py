@@ -34,6 +34,9 @@ CODE = {
     "select": ("select",),
     "features": ("attribute",),
     "score": ("attribute",),
+    "compare_scores": ("agreement",),
+    "composition": ("selected",),
+    "effects": ("selected",),
     "train-native": ("train",),
     "train-llm-foundry": ("foundry", "foundry_worker"),
     "evaluate": ("evaluate",),
@@ -58,6 +61,18 @@ FIGURES = (
 )
 ORDERED = ("sources", "tasks", "distributions")
 MIXTURES = ("mixture", "dirichlet")  # methods that vary the shares of sources
+# What figures read besides the statistics, the losses and the runs.
+READ = {
+    "accuracy_fig3": "tasks",
+    "examples_fig4": "tasks",
+    "prompts_fig18": "tasks",
+    "prompts_fig19": "tasks",
+    "curves_fig21": "curves",
+    "influence_fig24": "influence",
+    "influence_fig25": "influence",
+    "influence_fig26": "influence",
+    "agreement_fig29": "agreement",
+}
 TABLES = ("tab9", "tab10", "tab11", "tab20")
 
 
@@ -212,11 +227,6 @@ class Study(Readable):
         return {scale.name: scale for scale in sorted(found, key=lambda scale: scale.flops)}
 
     @property
-    def figures(self) -> list[str]:
-        """The figures that this study has."""
-        return [*super().figures, *(["selection_fig8"] if self.config.proxy_selection else [])]
-
-    @property
     def compared(self) -> list[str]:
         """The scales of the comparison, cheapest first."""
         return [name for name in self.scales if self.config.scales[name].grid]
@@ -290,7 +300,8 @@ class Study(Readable):
     @property
     def scored_tasks(self) -> list[str]:
         """The tasks that pool examples are scored for."""
-        wanted = {scoring.task for scoring in self.scorings}
+        compare = self.config.attribution.compare
+        wanted = {scoring.task for scoring in self.scorings} | set(compare.tasks if compare else ())
         return [task for task in self.config.tasks if task in wanted]
 
     @property
@@ -316,6 +327,42 @@ class Study(Readable):
         """The runs that score pool examples; those of no grid distribution are trained for it."""
         pairs = dict.fromkeys(scoring[:2] for scoring in self.scorings)
         return [run for pair in pairs for run in self.models(*pair)]
+
+    @property
+    def side_by_side(self) -> dict[str, list[Run]]:
+        """By scale, cheapest first, the runs whose scores are held side by side: two, if there are.
+
+        Two models of one scale tell how much of a disagreement is the models' own noise.
+        """
+        compare = self.config.attribution.compare
+        if compare is None:
+            return {}
+        mine = [run for run in self.runs if run.distribution == compare.scored_on]
+        return {name: [run for run in mine if run.scale == name][:2] for name in self.compared}
+
+    @property
+    def compared_tasks(self) -> list[str]:
+        """The tasks that scales' scores are held side by side for."""
+        compare = self.config.attribution.compare
+        return list(compare.tasks) if compare else []
+
+    @property
+    def sample(self) -> str:
+        """How many candidates these scores are of."""
+        compare = self.config.attribution.compare
+        return str(compare.sample) if compare else "all"
+
+    @property
+    def chosen_for(self) -> dict[str, str]:
+        """Distributions of the grid that are selected for a task, and the task."""
+        entries = self.config.distributions
+        return {name: task for name in self.grid if (task := entries[name].task)}
+
+    @property
+    def baseline(self) -> str | None:
+        """The random distribution that selected ones are held against."""
+        entries = self.config.distributions
+        return next((name for name in self.grid if entries[name].method == "random"), None)
 
     @property
     def trained(self) -> list[Run]:
@@ -359,9 +406,22 @@ class Study(Readable):
         return local_files(self.config.tokenizer.file)
 
     @property
+    def figures(self) -> list[str]:
+        """The figures that this study has, as far as its config tells."""
+        tasks, compare = self.config.tasks.values(), self.config.attribution.compare
+        found = [*super().figures, "examples_fig4", "prompts_fig18", "curves_fig21"]
+        found += ["accuracy_fig3"] * any(task.kind != "text" for task in tasks)
+        found += ["prompts_fig19"] * (len(tasks) > 1)
+        found += ["selection_fig8"] * (self.config.proxy_selection is not None)
+        if compare:
+            found += [f"influence_fig{24 + i}" for i in range(min(3, len(compare.tasks)))]
+            found.append("agreement_fig29")
+        return found
+
+    @property
     def tables(self) -> list[str]:
         """The tables that this study has."""
-        return list(TABLES)
+        return [*TABLES, "composition", *(["effects"] * bool(self.chosen_for and self.baseline))]
 
     def plugins(self, rule: str, name: str) -> list[str]:
         """The plugin files that a job runs: the one that defines the function it calls, if any."""
@@ -524,6 +584,16 @@ class Study(Readable):
             "proxy": self.figure_proxy,
             "smallest": self.proxies[0],
         }
+
+    def effects(self) -> str:
+        """The slice of `effects`."""
+        return canonical(
+            {
+                "selected": self.chosen_for,
+                "baseline": self.baseline,
+                "confidence": self.config.confidence,
+            }
+        )
 
     def table(self, name: str) -> str:
         """The slice of a table: what the scales are and cost."""

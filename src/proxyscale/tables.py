@@ -21,6 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from proxyscale.errors import UserError
+from proxyscale.progress import aligned
 
 _LOSS = [
     ("example", pa.uint32()),
@@ -79,6 +80,32 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "run_losses": pa.schema(_LOSS),
     "score": pa.schema([("example", pa.uint32()), ("score", pa.float32())]),
+    "agreement": pa.schema(
+        [
+            ("task", pa.string()),
+            ("first", pa.string()),  # a scale
+            ("first_model", pa.uint16()),
+            ("second", pa.string()),
+            ("second_model", pa.uint16()),
+            ("spearman", pa.float64()),
+            ("n", pa.uint32()),  # candidates
+        ]
+    ),
+    "influence": pa.schema(
+        [
+            ("task", pa.string()),
+            ("example", pa.uint32()),  # of the task's target
+            ("prompt", pa.string()),
+            ("continuation", pa.string()),
+            ("scale", pa.string()),
+            ("side", pa.string()),  # helpful or harmful
+            ("rank", pa.uint16()),
+            ("candidate", pa.uint32()),
+            ("source", pa.string()),
+            ("score", pa.float32()),  # in standard deviations over the candidates
+            ("text", pa.string()),
+        ]
+    ),
     # in double, so that values that others measured stay as they are
     "losses": pa.schema(
         [*_RUN, ("task", pa.string()), _LOSS[0], ("loss", pa.float64()), *_LOSS[2:]]
@@ -204,6 +231,26 @@ def read_csv(path: str | Path) -> list[dict[str, Any]]:
     options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
     found: list[dict[str, Any]] = pyarrow.csv.read_csv(path, convert_options=options).to_pylist()
     return found
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table for people: CSV, and beside it aligned text (.txt) with rounded numbers."""
+    write_csv(path, rows)
+    with atomic(path.with_suffix(".txt")) as temporary:
+        temporary.write_text("\n".join(text(rows)) + "\n")
+
+
+def text(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows as lines of an aligned table."""
+    return aligned([list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if type(value) is int else str(value)
 
 
 def sha256(path: str | Path) -> str:

@@ -8,8 +8,9 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from proxyscale.errors import UserError
+from proxyscale import tables
 from proxyscale.page import page
+from proxyscale.paths import Paths
 from proxyscale.progress import quantity
 from proxyscale.readout import Readout, Rows
 from proxyscale.style import PALE, keys
@@ -20,9 +21,7 @@ def curves(readout: Readout) -> tuple[Figure, Rows]:
 
     Runs of one distribution are averaged, and steps too, in at most 60 bins even in log tokens.
     """
-    curves = readout.named.get("curves")
-    if curves is None:
-        raise UserError("training curves are needed", where="curves_fig21")
+    curves = readout.more("curves")
     scales = [*readout.proxies, readout.reference]
     figure, axes = page(
         [readout.style.label(scale) for scale in scales],
@@ -48,6 +47,18 @@ def curves(readout: Readout) -> tuple[Figure, Rows]:
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.grid(color=PALE, lw=0.4)
     return figure, rows
+
+
+def read_curves(runs: pa.Table, results: str) -> pa.Table:
+    """The curves of all runs (schema curve) with scale, distribution, draw and seed."""
+    parts = []
+    for run in runs.select(["scale", "distribution", "draw", "seed"]).to_pylist():
+        path = f"{Paths(results).run(**run)}/curve.parquet"
+        curve = tables.read(path, "curve")
+        for name, value in run.items():
+            curve = curve.append_column(name, pa.repeat(pa.scalar(value), len(curve)))
+        parts.append(curve)
+    return pa.concat_tables(parts)
 
 
 def _binned(curve: pa.Table, bins: int = 60) -> Rows:
