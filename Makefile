@@ -25,8 +25,9 @@ check: $(VENV)/test.stamp
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 
-bench: $(VENV)/test.stamp
-	for bench in tests/benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$bench || exit 1; done
+bench: $(VENV)/peers.stamp
+	for bench in tests/benchmarks/bench_*.py; do \
+	    OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/peers $(BIN)/python $$bench || exit 1; done
 
 $(BIN)/pip:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
@@ -36,6 +37,12 @@ $(BIN)/pip:
 $(VENV)/run.stamp: pyproject.toml requirements.lock | $(BIN)/pip
 	$(BIN)/pip install --constraint requirements.lock --editable .
 	$(BIN)/pip install --constraint requirements.lock --no-deps mup
+	touch $@
+
+# The peers lie in a folder of their own: the workflow's environment stays as it is.
+$(VENV)/peers.stamp: $(VENV)/test.stamp
+	$(BIN)/pip install --no-deps --target $(VENV)/peers traker==0.3.2 data-selection==1.0.3 \
+	    nltk==3.9.1 regex click
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
