@@ -27,9 +27,8 @@ from proxyscale.pool import Pool, load_tokenizer
 from proxyscale.select import top
 from proxyscale.train import train
 
-DIMENSIONS, RIDGES = (256, 1024, 4096), (0.03, 0.1, 0.3, 1.0, 3.0)
+LARGEST = 4096  # dimension; the smaller ones are made out of it
 SHARE = 0.6  # of the target examples, that scores are for
-FINE = (0.3, 3.0)  # ridges that are tried at every dimension and number of models
 
 
 class Tuning:
@@ -48,7 +47,7 @@ class Tuning:
     def features(self, seed: int) -> tuple[attribute.Features, torch.Tensor]:
         """One model's features of the candidates, and of the scored target examples."""
         run = Path(self.paths.run(self.args.scale, self.args.scored_on, 0, seed))
-        out, spec = self.work / f"features-{seed}", {"dimension": max(DIMENSIONS), "seed": 0}
+        out, spec = self.work / f"features-{seed}", {"dimension": LARGEST, "seed": 0}
         pool = attribute.pool_examples(Path(self.paths.pool), self.ids)
         task = attribute.task_examples(Path(self.paths.task(self.args.task)), "target")
         attribute.featurize(out / "pool", run, pool, spec, f"features, seed {seed}")
@@ -62,13 +61,12 @@ class Tuning:
         yield "random", np.zeros(len(self.ids))
         yield "dsir", self.dsir()
         models = [self.features(seed) for seed in (0, 1)]
-        for k in DIMENSIONS:
+        for k in self.args.dimensions:
             folded = [(fold(a.values, k), fold(b.numpy(), k).mean(0)) for a, b in models]
-            for ridge in RIDGES:
+            for ridge in self.args.ridges:
                 one, two = (standardized(phi, wanted, ridge) for phi, wanted in folded)
                 yield f"k {k} ridge {ridge} models 1", one
-                if ridge in FINE:
-                    yield f"k {k} ridge {ridge} models 2", one + two
+                yield f"k {k} ridge {ridge} models 2", one + two
 
     def dsir(self) -> np.ndarray:
         """DSIR's log weights for the same target examples, with its noise."""
@@ -116,6 +114,8 @@ def main() -> None:
     parser.add_argument("--train-at", default="l", help="scale that trains on what is selected")
     parser.add_argument("--candidates", type=int, default=32_000)
     parser.add_argument("--size", type=int, default=6_400)
+    parser.add_argument("--dimensions", type=int, nargs="+", default=[256, 1024, LARGEST])
+    parser.add_argument("--ridges", type=float, nargs="+", default=[0.03, 0.1, 0.3, 1.0, 3.0])
     tuning = Tuning(parser.parse_args())
     for name, scores in tuning.settings():
         found = [tuning.loss(name, scores, seed) for seed in (0, 1)]
