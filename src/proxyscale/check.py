@@ -296,9 +296,9 @@ def _compared(config: Config) -> Iterator[UserError]:
         return
     where = "attribution.compare"
     grid = [name for name, entry in config.distributions.items() if entry.role == "grid"]
-    yield from _named(f"{where}.scored_on", compare.scored_on, grid, "distribution of the grid")
+    yield from named(f"{where}.scored_on", compare.scored_on, grid, "distribution of the grid")
     for task in compare.tasks:
-        yield from _named(f"{where}.tasks", task, config.tasks, "task")
+        yield from named(f"{where}.tasks", task, config.tasks, "task")
         if task in config.tasks:
             yield from _target(config, f"{where}.tasks", task)
 
