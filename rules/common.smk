@@ -62,7 +62,7 @@ wildcard_constraints:
     scale="[^/]+",
     draw=r"\d+",
     seed=r"\d+",
-    candidates=r"all|\d+",
+    candidates=r"(all|\d+)(@[^/]+)?",
     figure=r"[a-z_]+_fig\d+|frontier",
     table=r"tab\d+",
 

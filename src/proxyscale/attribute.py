@@ -119,11 +119,12 @@ def features(
 ) -> None:
     """Write a run's features of candidates of the pool, and of the tasks' target examples.
 
-    `spec`: candidates (their number; None: all), dimension k, seed of the candidates and of the
-    projection. Features that are there and vouched for by their manifest (same model, examples,
-    spec, `version` of the code, same bytes) are not made again.
+    `spec`: candidates (their number; None: all), candidate_sources (None: all), dimension k, seed
+    of the candidates and of the projection. Features that are there and vouched for by their
+    manifest (same model, examples, spec, `version` of the code, same bytes) are not made again.
     """
-    ids = candidate_ids(Pool.open(pool), spec["candidates"], spec["seed"])
+    sources = spec.get("candidate_sources")
+    ids = candidate_ids(Pool.open(pool), spec["candidates"], spec["seed"], sources)
     projection = {"dimension": spec["dimension"], "seed": spec["seed"], "version": version}
     featurize(pool_part(out), run, pool_examples(pool, ids), projection, title)
     for name, folder in tasks.items():

@@ -161,7 +161,7 @@ def _records(where: str, task: Task) -> Iterator[UserError]:
         if len(given) != 1 or (key and (part.holdout or part.target)):
             told = " and ".join(given) or "neither"
             yield UserError(f"give one of files and hub, not {told}", where=place)
-        for name in ("revision", "config", "split", "streaming"):
+        for name in ("revision", "config", "data_dir", "split", "streaming"):
             if part.hub is None and getattr(part, name) is not None:
                 yield UserError("only a dataset of the hub has this key", where=f"{place}.{name}")
         if part.hub is not None:
@@ -205,13 +205,14 @@ def _size(config: Config, where: str, entry: Distribution) -> Iterator[UserError
         yield UserError(
             f"{size} examples cannot be chosen from {candidates} candidates", where=where
         )
-    named = sources_named(entry.options) if entry.method == "source" else list(config.sources)
-    limits = [config.sources[n].max_bytes if n in config.sources else None for n in named]
+    sources = entry.candidate_sources or list(config.sources)
+    sources = sources_named(entry.options) if entry.method == "source" else sources
+    limits = [config.sources[n].max_bytes if n in config.sources else None for n in sources]
     # A token is a byte at least, and a document of a byte at least is closed by one more.
     most = sum(2 * limit for limit in limits if limit) // config.pool.length
     if all(limits) and size > most:
         yield UserError(
-            f"{size} examples cannot be chosen from {' and '.join(named)}: by max_bytes they have "
+            f"{size} examples cannot be chosen from {' and '.join(sources)}: by max_bytes they have "
             f"{most} at most",
             where=where,
         )
@@ -219,6 +220,8 @@ def _size(config: Config, where: str, entry: Distribution) -> Iterator[UserError
 
 def _selected_for(config: Config, where: str, entry: Distribution) -> Iterator[UserError]:
     """The task, the scoring models and what the method needs of them."""
+    for source in entry.candidate_sources or ():
+        yield from named(f"{where}.candidate_sources", source, config.sources, "source")
     yield from named(f"{where}.task", entry.task, config.tasks, "task")
     yield from named(f"{where}.scored_on", entry.scored_on, config.distributions, "distribution")
     yield from named(f"{where}.scale", entry.scale, config.scales, "scale")

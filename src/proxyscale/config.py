@@ -110,6 +110,7 @@ class Records(Strict):
     hub: str | None = Field(None, description="a dataset on the Hugging Face hub")
     revision: str | None = Field(None, description="its commit, 40 hex digits")
     config: str | None = Field(None, description="the dataset's configuration")
+    data_dir: str | None = Field(None, description="the folder of the dataset that is read")
     split: str | None = Field(None, description="the dataset's split; default: train")
     streaming: bool | None = Field(
         None, description="false downloads the dataset before it is read; default: true"
@@ -175,6 +176,9 @@ class Distribution(Open):
     role: Role = Field("grid", description="`grid` distributions are the ones that are compared")
     size: Count | None = Field(None, description="examples, if not as in `selection`")
     candidates: Count | None = Field(None, description="candidates, if not as in `selection`")
+    candidate_sources: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="sources that candidates come from, if not from all"
+    )
     draws: Count | None = Field(None, description="realizations, if not as in `selection`")
     count: Count | None = Field(
         None, description="so many distributions instead of one, named NAME-000, NAME-001, …"

@@ -81,9 +81,14 @@ def hub(
     split: str = "train",
     column: str = "text",
     streaming: bool = True,
+    data_dir: str | None = None,
 ) -> Iterator[Document | Dropped]:
-    """Text of a dataset on the Hugging Face hub, at a pinned commit (40 hex digits)."""
-    yield from _documents(read_hub(hub, revision, config, split, streaming, column), column)
+    """Text of a dataset on the Hugging Face hub, at a pinned commit (40 hex digits).
+
+    `data_dir` is the folder of the repository that is read, where it has no `config` for it.
+    """
+    records = read_hub(hub, revision, config, split, streaming, data_dir, column)
+    yield from _documents(records, column)
 
 
 def _documents(records: Iterable[Record | Dropped], column: str) -> Iterator[Document | Dropped]:

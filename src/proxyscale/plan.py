@@ -21,7 +21,7 @@ from proxyscale import cost, tables
 from proxyscale.errors import UserError
 from proxyscale.inputs import text_bytes
 from proxyscale.progress import aligned, duration, noted_duration, quantity
-from proxyscale.study import Scoring, Study
+from proxyscale.study import Scoring, Study, candidates_named
 
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 # A job in the words of a dry run.
@@ -148,8 +148,7 @@ class Estimate:
             tokens = FORWARD * examples * config.pool.length
         elif job.rule == "features":
             targets = sum(config.tasks[task].target_examples for task in study.scored_tasks)
-            named = Path(job.log).stem  # the number of candidates
-            count = int(named) if named.isdigit() else self.pool_examples or 0
+            count = candidates_named(Path(job.log).stem)[0] or self.pool_examples or 0
             tokens = FEATURES * (count + targets) * config.pool.length
         return start + tokens * per_token
 
@@ -240,8 +239,8 @@ def attribution_flops(study: Study, examples: int | None) -> float:
 
 
 def _candidates(scoring: Scoring, examples: int | None) -> int:
-    """Pool examples that are scored, of so many in the pool."""
-    return examples or 0 if scoring.candidates == "all" else int(scoring.candidates)
+    """Pool examples that are scored, at most, of so many in the pool."""
+    return candidates_named(scoring.candidates)[0] or examples or 0
 
 
 def told(study: Study, estimate: Estimate, cores: int) -> str:

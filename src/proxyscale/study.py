@@ -108,8 +108,19 @@ class Scoring(NamedTuple):
 
     scale: str
     distribution: str
-    candidates: str  # how many, or `all`
+    candidates: str  # how many, or `all`, and of which sources: see `candidates_name`
     task: str
+
+
+def candidates_name(count: int | None, sources: Sequence[str] | None) -> str:
+    """Candidates as a part of a path: `12000`, `all`, `12000@c4+wiki`."""
+    return f"{count or 'all'}" + (f"@{'+'.join(sorted(sources))}" if sources else "")
+
+
+def candidates_named(name: str) -> tuple[int | None, list[str] | None]:
+    """Their number (None: all) and sources (None: all) from `candidates_name`."""
+    count, _, sources = name.partition("@")
+    return None if count == "all" else int(count), sources.split("+") if sources else None
 
 
 def canonical(value: Any) -> str:
@@ -289,7 +300,8 @@ class Study(Readable):
         if not (entry.scored_on and entry.scale and entry.task):
             return None
         candidates = entry.candidates or self.config.selection.candidates
-        return Scoring(entry.scale, entry.scored_on, str(candidates or "all"), entry.task)
+        named = candidates_name(candidates, entry.candidate_sources)
+        return Scoring(entry.scale, entry.scored_on, named, entry.task)
 
     @property
     def scorings(self) -> list[Scoring]:
@@ -477,6 +489,7 @@ class Study(Readable):
                 "options": entry.options,
                 "size": entry.size or defaults.size,
                 "candidates": entry.candidates or defaults.candidates,
+                "candidate_sources": entry.candidate_sources,
                 "draws": self.draws(distribution),
                 "noise": entry.noise,
                 "repeat": entry.repeat,
@@ -486,9 +499,11 @@ class Study(Readable):
 
     def features(self, candidates: str) -> str:
         """The slice of `features`."""
+        count, sources = candidates_named(candidates)
         return canonical(
             {
-                "candidates": None if candidates == "all" else int(candidates),
+                "candidates": count,
+                "candidate_sources": sources,
                 "dimension": self.config.attribution.dimension,
                 "seed": self.config.seed,
             }
