@@ -212,8 +212,8 @@ def _size(config: Config, where: str, entry: Distribution) -> Iterator[UserError
     most = sum(2 * limit for limit in limits if limit) // config.pool.length
     if all(limits) and size > most:
         yield UserError(
-            f"{size} examples cannot be chosen from {' and '.join(sources)}: by max_bytes they have "
-            f"{most} at most",
+            f"{size} examples cannot be chosen from {' and '.join(sources)}: by max_bytes they "
+            f"have {most} at most",
             where=where,
         )
 
