@@ -53,7 +53,7 @@ foundry: .foundry/stamp
 
 .foundry/stamp: envs/llm-foundry.lock
 	$(PYTHON) -m venv .foundry
-	.foundry/bin/pip install --no-cache-dir --requirement envs/llm-foundry.lock
+	.foundry/bin/pip install --no-cache-dir --no-deps --requirement envs/llm-foundry.lock
 	touch $@
 
 test-foundry: .foundry/stamp $(VENV)/test.stamp

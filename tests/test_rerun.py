@@ -186,6 +186,16 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
         config(figures__style__compute_fig2={"columns": 2}),
         {"figure": 1, "report": 1},
     ),
+    (
+        "how runs are executed",
+        config(execution__micro_batch_tokens=16, scales__s__gpus=0.5, scales__s__compile=True),
+        {},
+    ),
+    (
+        "engine of a scale",
+        config(scales__s__engine="llm-foundry"),
+        {"train": 3, "evaluate": 3, **READING},
+    ),
     ("key order", reverse_keys, {}),
     ("order of the tasks", config(tasks=lambda t: dict(reversed(t.items()))), READING),
     ("seed added", config(seeds=2), {"train": RUNS, "evaluate": RUNS, **READING}),
