@@ -121,6 +121,7 @@ def test_processes_share_whole_pieces_only() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about itself
 def test_a_compiled_run_is_the_same(data: Path, tmp_path: Path) -> None:
     whole = trained(data, tmp_path / "whole")
     compiled = trained(data, tmp_path / "compiled", compile=True)
