@@ -191,7 +191,11 @@ BAD = [
     ("scales/small/tied", True, ["scales.small.tied: tied embeddings have no mup readout"]),
     ("scales/small/gpus", 1.5, ["scales.small.gpus: 1.5 GPUs are no whole number"]),
     ("execution/gpu", 1, ["execution.gpu: no such key", "did you mean 'gpus'?"]),
-    ("training/engine", "foundry", ["training.engine: is 'foundry'", "allowed: native, llm-foundry"]),
+    (
+        "training/engine",
+        "foundry",
+        ["training.engine: is 'foundry'", "allowed: native, llm-foundry"],
+    ),
     ("scales/small/seeds", [], ["scales.small.seeds"]),
     ("reference", REMOVE, ["reference: this key is required"]),
     ("reference", "big", ["reference: no scale is named 'big'", "small, large"]),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections import deque
@@ -129,7 +128,7 @@ def configuration(
         },
         "loggers": {
             "proxyscale": {
-                # llm-foundry puts a group for all other parameters first: here an empty one.
+                # llm-foundry puts the default group first.
                 "peaks": [group["lr"] for group in (optimizer, *optimizer["param_groups"])],
                 "steps": curve.steps,
                 "warmup": curve.warmup,
@@ -182,23 +181,26 @@ def architecture(folder: Path, spec: Mapping[str, Any], model: LanguageModel) ->
 
 
 def _optimizer(model: LanguageModel, training: Mapping[str, Any]) -> dict[str, Any]:
-    """The native optimizer's groups, by parameters' names; decay is decoupled from the rate."""
+    """The native optimizer's groups; weight decay is decoupled from the rate.
+
+    The last group is the default one, so that none is empty: an empty group does not survive
+    composer's checkpoints.
+    """
     native = parametrization.optimizer(model, model.hidden_matrices(), training)
     names = {id(tensor): mpt_name(name) for name, tensor in model.named_parameters()}
-    groups = []
-    for group in native.groups:
-        found = "|".join(re.escape(names[id(tensor)]) for tensor in group.parameters)
-        groups.append(
-            {
-                "param_str_match": rf"^model\.(?:{found})$",
-                "lr": group.rate,
-                "weight_decay": group.rate * group.weight_decay,
-            }
-        )
+    groups = [
+        {
+            "param_str_match": rf"^model\.(?:{'|'.join(names[id(p)] for p in group.parameters)})$",
+            "lr": group.rate,
+            "weight_decay": group.rate * group.weight_decay,
+        }
+        for group in native.groups
+    ]
+    default = groups.pop()
     return {
         "name": "decoupled_adamw",
-        "lr": training["learning_rate"],
-        "weight_decay": 0.0,
+        "lr": default["lr"],
+        "weight_decay": default["weight_decay"],
         "betas": list(training["betas"]),
         "eps": training["eps"],
         "param_groups": groups,
