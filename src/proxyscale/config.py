@@ -418,7 +418,9 @@ class Config(Reading):
     tasks: dict[Name, Task] = Field(description="the test sets", min_length=1)
     selection: SelectionSection = Field(default_factory=SelectionSection)
     distributions: dict[Name, Distribution] = Field(description="what is compared", min_length=1)
-    attribution: Attribution = Field(default_factory=Attribution)
+    attribution: Attribution = Field(
+        default_factory=Attribution, description="how models score pool examples for a task"
+    )
     proxy_selection: ProxySelection | None = Field(
         None, description="select data through proxies of several scales (Figure 8)"
     )
