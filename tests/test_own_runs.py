@@ -256,7 +256,7 @@ def test_one_command(
     assert main([*command, "--results", "mine"]) == 0
     said = capsys.readouterr().out
     assert "3 scales, 7 recipes at each, 2 tasks, 2 runs of each recipe" in said
-    assert "left out: 1 recipes of 10M: r7" in said
+    assert "left out: 1 of 10M: r7" in said
     assert re.match(r"Losses of 60M go with .*\. On every task, .*\.$", said.splitlines()[-2])
     assert said.splitlines()[-1] == "mine/report.html"
     for name in ("correlation_fig1.pdf", "compute_fig2.svg", "frontier.csv", "report.html"):
@@ -268,6 +268,26 @@ def test_one_command(
     assert main([*command[:2], "--reference", "1b"]) == 2
     assert "no such scale\n  allowed: 10M, 60M, 1B" in capsys.readouterr().err
     assert main(["compare", "runs.csv", "x=runs.csv", "--reference", "1B"]) == 2
+
+
+def test_mixtures_are_regressed_where_weights_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(5)
+    weights = pd.DataFrame(rng.dirichlet(np.ones(3), 12), columns=["w/a", "w/b", "w/c"])
+    losses = {"10M": weights @ [5.0, 4, 3], "1B": weights @ [4.0, 3, 2.5]}
+    for scale, values in losses.items():
+        pd.DataFrame({"index": range(12), "m/x": values}).to_csv(f"{scale}.csv", index=False)
+    weights.assign(index=range(12)).to_csv("weights.csv", index=False)
+    files = [f"{scale}={scale}.csv" for scale in losses]
+    command = ["compare", *files, "--metrics", "m/*", "--weights", "weights.csv"]
+    assert main([*command, "--reference", "1B"]) == 0
+    assert "finds the reference's best mixture on 1 of 1 tasks" in capsys.readouterr().out
+    found = tables.read("compared/statistics.parquet", "statistics").to_pandas()
+    values = found.set_index("statistic")["value"]
+    assert values["mixture_linear_regret"] == pytest.approx(0, abs=1e-9)
+    assert values["reference_mixture_linear_spearman"] == pytest.approx(1)
 
 
 def test_a_study_of_own_runs_trains_nothing(tmp_path: Path, long: Frame) -> None:

@@ -103,7 +103,7 @@ def compare(raw: Mapping[str, Any]) -> None:
         spec = {k: v for k, v in study.figure_words(name).items() if k != "figure"}
         draw(name, paths.figure(name), **read, **spec)
     write_report(Path(paths.report), study.report_words(), **read)
-    print("\n".join(told(grid, runs, statistics)))
+    print("\n".join([*told(grid, runs, statistics), *mixtures_told(statistics)]))
     print(f"\n{ending(study)}")
 
 
@@ -118,10 +118,24 @@ def told(grid: Grid, runs: pa.Table, statistics: pa.Table) -> list[str]:
     for scale, names in unpaired(runs).items():
         more = ", …" if len(names) > SHOWN else ""
         lines.append(
-            f"without a partner, left out: {len(names)} recipes of {scale}: "
+            f"without a partner, left out: {len(names)} of {scale}: "
             f"{', '.join(names[:SHOWN])}{more}"
         )
     return [*lines, "", *aligned([["task", "proxy", *COLUMNS.values()], *_rows(statistics)])]
+
+
+def mixtures_told(statistics: pa.Table) -> list[str]:
+    """Whether the best mixture that a proxy's regression predicts is the reference's, if known."""
+    chosen = pc.equal(statistics["statistic"], "mixture_linear_regret")
+    lost: dict[str, list[float]] = {}
+    for row in statistics.filter(chosen).to_pylist():
+        lost.setdefault(row["proxy"], []).append(row["value"])
+    return [
+        f"a linear regression on the weights of {proxy}'s mixtures finds the reference's best "
+        f"mixture on {values.count(0.0)} of {len(values)} tasks, and loses at most "
+        f"{max(values):.3g} on the others"
+        for proxy, values in lost.items()
+    ]
 
 
 def _rows(statistics: pa.Table) -> list[list[str]]:

@@ -247,6 +247,17 @@ function drawVariants() {
   sortable($$("variants"), ["task", "scale", "variant", ...shown.flatMap((s) => [`${STATISTICS[s]}, scale`, "variant"])], rows, 3);
 }
 
+// --- Mixture regressions
+function drawMixtures() {
+  const forms = ["linear", "log_linear"].filter((form) => D.statistics.some((row) => row[0] === `mixture_${form}_regret`));
+  $$("mixtures-block").hidden = !forms.length;
+  const rows = D.tasks.flatMap(({ name }) => D.proxies.flatMap((proxy) => forms.map((form) => {
+    const [rank, lost, own, ownLost] = ["", "reference_"].flatMap((whose) => ["spearman", "regret"].map((s) => (found(`${whose}mixture_${form}_${s}`, name, proxy) || {}).value));
+    return lost === undefined ? null : [label(name), label(proxy), form.replace("_", "-"), lost === 0 ? "yes" : "no", lost, rank, own, ownLost];
+  }))).filter(Boolean);
+  if (rows.length) sortable($$("mixtures"), ["task", "proxy", "form", "finds the best mixture", "loses", "Spearman", "reference's: Spearman", "loses"], rows, 4);
+}
+
 // --- Single examples
 function drawExamples() {
   const all = D.examples[chosen.task];
@@ -381,6 +392,7 @@ const families = new Map(D.distributions.map((d) => [[d.color, d.marker, d.fille
 legend($$("legend"), families.size < D.distributions.length ? [] : [...families.values()].map((d) => [label(d.name), d, false]));
 drawLadder();
 drawFigures();
+drawMixtures();
 drawVariants();
 drawStatistics();
 drawTables();
