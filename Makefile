@@ -1,19 +1,23 @@
 # make            Figure 1 of the default study        make test     the tests
 # make all        every figure and table               make check    lint, types, formats
 # make bench      speed against named peers
+# make vision     attribution in vision, on digits
 # make foundry    llm-foundry's own environment       make test-foundry   that engine against ours
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: figure1 all test check bench foundry test-foundry
+.PHONY: figure1 all vision test check bench foundry test-foundry
 
 figure1: $(VENV)/run.stamp
 	$(BIN)/snakemake --cores $(CORES) results/correlation_fig1.pdf
 
 all: $(VENV)/run.stamp
 	$(BIN)/snakemake --cores $(CORES)
+
+vision: $(VENV)/run.stamp
+	$(BIN)/snakemake --cores $(CORES) --configfile workflow/studies/vision.yaml
 
 test: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2

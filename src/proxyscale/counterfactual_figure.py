@@ -22,7 +22,8 @@ def counterfactual(
     Larger points leave more out. Titles give R² over all distributions and over each group.
     """
     section = spec["counterfactuals"]
-    looks = marks(list(spec["removals"]), style)
+    removals = dict(spec["removals"])
+    looks = marks(list(removals), style)
     proxy, large = style.label(section["proxy"]), style.label(section["large"])
     titles = [_title(statistics, spec, style, image) for image in section["images"]]
     figure, axes = page(
@@ -38,7 +39,7 @@ def counterfactual(
     rows: Rows = []
     for ax, image in zip(axes, section["images"], strict=True):
         for point in margin_points(losses, spec, image):
-            shares = spec["removals"][point["distribution"]]
+            shares = removals[point["distribution"]]
             size = 3.0 + 2.5 * (shares.index(point["share"]) + 1) / len(shares)
             mark = looks[point["distribution"]]
             ax.plot(point["proxy"], point["large"], ls="none", **mark.look(size))

@@ -27,7 +27,7 @@ def margin_points(losses: pa.Table, spec: Mapping[str, Any], image: int) -> list
     """A point of Figure 14 for every training distribution made for a test image.
 
     Each has its distribution, the share left out, and the mean margins `proxy` and `large` over
-    models of the two widths. `spec`: counterfactuals and removals (shares by distribution).
+    models of the two widths. `spec`: counterfactuals and removals ([distribution, shares]).
     """
     section = spec["counterfactuals"]
     place, points = section["images"].index(image), []
@@ -38,7 +38,7 @@ def margin_points(losses: pa.Table, spec: Mapping[str, Any], image: int) -> list
         tuple(row[k] for k in keys): row["margin_mean"]
         for row in means.aggregate([("margin", "mean")]).to_pylist()
     }
-    for name, shares in spec["removals"].items():
+    for name, shares in spec["removals"]:
         for number, share in enumerate(shares):
             draw = place * len(shares) + number
             proxy, large = (found[section[s], name, draw] for s in ("proxy", "large"))
@@ -49,9 +49,10 @@ def margin_points(losses: pa.Table, spec: Mapping[str, Any], image: int) -> list
 def counterfactual_rows(losses: pa.Table, spec: Mapping[str, Any]) -> Iterator[Row]:
     """R² and Pearson of every test image of Figure 14, over all distributions and each group."""
     section = spec["counterfactuals"]
+    groups = {"all": [name for name, _ in spec["removals"]], **spec["groups"]}
     for image in section["images"]:
         points = margin_points(losses, spec, image)
-        for group, members in {"all": list(spec["removals"]), **spec["groups"]}.items():
+        for group, members in groups.items():
             own = [point for point in points if point["distribution"] in members]
             proxy, large = (np.array([point[key] for point in own]) for key in ("proxy", "large"))
             r = np.asarray(pearson(proxy, large))

@@ -81,6 +81,12 @@ def summarize_images(inputs: Inputs, spec: Mapping[str, Any]) -> pa.Table:
     return as_table(rows)
 
 
+def widths(spec: Mapping[str, Any]) -> list[str]:
+    """The scales, cheapest first."""
+    scales = spec["scales"]
+    return sorted(scales, key=lambda name: scales[name]["forward"])
+
+
 def _scores(inputs: Inputs, spec: Mapping[str, Any], scale: str, task: str) -> Scores:
     return Scores.open(inputs.scores[scale], task, spec["attribution"]["trak"]["q"])
 
@@ -105,7 +111,7 @@ def _lds_rows(inputs: Inputs, spec: Mapping[str, Any], task: str) -> Iterator[Ro
     baseline = lds.same_class(inputs.labels, test_labels)
     yield row("lds", "same-class", lds.lds(baseline, masks, mean, **bootstrap), ceiling=ceiling)
     compute = Compute(inputs, spec, task)
-    for scale in spec["scales"]:
+    for scale in widths(spec):
         for group, predicted, flops in _predictions(inputs, spec, scale, task, masks, compute):
             repeated = np.tile(mean, predicted.shape[1] // mean.shape[1])
             estimate = lds.interval(predicted, repeated, **bootstrap)
@@ -179,12 +185,12 @@ def _agreement_rows(inputs: Inputs, spec: Mapping[str, Any], task: str) -> Itera
     rng = np.random.default_rng(0)
     splits = [rng.permutation(most) for _ in range(SPLITS)]
     whole, halves = {}, {}
-    for scale in spec["scales"]:
+    for scale in widths(spec):
         scores = _scores(inputs, spec, scale, task)
         whole[scale] = _ranked(scores.mean(slice(most)))
         parts = [(s[: most // 2], s[most // 2 : most // 2 * 2]) for s in splits]
         halves[scale] = [[_ranked(scores.mean(list(half))) for half in pair] for pair in parts]
-    for proxy, reference in combinations_with_replacement(spec["scales"], 2):
+    for proxy, reference in combinations_with_replacement(widths(spec), 2):
         place = {"level": "distribution", "group": f"trak/{most}", "task": task}
         place |= {"proxy": proxy, "reference": reference}
         raw = (whole[proxy] * whole[reference]).sum(1)
@@ -245,9 +251,9 @@ def _accuracy_rows(inputs: Inputs, spec: Mapping[str, Any], task: str) -> Iterat
     name = spec["attribution"]["trak"]["distribution"]
     flops = {
         scale: float(pc.mean(where(inputs.runs, scale=scale, distribution=name)["flops"]).as_py())
-        for scale in spec["scales"]
+        for scale in widths(spec)
     }
-    for scale in spec["scales"]:
+    for scale in widths(spec):
         losses = inputs.of(scale=scale, distribution=name, task=task)
         correct = losses.select(["seed", "correct"]).group_by("seed", use_threads=False)
         shares = correct.aggregate([("correct", "mean")])["correct_mean"].to_numpy()

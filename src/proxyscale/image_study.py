@@ -43,6 +43,7 @@ FIGURES = ("lds_fig6", "influence_fig7", "width_fig17", "influence_fig22", "infl
 MANY_MODELS = ("lds_fig27", "scores_fig28")  # these need several models of every scale
 COUNTERFACTUAL = "counterfactual_fig14"
 TABLES = ("tab15", "tab16")
+MODEL = ("channels", "blocks", "stem", "parametrization")
 
 
 class PackRef(NamedTuple):
@@ -282,7 +283,7 @@ class ImageStudy:
         own, entries = self.config.counterfactuals, self.config.distributions
         return {
             "counterfactuals": own and own.model_dump() | {"large": self.large},
-            "removals": {name: entry.shares for name, entry in entries.items() if entry.shares},
+            "removals": [[name, entry.shares] for name, entry in entries.items() if entry.shares],
         }
 
     @property
@@ -314,17 +315,14 @@ class ImageStudy:
 
     def table(self, name: str) -> str:
         """The slice of a table."""
-        names = list(ImageTraining.model_fields)
-        rows = {
-            name: {
-                "channels": s.model["channels"],
-                "blocks": s.model["blocks"],
-                "stem": s.model["stem"],
-                "parametrization": s.model["parametrization"],
+        rows = [
+            {
+                "scale": name,
+                **{key: s.model[key] for key in MODEL},
                 "parameters": s.parameters,
                 "flops": s.forward_flops,
-                **{key: s.training[key] for key in names if key != "stack"},
+                **{key: s.training[key] for key in ImageTraining.model_fields if key != "stack"},
             }
             for name, s in self.scales.items()
-        }
+        ]
         return canonical({"table": name, "scales": rows})

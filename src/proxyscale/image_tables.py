@@ -19,7 +19,7 @@ COLUMNS = {
 
 
 def write_table(out: Path, spec: Mapping[str, Any]) -> None:
-    """Write a table, a row per scale. `spec`: table, scales (facts by name, cheapest first).
+    """Write a table, a row per scale, cheapest first. `spec`: table, scales (facts of each).
 
     `flops` are those of a forward pass of one image.
     """
@@ -27,8 +27,8 @@ def write_table(out: Path, spec: Mapping[str, Any]) -> None:
     with tables.atomic(out) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["scale", *names])
-        for scale, facts in spec["scales"].items():
-            writer.writerow([scale, *(_cell(facts[name]) for name in names)])
+        for facts in sorted(spec["scales"], key=lambda facts: facts["flops"]):
+            writer.writerow([facts["scale"], *(_cell(facts[name]) for name in names)])
 
 
 def _cell(value: Any) -> Any:

@@ -31,7 +31,7 @@ def influence(
     """A page for the test image `spec["target"]`: rows are widths, cheapest first.
 
     `pool` and `holdout` are manifests, `scores` each scale's packs. Each image has its class below
-    it, and a green frame where that is the test image's, a red one where it is another. UserError
+    it, and a green frame where that is the test image's, else an orange one. UserError
     if there is no such image.
     """
     train, test, target = Images.open(pool), Images.open(holdout), spec["target"]
@@ -63,7 +63,7 @@ def _draw(rows: Rows, train: Images, test: Images, style: Style, spec: Mapping[s
     scales = list(dict.fromkeys(row["scale"] for row in rows))
     own = test.classes[test.labels[spec["target"]]]
     side = (style.width - 0.55) / (2 * SHOWN + 1.9)  # inches, of one image
-    height = len(scales) * (side + 0.17) + 0.75
+    height = len(scales) * (side + 0.17) + 0.85
     figure = Figure(figsize=(style.width, height))
     title = f"Training images that move the margin of a test image of class {own} most, by width"
     text = wrap(title, (style.width - 0.3) * POINTS, TEXT + 0.5)
@@ -90,6 +90,8 @@ def _draw(rows: Rows, train: Images, test: Images, style: Style, spec: Mapping[s
     for number, scale in enumerate(scales):
         y = (height - 0.58 - number * (side + 0.17) - side / 2) / height
         figure.text(0.04 / style.width, y, style.label(scale), va="center", fontsize=SMALL)
+    words = "frames: green, the class of the test image; orange, another"
+    figure.text(0.5, 0.06 / height, words, ha="center", va="bottom", color=GREY, fontsize=SMALL)
     for start, words in ((1.4, "most helpful →"), (1.8 + SHOWN, "most detrimental →")):
         x, y = (0.5 + start * side) / style.width, 1 - 0.52 / height
         figure.text(x, y, words, va="bottom", color=GREY, fontsize=SMALL)
