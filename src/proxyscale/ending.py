@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 
 from proxyscale import tables
 from proxyscale.errors import UserError
+from proxyscale.image_study import ImageStudy
 from proxyscale.study import Readable, Study
 from proxyscale.verdict import verdict, words
 
 USUAL = 175  # the compute ratio of the paper's Figure 1
 
 
-def ending(study: Readable) -> str | None:
+def ending(study: Readable | ImageStudy) -> str | None:
     """Two sentences and where the report lies; None while there is nothing new to tell.
 
     Statistics count as new if they are no older than any run.
@@ -30,8 +31,10 @@ def ending(study: Readable) -> str | None:
     if statistics.stat().st_mtime < max(path.stat().st_mtime for path in made):
         return None
     table = tables.read(statistics, "statistics")
-    sentences = [part for part in (_agreement(study, table), _decided(study, table)) if part]
     figure = f"{study.paths.figure(study.figures[0])}.pdf"
+    if isinstance(study, ImageStudy):
+        return f"{_attribution(study, table)}\n{figure}"
+    sentences = [part for part in (_agreement(study, table), _decided(study, table)) if part]
     if not sentences:
         return figure
     report = Path(study.paths.report)
@@ -40,6 +43,23 @@ def ending(study: Readable) -> str | None:
     else:
         where = f"{figure}; for the report: snakemake --cores all {report}"
     return f"{' '.join(sentences)}\n{where}"
+
+
+def _attribution(study: ImageStudy, table: pa.Table) -> str:
+    """LDS through the narrowest width and through the reference itself, for the first task."""
+    group = f"trak/{max(study.config.attribution.trak.models)}"
+    task, narrowest = next(iter(study.config.tasks)), next(iter(study.scales))
+    found = {
+        row["proxy"]: row
+        for row in table.to_pylist()
+        if (row["statistic"], row["group"], row["task"]) == ("lds", group, task)
+    }
+    cheap, dear = found[narrowest], found[study.config.reference]
+    return (
+        f"Scores from {narrowest} foretell {study.config.reference} on {cheap['n']} subsets with "
+        f"LDS {cheap['value']:.2f} at 1/{cheap['compute_ratio']:.0f} of the compute, its own with "
+        f"{dear['value']:.2f}; a perfect predictor would reach {dear['ceiling']:.2f}."
+    )
 
 
 def _agreement(study: Readable, table: pa.Table) -> str:
