@@ -6,6 +6,7 @@ python -m proxyscale VERB --flag value …
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import sys
@@ -364,7 +365,23 @@ def plan(args: Arguments) -> None:
     "results?",
 )
 def compare(args: Arguments) -> None:
-    """Runs that somebody trained, in one command: `compare table.csv --reference 1B`."""
+    """Compare runs that somebody trained: statistics, figures, verdict and report at once.
+
+    proxyscale compare table.csv --reference 1B
+    proxyscale compare 1M=a.csv 60M=b.csv --recipe index --metrics 'metric/*' --reference 60M
+
+    One table (CSV, TSV, parquet or jsonl, packed or not) with a row per run, and per task or test
+    example if it is long; or one such table for each scale.
+
+    --recipe, --scale, --seed, --task, --example   columns, where they have no usual name
+    --metrics           columns of losses or metrics, as a glob; may be repeated (default: loss)
+    --higher            tasks of which higher is better, as a glob; may be repeated
+    --parameters, --tokens   60M=6e7: what a scale is and saw; may be repeated
+    --tokens-per-parameter   tokens of the scales for which none are given
+    --weights           a table of mixture weights by recipe: they are regressed on, too
+    --trust             decision accuracy that a scale must be known to exceed (default: 0.9)
+    --results           folder to write to (default: compared)
+    """
     from proxyscale.compare import compare, config_of
 
     said = vars(args)
@@ -405,8 +422,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="proxyscale", description=__doc__)
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, (function, flags) in VERBS.items():
-        told = (function.__doc__ or "").strip()
-        sub = verbs.add_parser(name, help=told, description=told)
+        told = inspect.cleandoc(function.__doc__ or "")
+        first = told.partition("\n")[0]
+        raw = argparse.RawDescriptionHelpFormatter
+        sub = verbs.add_parser(name, help=first, description=told, formatter_class=raw)
         sub.add_argument("--log", help="also write what is said to this file")
         for flag in flags:
             if flag.endswith("*"):
@@ -416,7 +435,7 @@ def parser() -> argparse.ArgumentParser:
             if flag.endswith("="):
                 options |= {
                     "action": "append",
-                    "metavar": "KEY=PATH",
+                    "metavar": "VALUE",
                     "default": [],
                     "required": False,
                 }

@@ -52,6 +52,7 @@ function hint(node, title, lines) {
     element(tip, "b", {}, title);
     tip.appendChild(document.createTextNode(lines.join("\n")));
     tip.hidden = false;
+    tip.style.left = "0"; // measured where nothing makes it narrower
     const box = tip.getBoundingClientRect();
     tip.style.left = Math.max(6, Math.min(x + 14, innerWidth - box.width - 8)) + "px";
     tip.style.top = (y + 18 + box.height > innerHeight ? y - box.height - 12 : y + 18) + "px";
