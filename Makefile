@@ -2,13 +2,14 @@
 # make all        every figure and table               make check    lint, types, formats
 # make bench      speed against named peers
 # make vision     attribution in vision, on digits
+# make test-slurm    the profile for Slurm, on a Slurm of one node (root, Debian's packages)
 # make foundry    llm-foundry's own environment       make test-foundry   that engine against ours
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: figure1 all vision test check bench foundry test-foundry
+.PHONY: figure1 all vision test check bench test-slurm foundry test-foundry
 
 figure1: $(VENV)/run.stamp
 	$(BIN)/snakemake --cores $(CORES) results/correlation_fig1.pdf
@@ -28,6 +29,9 @@ check: $(VENV)/test.stamp
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+
+test-slurm: $(VENV)/cluster.stamp
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -rs -s -m slurm tests/slurm
 
 bench: $(VENV)/peers.stamp
 	for bench in tests/benchmarks/bench_*.py; do \
@@ -51,6 +55,10 @@ $(VENV)/peers.stamp: $(VENV)/test.stamp
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
 	$(BIN)/pip install --constraint requirements.lock --editable '.[test]'
+	touch $@
+
+$(VENV)/cluster.stamp: $(VENV)/test.stamp
+	$(BIN)/pip install --constraint requirements.lock --editable '.[test,cluster]'
 	touch $@
 
 foundry: .foundry/stamp

@@ -42,6 +42,10 @@ report: "workflow/report/workflow.rst"
 
 
 onstart:
+    try:
+        claim.take(study.config.results)
+    except UserError as error:
+        refuse(error)
     study.claim_results(write=True)
 
 

@@ -16,53 +16,53 @@ rule features:
         run=manifest(paths.run()),
         model=ancient(inside(paths.run(), "model.safetensors")),
         pool=paths.pool,
-        rows=ancient([f"{paths.pack(source)}/inputs.npy" for source in study.sources]),
+        rows=pool_rows(),
         tasks=[manifest(paths.task(task)) for task in study.scored_tasks],
     output:
-        [
-            update(manifest(inside(paths.features(), part)))
-            for part in ("pool", *(f"{task}.target" for task in study.scored_tasks))
+        pool=update(manifest(inside(paths.features(), "pool"))),
+        targets=[
+            update(manifest(inside(paths.features(), f"{task}.target")))
+            for task in study.scored_tasks
         ],
     log:
         paths.log("features/{scale}/{distribution}/{draw}-{seed}/{candidates}"),
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.features(w.scale, w.candidates)),
+        gpu=gpus,
     params:
         spec=lambda w: study.features(w.candidates),
         code=study.code("features"),
-        tasks=flags("task", [(task, paths.task(task)) for task in study.scored_tasks]),
-        run=subpath(input.run, parent=True),
-        out=subpath(output[0], ancestor=2),
-        title="features of {scale}/{distribution} draw {draw} seed {seed}",
     shell:
-        "python -m proxyscale features --log {log} --run {params.run:q} --pool {input.pool:q}"
-        " {params.tasks} --title {params.title:q} --code {params.code} --spec {params.spec:q}"
-        " --out {params.out:q}"
+        "python -m proxyscale features --log {log} --gpus {resources.gpu} --run {input.run:q}"
+        " --pool {input.pool:q} --task {input.tasks:q}"
+        " --title 'features of {wildcards.scale}/{wildcards.distribution}"
+        " draw {wildcards.draw} seed {wildcards.seed}'"
+        " --code {params.code} --spec {params.spec:q} --out {output.pool:q}"
 
 
 rule score:
     input:
-        lambda w: [
-            manifest(inside(folder, part))
-            for folder in scoring_features(w)
-            for part in ("pool", f"{w.task}.target")
-        ],
+        pool=lambda w: scoring_features(w, "pool"),
+        target=lambda w: scoring_features(w, f"{w.task}.target"),
     output:
-        paths.scores(),
-        paths.scores().replace(".parquet", ".json"),
+        scores=paths.scores(),
+        facts=paths.scores().replace(".parquet", ".json"),
     log:
         paths.log("scores/{scale}/{distribution}/{candidates}/{task}"),
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.score(w.candidates)),
     params:
         spec=study.score(),
         code=study.code("score"),
-        features=lambda w: flags("features", enumerate(scoring_features(w))),
     shell:
-        "python -m proxyscale score --log {log} {params.features} --task {wildcards.task}"
-        " --spec {params.spec:q} --out {output[0]:q}"
+        "python -m proxyscale score --log {log} --pool {input.pool:q} --target {input.target:q}"
+        " --spec {params.spec:q} --out {output.scores:q}"
 
 
 rule compare_scores:
@@ -82,6 +82,8 @@ rule compare_scores:
         paths.log("scores/compare"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.score("all")),
     params:
         spec=study.score(),
         code=study.code("compare_scores"),

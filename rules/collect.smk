@@ -21,6 +21,8 @@ rule collect:
         paths.log("collect"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=study.collect(study.runs),
         code=study.code("collect"),
@@ -40,6 +42,8 @@ rule mixtures:
         paths.log("mixtures"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         code=study.code("mixtures"),
         distributions=flags(
@@ -61,6 +65,8 @@ rule table:
         paths.log("table/{table}"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=lambda w: study.table(w.table),
         code=study.code("table"),

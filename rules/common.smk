@@ -9,11 +9,13 @@ import sys
 
 sys.path.insert(0, f"{workflow.basedir}/src")
 
+from proxyscale import claim, devices, sharing
 from proxyscale.config import read_yaml
 from proxyscale.errors import UserError
 from proxyscale.families import load
 from proxyscale.image_study import ImageStudy
 from proxyscale.inputs import check_inputs
+from proxyscale.needs import Needs
 from proxyscale.runs_study import OwnRunsStudy
 from proxyscale.study import READ, Study
 
@@ -41,6 +43,8 @@ try:
     if isinstance(study, Study):
         check_inputs(study)
     study.claim_results()
+    if not workflow.is_main_process:
+        claim.join(parent_dies=False)
 except UserError as error:
     refuse(error)
 
@@ -53,6 +57,29 @@ os.environ.update(
     ),
     PYTHONPATH=f"{workflow.basedir}/src",
 )
+# A rule's command takes the place of its shell, so that it is Snakemake's own child and dies with it.
+shell.prefix("set -euo pipefail; exec ")
+
+# On one machine the jobs share its GPUs, one each; on a cluster the scheduler hands them out.
+one_machine = workflow.is_main_process and workflow.resource_settings.nodes is None
+gpus = 1 if one_machine and devices.visible() else 0
+if gpus:
+    os.environ[devices.ENVIRONMENT] = ",".join(devices.visible())
+    workflow.register_resource("gpu", len(devices.visible()))
+
+sharing.use_cache(getattr(study, "installed", ()))
+
+# What a job asks of a scheduler; --set-resources, on the command line or in a profile, outdoes it.
+overwritten = workflow.resource_settings.overwrite_resources.get("train", {})
+needs = Needs(study, gpus=overwritten["gpu"].value if "gpu" in overwritten else gpus)
+
+
+def asks(need):
+    """The resources of a rule whose jobs need `need(wildcards)`, more of them at every attempt."""
+    return {
+        "mem_mb": lambda wildcards, attempt: need(wildcards).mem_mb(attempt),
+        "runtime": lambda wildcards, attempt: need(wildcards).runtime(attempt),
+    }
 
 
 wildcard_constraints:
@@ -98,10 +125,21 @@ def seen(wildcards):
     }
 
 
-def scoring_features(wildcards):
-    """The folders of features that scores are made of: one of every model."""
+def scoring_features(wildcards, part):
+    """The features of the pool or of a task that scores are made of, by every model."""
     runs = study.models(wildcards.scale, wildcards.distribution)
-    return [paths.features(*run, wildcards.candidates) for run in runs]
+    folders = [paths.features(*run, wildcards.candidates) for run in runs]
+    return [manifest(inside(folder, part)) for folder in folders]
+
+
+def pool_rows():
+    """The pool's rows, which its manifest vouches for."""
+    return ancient([f"{paths.pack(source)}/inputs.npy" for source in study.sources])
+
+
+def documents(sources):
+    """The text of sources, which their manifests vouch for."""
+    return ancient([inside(paths.corpus(s), "documents.parquet") for s in sources])
 
 
 def compared_features():

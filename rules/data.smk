@@ -9,27 +9,29 @@ rule corpus:
     input:
         lambda w: study.source_files(w.source),
     output:
-        manifest(paths.corpus()),
-        inside(paths.corpus(), "documents.parquet"),
+        manifest=manifest(paths.corpus()),
+        documents=inside(paths.corpus(), "documents.parquet"),
     log:
         paths.log("corpus/{source}"),
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.corpus(w.source)),
     params:
         spec=lambda w: study.corpus(w.source),
         code=lambda w: study.code("corpus", w.source),
         plugins=lambda w: plugin_flags("corpus", w.source),
-        out=subpath(output[0], parent=True),
     shell:
         "python -m proxyscale corpus --log {log} {params.plugins} --source {wildcards.source}"
-        " --spec {params.spec:q} --out {params.out:q}"
+        " --spec {params.spec:q} --out {output.manifest:q}"
 
 
 rule tokenizer:
     input:
-        [manifest(paths.corpus(source)) for source in study.tokenizer_sources()],
         study.tokenizer_files(),
+        documents(study.tokenizer_sources()),
+        corpora=[manifest(paths.corpus(s)) for s in study.tokenizer_sources()],
     output:
         paths.tokenizer,
     log:
@@ -37,14 +39,13 @@ rule tokenizer:
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.tokenizer()),
     params:
         spec=study.tokenizer(),
         code=study.code("tokenizer"),
-        corpora=flags(
-            "corpus", [(s, paths.corpus(s)) for s in study.tokenizer_sources()]
-        ),
     shell:
-        "python -m proxyscale tokenizer --log {log} {params.corpora}"
+        "python -m proxyscale tokenizer --log {log} --corpus {input.corpora:q}"
         " --spec {params.spec:q} --out {output:q}"
 
 
@@ -54,22 +55,22 @@ rule pack:
         documents=ancient(inside(paths.corpus(), "documents.parquet")),
         tokenizer=paths.tokenizer,
     output:
-        manifest(paths.pack()),
-        inside(paths.pack(), "inputs.npy"),
-        inside(paths.pack(), "index.parquet"),
+        manifest=manifest(paths.pack()),
+        inputs=inside(paths.pack(), "inputs.npy"),
+        index=inside(paths.pack(), "index.parquet"),
     log:
         paths.log("pack/{source}"),
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.pack(w.source)),
     params:
         spec=lambda w: study.pack(w.source),
         code=study.code("pack"),
-        corpus=subpath(input.corpus, parent=True),
-        out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale pack --log {log} --corpus {params.corpus:q}"
-        " --tokenizer {input.tokenizer:q} --spec {params.spec:q} --out {params.out:q}"
+        "python -m proxyscale pack --log {log} --corpus {input.corpus:q}"
+        " --tokenizer {input.tokenizer:q} --spec {params.spec:q} --out {output.manifest:q}"
 
 
 rule pool:
@@ -82,11 +83,12 @@ rule pool:
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.pooled()),
     params:
         code=study.code("pool"),
-        packs=flags("pack", [(s, paths.pack(s)) for s in study.sources]),
     shell:
-        "python -m proxyscale pool --log {log} {params.packs} --out {output:q}"
+        "python -m proxyscale pool --log {log} --pack {input:q} --out {output:q}"
 
 
 rule task:
@@ -95,25 +97,25 @@ rule task:
             manifest(paths.corpus(s)) for s in study.task_sources(w.task)
         ],
         records=lambda w: study.record_files(w.task),
+        documents=lambda w: documents(study.task_sources(w.task)),
         tokenizer=paths.tokenizer,
         pool=paths.pool,
+        rows=pool_rows(),
     output:
-        manifest(paths.task()),
-        inside(paths.task(), "holdout.parquet"),
-        inside(paths.task(), "target.parquet"),
+        manifest=manifest(paths.task()),
+        holdout=inside(paths.task(), "holdout.parquet"),
+        target=inside(paths.task(), "target.parquet"),
     log:
         paths.log("task/{task}"),
     priority: 900_000
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.pooled()),
     params:
         spec=lambda w: study.task(w.task),
         code=lambda w: study.code("task", w.task),
         plugins=lambda w: plugin_flags("task", w.task),
-        corpora=lambda w: flags(
-            "corpus", [(s, paths.corpus(s)) for s in study.task_sources(w.task)]
-        ),
-        out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale task --log {log} {params.plugins} {params.corpora} --tokenizer {input.tokenizer:q}"
-        " --pool {input.pool:q} --spec {params.spec:q} --out {params.out:q}"
+        "python -m proxyscale task --log {log} {params.plugins} --corpus {input.corpora:q}"
+        " --tokenizer {input.tokenizer:q} --pool {input.pool:q} --spec {params.spec:q} --out {output.manifest:q}"

@@ -14,6 +14,8 @@ rule own_runs:
         paths.log("own_runs"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=lambda w: study.own_runs(),
         code=study.code("own_runs"),

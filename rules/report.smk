@@ -22,6 +22,8 @@ rule statistics:
         paths.log("statistics"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=lambda w: study.statistics(),
         code=study.code("statistics"),
@@ -50,6 +52,8 @@ rule figure:
         paths.log("figure/{figure}"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=lambda w: study.figure(w.figure),
         code=study.code("figure"),

@@ -8,9 +8,11 @@
 rule select:
     input:
         pool=paths.pool,
+        rows=pool_rows(),
         tokenizer=paths.tokenizer,
         target=lambda w: seen(w)["target"],
-        scores=lambda w: seen(w)["scores"],
+        scores=lambda w: seen(w)["scores"][:1],
+        facts=lambda w: seen(w)["scores"][1:],
     output:
         paths.distribution(),
     log:
@@ -18,13 +20,13 @@ rule select:
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.pooled()),
     params:
         spec=lambda w: study.select(w.distribution),
         code=lambda w: study.code("select", w.distribution),
         plugins=lambda w: plugin_flags("select", w.distribution),
-        seen=lambda w: " ".join(
-            f"--{name} {files[0]}" for name, files in seen(w).items() if files
-        ),
     shell:
         "python -m proxyscale select --log {log} {params.plugins} --pool {input.pool:q}"
-        " --tokenizer {input.tokenizer:q} {params.seen} --spec {params.spec:q} --out {output:q}"
+        " --tokenizer {input.tokenizer:q} --target {input.target:q} --scores {input.scores:q}"
+        " --spec {params.spec:q} --out {output:q}"

@@ -25,6 +25,8 @@ rule selection_collect:
         paths.log("selection_collect"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=study.collect(study.selection_runs),
         code=study.code("collect"),
@@ -46,6 +48,8 @@ rule gains:
         paths.log("gains"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=study.gains(),
         code=study.code("gains"),
@@ -64,6 +68,8 @@ rule gains_figure:
         paths.log("figure/selection_fig8"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=study.gains_figure(),
         code=study.code("gains_figure"),

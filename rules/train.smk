@@ -10,12 +10,12 @@
 rule train:
     input:
         pool=paths.pool,
-        rows=ancient([f"{paths.pack(source)}/inputs.npy" for source in study.sources]),
+        rows=pool_rows(),
         distribution=paths.distribution(),
     output:
-        manifest(paths.run()),
-        inside(paths.run(), "model.safetensors"),
-        inside(paths.run(), "curve.parquet"),
+        manifest=manifest(paths.run()),
+        model=inside(paths.run(), "model.safetensors"),
+        curve=inside(paths.run(), "curve.parquet"),
     log:
         paths.log("train/{scale}/{distribution}/{draw}-{seed}"),
     priority: priority_of
@@ -23,16 +23,18 @@ rule train:
         "../envs/proxyscale.yaml"
     # Resources make nothing stale: how a run is executed is no part of what it is.
     resources:
+        **asks(lambda w: needs.train(w.scale, w.distribution)),
+        gpu=gpus,
         execution=lambda w: study.execution(w.scale),
     params:
         spec=lambda w: study.train(w.scale, w.distribution, int(w.draw), int(w.seed)),
         code=lambda w: study.code(study.engine(w.scale)),
-        out=subpath(output[0], parent=True),
-        title="{scale}/{distribution} draw {draw} seed {seed}",
     shell:
-        "python -m proxyscale train --log {log} --pool {input.pool:q}"
-        " --distribution {input.distribution:q} --title {params.title:q}"
-        " --spec {params.spec:q} --execution {resources.execution:q} --out {params.out:q}"
+        "python -m proxyscale train --log {log} --gpus {resources.gpu} --pool {input.pool:q}"
+        " --distribution {input.distribution:q}"
+        " --title '{wildcards.scale}/{wildcards.distribution} draw {wildcards.draw}"
+        " seed {wildcards.seed}'"
+        " --spec {params.spec:q} --execution {resources.execution:q} --out {output.manifest:q}"
 
 
 rule evaluate:
@@ -40,7 +42,10 @@ rule evaluate:
     input:
         run=manifest(paths.run()),
         model=ancient(inside(paths.run(), "model.safetensors")),
-        tasks=[manifest(paths.task(task)) for task in study.config.tasks],
+        tasks=[manifest(paths.task(task)) for task in sorted(study.config.tasks)],
+        examples=ancient(
+            [inside(paths.task(t), "holdout.parquet") for t in study.config.tasks]
+        ),
     output:
         [update(f"{paths.run()}/losses/{task}.parquet") for task in study.config.tasks],
     log:
@@ -48,14 +53,13 @@ rule evaluate:
     priority: priority_of
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.evaluate(w.scale)),
+        gpu=gpus,
     params:
         code=study.code("evaluate"),
-        tasks=flags(
-            "task", [(task, paths.task(task)) for task in sorted(study.config.tasks)]
-        ),
-        run=subpath(input.run, parent=True),
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} draw {draw} seed {seed}",
     shell:
-        "python -m proxyscale evaluate --log {log} --run {params.run:q} {params.tasks}"
-        " --title {params.title:q} --code {params.code} --out {params.out:q}"
+        "python -m proxyscale evaluate --log {log} --gpus {resources.gpu} --run {input.run:q}"
+        " --task {input.tasks:q} --title {params.title:q} --code {params.code} --out {params.out:q}"

@@ -19,6 +19,8 @@ rule score_pack:
     priority: 800_000
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        gpu=gpus,
     params:
         spec=study.score(),
         code=study.code("score_pack"),
@@ -27,7 +29,7 @@ rule score_pack:
         out=subpath(output[0], parent=True),
         title="scores {scale}/{distribution} {pack}",
     shell:
-        "python -m proxyscale score_pack --log {log} --pool {input.pool:q} --pack {params.pack:q}"
+        "python -m proxyscale score_pack --log {log} --gpus {resources.gpu} --pool {input.pool:q} --pack {params.pack:q}"
         " {params.tasks} --title {params.title:q} --spec {params.spec:q} --out {params.out:q}"
 
 

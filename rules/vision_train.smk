@@ -17,13 +17,15 @@ rule train_pack:
     priority: pack_priority
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        gpu=gpus,
     params:
         spec=lambda w: study.train(w.scale, w.distribution, w.pack),
         code=study.code("train_pack"),
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} {pack}",
     shell:
-        "python -m proxyscale train_pack --log {log} --pool {input.pool:q}"
+        "python -m proxyscale train_pack --log {log} --gpus {resources.gpu} --pool {input.pool:q}"
         " --distribution {input.distribution:q} --title {params.title:q}"
         " --spec {params.spec:q} --out {params.out:q}"
 
@@ -39,12 +41,14 @@ rule evaluate_pack:
     priority: pack_priority
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        gpu=gpus,
     params:
         code=study.code("evaluate_pack"),
         pack=subpath(input.pack, parent=True),
         task=subpath(input.task, parent=True),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale evaluate_pack --log {log} --pack {params.pack:q}"
+        "python -m proxyscale evaluate_pack --log {log} --gpus {resources.gpu} --pack {params.pack:q}"
         " --task {wildcards.task:q} --folder {params.task:q} --scale {wildcards.scale:q}"
         " --distribution {wildcards.distribution:q} --out {params.out:q}"

@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from proxyscale import image_verbs, registry  # noqa: F401 (it registers verbs)
+from proxyscale import claim, devices, image_verbs, registry  # noqa: F401 (it registers verbs)
 from proxyscale.errors import UserError
 from proxyscale.progress import duration, logged, note_duration
-from proxyscale.verbs import VERBS, Arguments, pairs, verb
+from proxyscale.verbs import VERBS, Arguments, folder, pairs, verb
 
 
 def load_functions(args: Arguments) -> None:
@@ -35,11 +35,11 @@ def corpus(args: Arguments) -> str:
     from proxyscale.lines import corpus_line
 
     load_functions(args)
-    build_corpus(Path(args.out), args.source, json.loads(args.spec))
-    return f"{args.source} · {corpus_line(Path(args.out))}"
+    build_corpus(folder(args.out), args.source, json.loads(args.spec))
+    return f"{args.source} · {corpus_line(folder(args.out))}"
 
 
-@verb("corpus=", "spec", "out")
+@verb("corpus+", "spec", "out")
 def tokenizer(args: Arguments) -> str:
     """Train or fetch the tokenizer."""
     from proxyscale.pool import build_tokenizer, load_tokenizer
@@ -54,11 +54,12 @@ def pack(args: Arguments) -> str:
     from proxyscale.lines import pack_line
     from proxyscale.pool import pack
 
-    pack(Path(args.out), Path(args.corpus), Path(args.tokenizer), json.loads(args.spec))
-    return f"{Path(args.out).name} · {pack_line(Path(args.out))}"
+    out = folder(args.out)
+    pack(out, folder(args.corpus), Path(args.tokenizer), json.loads(args.spec))
+    return f"{out.name} · {pack_line(out)}"
 
 
-@verb("pack=", "out")
+@verb("pack+", "out")
 def pool(args: Arguments) -> str:
     """Number the examples of all sources."""
     from proxyscale.pool import Pool, assemble
@@ -67,7 +68,7 @@ def pool(args: Arguments) -> str:
     return f"{len(Pool.open(Path(args.out))):,} examples"
 
 
-@verb("plugin=", "corpus=", "tokenizer", "pool", "spec", "out")
+@verb("plugin=", "corpus+", "tokenizer", "pool", "spec", "out")
 def task(args: Arguments) -> str:
     """Build a test set's target and holdout examples."""
     from proxyscale.lines import task_line
@@ -75,13 +76,13 @@ def task(args: Arguments) -> str:
 
     load_functions(args)
     build_task(
-        Path(args.out),
+        folder(args.out),
         json.loads(args.spec),
         pairs(args.corpus),
         Path(args.tokenizer),
         Path(args.pool),
     )
-    return f"{Path(args.out).name} · {task_line(Path(args.out))}"
+    return f"{folder(args.out).name} · {task_line(folder(args.out))}"
 
 
 @verb("plugin=", "pool", "tokenizer", "target?", "scores?", "spec", "out")
@@ -109,17 +110,17 @@ def train(args: Arguments) -> None:
     from proxyscale.engines import train
 
     spec, execution = json.loads(args.spec), json.loads(args.execution)
-    train(Path(args.out), spec, Path(args.pool), Path(args.distribution), args.title, execution)
+    train(folder(args.out), spec, Path(args.pool), Path(args.distribution), args.title, execution)
 
 
-@verb("run", "pool", "task=", "title", "code", "spec", "out")
+@verb("run", "pool", "task+", "title", "code", "spec", "out")
 def features(args: Arguments) -> None:
     """Project a model's gradients on candidates and on tasks' target examples."""
     from proxyscale.attribute import features
 
     features(
-        Path(args.out),
-        Path(args.run),
+        folder(args.out).parent,
+        folder(args.run),
         Path(args.pool),
         pairs(args.task),
         json.loads(args.spec),
@@ -128,29 +129,24 @@ def features(args: Arguments) -> None:
     )
 
 
-@verb("features=", "task", "spec", "out")
+@verb("pool+", "target+", "spec", "out")
 def score(args: Arguments) -> str:
-    """Score the candidates for a task."""
-    from proxyscale.attribute import pool_part, score, target_part
+    """Score the candidates for a task, from features of both by one model after another."""
+    from proxyscale.attribute import score
     from proxyscale.lines import rows_line
 
-    folders = list(pairs(args.features).values())
-    score(
-        Path(args.out),
-        [pool_part(folder) for folder in folders],
-        [target_part(folder, args.task) for folder in folders],
-        json.loads(args.spec),
-    )
+    pool, target = ([folder(path) for path in paths] for paths in (args.pool, args.target))
+    score(Path(args.out), pool, target, json.loads(args.spec))
     return f"{Path(args.out).stem} · {rows_line(Path(args.out), 'examples')}"
 
 
-@verb("run", "task=", "title", "code", "out")
+@verb("run", "task+", "title", "code", "out")
 def evaluate(args: Arguments) -> str:
     """Take a model's loss on every test example."""
     from proxyscale.evaluate import evaluate
 
     tasks = pairs(args.task)
-    evaluate(Path(args.out), Path(args.run), tasks, title=args.title, version=args.code)
+    evaluate(Path(args.out), folder(args.run), tasks, title=args.title, version=args.code)
     return f"{args.title} · {len(tasks)} tasks"
 
 
@@ -247,8 +243,8 @@ def compare_scores(args: Arguments) -> str:
     from proxyscale.agreement import compare
 
     models: dict[str, list[Path]] = {}
-    for name, folder in pairs(args.features).items():
-        models.setdefault(name.rpartition(":")[0], []).append(folder)
+    for name, place in pairs(args.features).items():
+        models.setdefault(name.rpartition(":")[0], []).append(place)
     compare(
         Path(args.agreement),
         Path(args.influence),
@@ -427,19 +423,20 @@ def parser() -> argparse.ArgumentParser:
         raw = argparse.RawDescriptionHelpFormatter
         sub = verbs.add_parser(name, help=first, description=told, formatter_class=raw)
         sub.add_argument("--log", help="also write what is said to this file")
+        sub.add_argument("--gpus", type=int, default=0, help="take so many of this machine's GPUs")
         for flag in flags:
             if flag.endswith("*"):
                 sub.add_argument(flag.rstrip("*"), nargs="*")
                 continue
             options: dict[str, Any] = {"required": not flag.endswith("?")}
-            if flag.endswith("="):
-                options |= {
-                    "action": "append",
-                    "metavar": "VALUE",
-                    "default": [],
-                    "required": False,
-                }
-            sub.add_argument(f"--{flag.rstrip('=?')}", **options)
+            if flag.endswith(("=", "+")):
+                options |= {"metavar": "VALUE", "default": [], "required": False}
+                options["action"] = "append" if flag.endswith("=") else "extend"
+            if flag.endswith("+"):
+                options["nargs"] = "*"
+            elif flag.endswith("?"):
+                options["nargs"] = "?"
+            sub.add_argument(f"--{flag.rstrip('=+?')}", **options)
     return top
 
 
@@ -451,6 +448,8 @@ def main(argv: list[str] | None = None) -> int:
             stack.enter_context(logged(Path(args.log)))
         start, used = time.monotonic(), time.process_time()
         try:
+            claim.join(parent_dies=True)
+            devices.take(args.gpus)
             told = VERBS[args.verb][0](args)
         except UserError as error:
             print(f"proxyscale {args.verb}: {error}", file=sys.stderr)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # These only speak or name: no number depends on them.
-NEUTRAL = frozenset({"errors", "paths", "progress", "digest"})
+NEUTRAL = frozenset({"claim", "devices", "digest", "errors", "paths", "progress", "sharing"})
 
 
 def meaning(source: str) -> str:

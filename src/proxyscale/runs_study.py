@@ -12,6 +12,7 @@ from proxyscale.runs_config import OwnRuns, parse_own_runs
 from proxyscale.study import Readable, Study, canonical
 
 COMPUTE = ("compute_fig2", "frontier")
+ROW_BYTES = 20  # of a table of losses, about
 BY_EXAMPLE = ("histogram_fig5", "histogram_fig13")
 
 
@@ -52,6 +53,10 @@ class OwnRunsStudy(Readable):
     def files(self) -> list[str]:
         """All tables that are read."""
         return [*self.table_files.values(), *([self.weights] if self.weights else [])]
+
+    @property
+    def loss_rows(self) -> int:
+        return sum(os.path.getsize(path) for path in self.files) // ROW_BYTES
 
     @property
     def figures(self) -> list[str]:

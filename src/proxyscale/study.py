@@ -191,6 +191,16 @@ class Readable:
         """A file of mixture weights, if the study has one."""
         return None
 
+    @property
+    def installed(self) -> set[str]:
+        """Distributions whose files are corpora."""
+        return set()
+
+    @property
+    def loss_rows(self) -> int:
+        """About how many losses the study reads: one of every example of every run."""
+        return 0
+
     def report(self) -> str:
         """The slice of `report`: what it shows, and the config as it was written."""
         return canonical(self.report_words())
@@ -393,6 +403,15 @@ class Study(Readable):
     def sources(self) -> list[str]:
         """All sources, in an order that does not hang on the file's: the examples' ids do on it."""
         return sorted(self.config.sources)
+
+    @property
+    def installed(self) -> set[str]:
+        named = (source.options.get("installed", []) for source in self.config.sources.values())
+        return {name for given in named for name in listed(given) if name != "stdlib"}
+
+    @property
+    def loss_rows(self) -> int:
+        return len(self.runs) * sum(task.examples for task in self.config.tasks.values())
 
     def task_sources(self, task: str) -> list[str]:
         """Sources whose held-out documents a task is made of."""

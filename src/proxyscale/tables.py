@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from proxyscale.claim import PARTIAL
 from proxyscale.errors import UserError
 from proxyscale.progress import aligned
 
@@ -149,7 +150,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed onto it when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=f"{PARTIAL}{path.stem}-", suffix=path.suffix, dir=path.parent
+    )
     os.close(handle)
     temporary = Path(name)
     try:

@@ -1,0 +1,181 @@
+"""A Slurm of one node with two GPUs that are none, from Debian's packages, on the loopback alone.
+
+    with OneNode() as slurm: ...    or, to try things by hand:    python tests/slurm/one_node.py
+
+Needs root. What it starts it stops, by process id. The configuration lies where every Slurm
+command looks for it, because the executor's job steps forget SLURM_CONF.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
+CONFIG = Path("/etc/slurm/slurm.conf")
+GPUS, CPUS, MEMORY = 2, 4, 12_000  # MB; Slurm believes what it is told
+PATIENCE = 60  # seconds for any one command, and for a daemon to come up
+
+SLURM_CONF = """\
+ClusterName=proxyscale
+SlurmctldHost={host}(127.0.0.1)
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+AuthType=auth/munge
+AuthInfo=socket={run}/munge/socket
+CryptoType=crypto/munge
+SlurmUser=root
+StateSaveLocation={run}/state
+SlurmdSpoolDir={run}/spool
+SlurmctldLogFile={run}/slurmctld.log
+SlurmdLogFile={run}/slurmd.log
+SlurmctldPidFile={run}/slurmctld.pid
+SlurmdPidFile={run}/slurmd.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
+JobCompType=jobcomp/filetxt
+JobCompLoc={run}/jobs.log
+MinJobAge=3600
+KillWait=2
+MpiDefault=none
+ReturnToService=2
+SlurmdParameters=config_overrides
+GresTypes=gpu
+NodeName=node NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus}
+PartitionName=all Nodes=node Default=YES MaxTime=60
+"""
+GRES_CONF = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
+
+
+class Unavailable(Exception):
+    """There can be no Slurm here; the message says why."""
+
+
+def run(*command: str, **options: Any) -> str:
+    """A command's output. CalledProcessError if it fails, TimeoutExpired if it hangs."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=PATIENCE, **options
+    )
+    return done.stdout
+
+
+def install() -> None:
+    """Install what is missing. Unavailable without root, the packages, or on a real cluster."""
+    if os.geteuid() != 0:
+        raise Unavailable("a Slurm of one's own needs root")
+    if CONFIG.exists() and "ClusterName=proxyscale\n" not in CONFIG.read_text():
+        raise Unavailable(f"this machine belongs to a Slurm already: {CONFIG}")
+    if all(map(shutil.which, PROGRAMS)):
+        return
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        for words in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
+            command = ["apt-get", "--quiet", *words]
+            subprocess.run(
+                command, env=environment, check=True, capture_output=True, timeout=5 * PATIENCE
+            )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Unavailable(f"Debian's packages are not to be had: {error}") from None
+
+
+class OneNode:
+    """The cluster, up while the block runs. `folder` holds its logs and its list of jobs."""
+
+    def __enter__(self) -> OneNode:
+        install()
+        self.folder = Path(tempfile.mkdtemp(prefix="proxyscale-slurm-", dir="/run"))
+        self.folder.chmod(0o711)
+        self.daemons: list[subprocess.Popen[bytes]] = []
+        try:
+            self._configure()
+            munge = self.folder / "munge"
+            self._start("munged", "--foreground", "--force", *_munge_flags(munge))
+            self._wait(lambda: (munge / "socket").exists(), "munged")
+            self._start("slurmctld", "-D")
+            self._start("slurmd", "-D", "-N", "node")
+            self._wait(lambda: run("sinfo", "-h", "-o", "%T").strip() == "idle", "slurmd")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._alive():
+            subprocess.run(["scancel", "--user=root"], timeout=PATIENCE, check=False)
+            self._settle()
+        for daemon in reversed(self.daemons):
+            daemon.send_signal(signal.SIGTERM)
+            try:
+                daemon.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+        CONFIG.unlink(missing_ok=True)
+        CONFIG.with_name("gres.conf").unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _alive(self) -> bool:
+        return all(daemon.poll() is None for daemon in self.daemons)
+
+    def _settle(self) -> None:
+        """Wait a little for cancelled jobs to be gone."""
+        for _ in range(20):
+            left = subprocess.run(["squeue", "-h"], capture_output=True, timeout=PATIENCE)
+            if not left.stdout.strip():
+                return
+            time.sleep(0.5)
+
+    def _configure(self) -> None:
+        for name in ("munge", "state", "spool"):
+            (self.folder / name).mkdir(mode=0o711)
+        key = self.folder / "munge/key"
+        key.write_bytes(secrets.token_bytes(128))
+        key.chmod(0o400)
+        words = {"cpus": CPUS, "memory": MEMORY, "gpus": GPUS, "run": self.folder}
+        CONFIG.parent.mkdir(exist_ok=True)
+        CONFIG.write_text(SLURM_CONF.format(host=socket.gethostname().split(".")[0], **words))
+        CONFIG.with_name("gres.conf").write_text(GRES_CONF)
+
+    def _start(self, *command: str) -> None:
+        with (self.folder / f"{command[0]}.out").open("wb") as log:
+            self.daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
+
+    def _wait(self, ready: Any, daemon: str) -> None:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and self._alive():
+            try:
+                if ready():
+                    return
+            except subprocess.SubprocessError:
+                pass
+            time.sleep(0.2)
+        said = "\n".join(log.read_text() for log in self.folder.glob("*.out"))
+        raise RuntimeError(f"{daemon} does not come up:\n{said[-3000:]}")
+
+
+def _munge_flags(folder: Path) -> list[str]:
+    places = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log"}
+    named = [f"--{flag}={folder / name}" for flag, name in places.items()]
+    return [*named, f"--seed-file={folder}/seed"]
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with OneNode() as slurm:
+        print(run("scontrol", "show", "node"), f"logs: {slurm.folder}; Ctrl-C ends it", sep="\n")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()

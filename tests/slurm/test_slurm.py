@@ -1,0 +1,198 @@
+"""A small study through profiles/slurm, on a real Slurm, while its jobs and itself are killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import pytest
+from one_node import GPUS, OneNode, Unavailable, run
+from workflow_run import Workflow
+
+from proxyscale import claim
+
+pytestmark = pytest.mark.slurm
+
+BOUND = 420  # seconds for one call
+TARGET = "results/statistics.parquet"
+# The first job to run this asks for more memory than it was given, the second for more time.
+PLUGIN = '''
+import os
+import time
+
+import numpy as np
+
+from proxyscale.registry import selection
+
+
+def first(name):
+    try:
+        os.remove(name)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@selection
+def longest(candidates):
+    """Rows from the ends of the pool."""
+    if first("wants-memory"):
+        taken = np.ones(500_000_000)
+        time.sleep(120)
+    if first("wants-time"):
+        time.sleep(600)
+    return candidates.ids.astype(float)
+'''
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[OneNode]:
+    """The cluster. Skips where there can be none, with the reason."""
+    try:
+        with OneNode() as cluster:
+            yield cluster
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+def small(folder: Path) -> Workflow:
+    """Four runs: two scales of two distributions, one of them by the plugin."""
+    folder.mkdir()
+    workflow = Workflow(folder)
+    (folder / "plugin.py").write_text(PLUGIN)
+    workflow.config["scales"].pop("s")
+    workflow.config["distributions"].pop("a")
+    return workflow
+
+
+def call(workflow: Workflow) -> subprocess.Popen[bytes]:
+    """A call through the profile."""
+    words = ["--profile", "profiles/slurm", "--latency-wait", "10", "--slurm-no-account"]
+    words += ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
+    with (workflow.folder / "calls.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *words, "--", TARGET],
+            cwd=workflow.folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+            stdout=log,
+            stderr=log,
+        )
+
+
+Job = dict[str, str]
+
+
+def jobs() -> list[Job]:
+    """Every job that the cluster remembers."""
+    told = run("scontrol", "--oneliner", "show", "job").splitlines()
+    return [dict(re.findall(r"(\w+)=(\S*)", line)) for line in told if line.startswith("JobId=")]
+
+
+def wait_for(found: Callable[[], list[Job]], seconds: float = BOUND) -> Job:
+    """The first job that comes to be found."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if several := found():
+            return several[0]
+        time.sleep(0.3)
+    raise AssertionError("no such job came")
+
+
+def in_state(state: str, word: str) -> list[Job]:
+    """Jobs in a state whose comment, the names of their rules, has a word in it."""
+    return [job for job in jobs() if job["JobState"] == state and word in job["Comment"]]
+
+
+def training() -> list[psutil.Process]:
+    """Processes that train."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if words[1:4] == ["-m", "proxyscale", "train"]:
+            found.append(process)
+    return found
+
+
+def numbers(workflow: Workflow) -> dict[str, bytes]:
+    """Losses, models and manifests, which do not depend on how fast the jobs were."""
+    names = ("losses.parquet", "runs/**/losses/*", "runs/**/model.safetensors", "**/manifest.json")
+    results = workflow.folder / "results"
+    return {str(p.relative_to(results)): p.read_bytes() for n in names for p in results.glob(n)}
+
+
+def gpus_at_once(finished: list[Job]) -> int:
+    """The largest number of GPUs that the jobs had at any second."""
+    change: Counter[datetime] = Counter()
+    for job in finished:
+        gpu = re.search(r"gpu:(\d+)", job.get("TresPerJob", ""))
+        if gpu and job["StartTime"] != "Unknown":
+            change[datetime.fromisoformat(job["StartTime"])] += int(gpu[1])
+            change[datetime.fromisoformat(job["EndTime"])] -= int(gpu[1])
+    running, most = 0, 0
+    for moment in sorted(change):
+        running += change[moment]
+        most = max(most, running)
+    return most
+
+
+def report(finished: list[Job]) -> None:
+    """The cluster's own words on what ran."""
+    for job in finished:
+        keys = ("JobId", "JobState", "StartTime", "EndTime", "TimeLimit", "TRES", "TresPerJob")
+        keys += ("Comment",)
+        print("  ".join(job.get(key, "") for key in keys))
+
+
+def test_a_study_survives_what_a_cluster_does(slurm: OneNode, tmp_path: Path) -> None:
+    local = small(tmp_path / "local")
+    local.snakemake("--cores", "2", "--", TARGET)
+    workflow = small(tmp_path / "slurm")
+    workflow.snakemake("--dry-run", "--quiet", "--", TARGET)
+    for name in ("wants-memory", "wants-time"):
+        (workflow.folder / name).touch()
+
+    # Out of memory, then out of time: the third attempt has four times the first one's share.
+    first = call(workflow)
+    wait_for(lambda: [job for job in jobs() if job["JobState"] not in ("PENDING", "RUNNING")])
+    job = wait_for(lambda: in_state("RUNNING", "select") if not _wants(workflow) else [])
+    run("scontrol", "update", f"JobId={job['JobId']}", "TimeLimit=1")
+    wait_for(lambda: in_state("TIMEOUT", "select"))
+
+    # The workflow's own process dies while a model is being trained.
+    wait_for(lambda: in_state("RUNNING", "train"))
+    first.kill()
+    first.wait()
+    orphans = {job["JobId"] for job in in_state("RUNNING", "train")}
+
+    # The next call ends what was left, and looses two jobs on the way.
+    second = call(workflow)
+    job = wait_for(lambda: [j for j in in_state("RUNNING", "train") if j["JobId"] not in orphans])
+    run("scancel", job["JobId"])
+    until = time.monotonic() + BOUND
+    while not (victims := training()) and time.monotonic() < until:
+        time.sleep(0.05)
+    victims[0].send_signal(signal.SIGKILL)
+    assert second.wait(BOUND) == 0, (workflow.folder / "calls.log").read_text()[-5000:]
+
+    finished = jobs()
+    report(finished)
+    assert numbers(workflow) == numbers(local)
+    states = Counter(job["JobState"] for job in finished)
+    print(dict(states), f"GPUs at once: {gpus_at_once(finished)} of {GPUS}")
+    assert 0 < gpus_at_once(finished) <= GPUS
+    assert states["TIMEOUT"] == 1
+    assert not list((workflow.folder / "results").rglob(f"{claim.PARTIAL}*"))
+
+
+def _wants(workflow: Workflow) -> bool:
+    """Whether the plugin has more tricks to play."""
+    return any((workflow.folder / name).exists() for name in ("wants-memory", "wants-time"))
