@@ -10,7 +10,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.transforms import Affine2D, ScaledTranslation
+from matplotlib.transforms import Affine2D, BboxTransformTo, ScaledTranslation
 
 from proxyscale.page import shorten
 from proxyscale.style import COLORS, GREY, INK, PALE, POINTS, TEXT, Style
@@ -86,7 +86,7 @@ class Sheet:
     def __init__(self, style: Style, title: str) -> None:
         self.width = style.width
         self.figure = Figure(figsize=(style.width, 1.0))
-        corner = ScaledTranslation(0, 1, self.figure.transFigure)
+        corner = ScaledTranslation(0, 1, BboxTransformTo(self.figure.bbox))
         self.place = Affine2D().scale(1, -1) + self.figure.dpi_scale_trans + corner
         self.axes: list[tuple[Axes, tuple[float, float, float, float]]] = []
         self.write(EDGE, 0.22, shorten(title, (self.width - 2 * EDGE) * POINTS, TEXT + 0.5))
@@ -95,8 +95,8 @@ class Sheet:
         """The page, of that height."""
         self.figure.set_size_inches(self.width, height)
         for ax, (left, top, wide, high) in self.axes:
-            shape = (left, height - top - high, wide, high)
-            ax.set_position([v / (self.width, height)[i % 2] for i, v in enumerate(shape)])
+            across, up = left / self.width, (height - top - high) / height
+            ax.set_position((across, up, wide / self.width, high / height))
         return self.figure
 
     def panel(self, left: float, top: float, width: float, height: float) -> Axes:
