@@ -70,7 +70,14 @@ rule image_figure:
         tasks=task_manifests,
         scores=score_manifests(study.scales),
     output:
-        multiext(paths.figure(), ".pdf", ".svg", ".csv"),
+        pdf=f"{paths.figure()}.pdf",
+        svg=report(
+            f"{paths.figure()}.svg",
+            caption="../workflow/report/image_figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        csv=f"{paths.figure()}.csv",
     log:
         paths.log("figure/{figure}"),
     conda:
