@@ -105,7 +105,7 @@ def test_every_figure_of_a_study_can_be_drawn() -> None:
     without["tasks"] = {"mix": config["tasks"]["mix"]}
     without["attribution"] = {}
     natural = {n: d for n, d in config["distributions"].items() if "task" not in d}
-    without |= {"distributions": natural, "groups": {}}
+    without |= {"distributions": natural, "groups": {}, "proxy_selection": None}
     assert not {"accuracy_fig3", "prompts_fig19", "agreement_fig29"} & set(
         Config.load(without).figures
     )
