@@ -20,10 +20,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
-PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
+import psutil
+
+PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge", "rsync")
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "rsync")
 CONFIG = Path("/etc/slurm/slurm.conf")
-GPUS, CPUS, MEMORY = 2, 4, 12_000  # MB; Slurm believes what it is told
+GPUS, CPUS, MEMORY = 2, 4, 24_000  # MB; Slurm believes what it is told
 PATIENCE = 60  # seconds for any one command, and for a daemon to come up
 
 SLURM_CONF = """\
@@ -97,6 +99,7 @@ class OneNode:
 
     def __enter__(self) -> OneNode:
         install()
+        self.begun = time.time()
         self.folder = Path(tempfile.mkdtemp(prefix="proxyscale-slurm-", dir="/run"))
         self.folder.chmod(0o711)
         self.daemons: list[subprocess.Popen[bytes]] = []
@@ -124,9 +127,18 @@ class OneNode:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+        for step in self._steps():
+            for process in (*step.children(recursive=True), step):
+                process.kill()
         CONFIG.unlink(missing_ok=True)
         CONFIG.with_name("gres.conf").unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _steps(self) -> list[psutil.Process]:
+        """Keepers of jobs that outlived their cluster: there is no other on this machine."""
+        found = psutil.process_iter(["name", "create_time"])
+        later = [process for process in found if process.info["create_time"] >= self.begun]
+        return [process for process in later if process.info["name"].startswith("slurmstepd")]
 
     def _alive(self) -> bool:
         return all(daemon.poll() is None for daemon in self.daemons)
