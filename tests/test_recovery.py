@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -17,7 +18,7 @@ import pytest
 from workflow_run import Workflow
 
 TARGET = "results/losses.parquet"
-LONGEST = 6.0  # seconds from a call's start to its kill
+LONGEST = 6.0  # seconds from one kill to the next
 
 
 def command(workflow: Workflow) -> subprocess.Popen[bytes]:
@@ -59,7 +60,6 @@ def kill_something(call: subprocess.Popen[bytes], chance: random.Random) -> str:
     jobs = psutil.Process(call.pid).children(recursive=True)
     if jobs and chance.random() < 0.5:
         os.kill(chance.choice(jobs).pid, signal.SIGKILL)
-        call.wait()
         return "job"
     call.kill()
     call.wait()
@@ -72,20 +72,22 @@ def disturbed(workflow: Workflow, kills: int, expected: dict[str, bytes]) -> Cou
     """Kill so many times, starting from nothing whenever the study is complete."""
     chance = random.Random(0)
     done: Counter[str] = Counter()
+    call = command(workflow)
     while done["workflow"] + done["job"] < kills:
-        call = command(workflow)
         try:
             call.wait(timeout=chance.uniform(0.5, LONGEST))
         except subprocess.TimeoutExpired:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
                 done[kill_something(call, chance)] += 1
-            except psutil.NoSuchProcess:
-                continue
-        else:
-            if call.returncode == 0:
-                assert numbers(workflow) == expected
-                done["complete"] += 1
-                shutil.rmtree(workflow.folder / "results")
+            continue
+        if call.returncode == 0:
+            assert numbers(workflow) == expected
+            done["complete"] += 1
+            shutil.rmtree(workflow.folder / "results")
+        done["calls"] += 1
+        call = command(workflow)
+    call.kill()
+    call.wait()
     return done
 
 

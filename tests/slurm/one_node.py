@@ -128,8 +128,9 @@ class OneNode:
                 daemon.kill()
                 daemon.wait()
         for step in self._steps():
-            for process in (*step.children(recursive=True), step):
-                process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for process in (*step.children(recursive=True), step):
+                    process.kill()
         CONFIG.unlink(missing_ok=True)
         CONFIG.with_name("gres.conf").unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
