@@ -55,9 +55,13 @@ rule mixtures:
 
 
 rule table:
+    # What attribution took is known when there are scores.
     input:
         runs=paths.runs,
         pool=paths.pool,
+        scores=lambda w: [
+            paths.scores(*scoring) for scoring in study.scorings if w.table == "tab9"
+        ],
     output:
         csv=paths.table(),
         text=inside(paths.results, "tables/{table}.txt"),
@@ -70,9 +74,10 @@ rule table:
     params:
         spec=lambda w: study.table(w.table),
         code=study.code("table"),
+        features=flags("features", study.features_logs),
     shell:
         "python -m proxyscale table --log {log} --runs {input.runs:q} --pool {input.pool:q}"
-        " --spec {params.spec:q} --out {output.csv:q}"
+        " {params.features} --spec {params.spec:q} --out {output.csv:q}"
 
 
 rule composition:

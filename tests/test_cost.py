@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from proxyscale import language, paper
 from proxyscale.cost import attribution_flops, language_parameters, training_flops
-from proxyscale.cost_tables import TABLES, write_table
+from proxyscale.cost_tables import TABLES, Seconds, write_table
+from proxyscale.progress import note_duration
 from proxyscale.study import TABLES as NAMES
 from proxyscale.study import Study
 from proxyscale.tables import text
@@ -26,7 +27,7 @@ counts = st.integers(1, 10**9)
 @pytest.mark.parametrize("name", paper.TABLE9)
 def test_every_number_that_table_9_prints(name: str) -> None:
     """Within 0.6 %: print truncates to three digits, or to two."""
-    rows = {row["scale"]: row for row in TABLES["tab9"](NO_STUDY, {})}
+    rows = {row["scale"]: row for row in TABLES["tab9"](NO_STUDY, Seconds({}, {}))}
     printed = paper.TABLE9[name]
     for key in ("training", "attribution", "overall", "training_share", "relative"):
         assert rows[name][key] == pytest.approx(getattr(printed, key), rel=0.006), key
@@ -34,11 +35,11 @@ def test_every_number_that_table_9_prints(name: str) -> None:
 
 
 def test_every_parameter_count_and_ratio_that_the_paper_prints() -> None:
-    shapes = {row["scale"]: row for row in TABLES["tab10"](NO_STUDY, {})}
+    shapes = {row["scale"]: row for row in TABLES["tab10"](NO_STUDY, Seconds({}, {}))}
     printed = {name: s.printed_parameters for name, s in paper.SCALES.items()}
     assert {n for n, count in printed.items() if count} == {"37M", "80M", "125M", "350M", "760M"}
     assert all(shapes[n]["parameters"] == count for n, count in printed.items() if count)
-    budgets = {row["scale"]: row for row in TABLES["tab11"](NO_STUDY, {})}
+    budgets = {row["scale"]: row for row in TABLES["tab11"](NO_STUDY, Seconds({}, {}))}
     for name, scale in paper.SCALES.items():
         if scale.printed_ratio:
             assert budgets[name]["ratio"] == pytest.approx(scale.printed_ratio, rel=0.012)
@@ -82,7 +83,11 @@ def test_the_studys_own_scales_stand_beside_the_papers(
     assert tuple(TABLES) == NAMES
     study = Study.load(minimal)
     spec = json.loads(study.table(name))
-    write_table(tmp_path / f"{name}.csv", spec, runs, 500)
+    for number, seconds in enumerate((3.0, 5.0)):
+        (tmp_path / f"{number}.log").write_text("features\n")
+        note_duration(tmp_path / f"{number}.log", 99, seconds)
+    logs = [("small", tmp_path / f"{number}.log") for number in range(3)]
+    write_table(tmp_path / f"{name}.csv", spec, runs, 500, logs)
     with (tmp_path / f"{name}.csv").open() as file:
         rows = list(csv.DictReader(file))
     own = {row["scale"]: row for row in rows if row["study"] == "tiny"}
@@ -97,6 +102,8 @@ def test_the_studys_own_scales_stand_beside_the_papers(
         assert float(small["attribution"]) == expected
         assert float(small["training"]) == scale.flops
         assert small["training_seconds"] == "2.0"
+        assert small["features_seconds"] == "4.0"
+        assert own["large"]["features_seconds"] == ""
         assert small["relative"] == "1.0"
     if name == "tab11":
         assert float(small["seconds"]) == 2.0

@@ -288,7 +288,7 @@ def figure(args: Arguments) -> str:
     return Path(args.out).name
 
 
-@verb("runs", "pool", "spec", "out")
+@verb("runs", "pool", "features=", "spec", "out")
 def table(args: Arguments) -> str:
     """Write one table of what scales are and cost, as CSV and as text."""
     from proxyscale import tables
@@ -296,7 +296,8 @@ def table(args: Arguments) -> str:
 
     rows = tables.read_json(args.pool)["rows"]
     spec, runs = json.loads(args.spec), tables.read(args.runs, "runs")
-    write_table(Path(args.out), spec, runs, pool_rows=rows)
+    logs = [(scale, Path(log)) for scale, _, log in (f.partition("=") for f in args.features)]
+    write_table(Path(args.out), spec, runs, pool_rows=rows, features=logs)
     return Path(args.out).stem
 
 

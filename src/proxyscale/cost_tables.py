@@ -6,7 +6,7 @@ hyperparameters. A cell is empty where nobody says it, or where nothing was meas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from proxyscale import paper, tables
 from proxyscale.cost import attribution_flops, language_parameters, training_flops
+from proxyscale.progress import noted_duration
 
 Row = dict[str, Any]
 ARCHITECTURE = (
@@ -29,17 +30,31 @@ ARCHITECTURE = (
 )
 
 
-def write_table(out: Path, spec: Mapping[str, Any], runs: pa.Table, pool_rows: int) -> None:
+class Seconds(NamedTuple):
+    """What was measured, by scale: mean seconds of a run, CPU seconds of a model's features."""
+
+    training: Mapping[str, float]
+    features: Mapping[str, float]
+
+
+def write_table(
+    out: Path,
+    spec: Mapping[str, Any],
+    runs: pa.Table,
+    pool_rows: int,
+    features: Iterable[tuple[str, Path]] = (),
+) -> None:
     """Write `out`, a .csv, and the same table as .txt beside it.
 
     `spec`: table (a name of TABLES), study, scales (cheapest first: scale, parameters, tokens,
     length, model, training), attribution (dimension, candidates or None for all `pool_rows`
-    examples of the pool, targets, models). Measured seconds come from the `runs` table.
+    examples of the pool, targets, models). Measured seconds come from the `runs` table and from
+    `features`: scales, and logs of the jobs that took features of the pool by their models.
     """
     attribution = spec["attribution"]
     candidates = attribution["candidates"] or pool_rows
     spec = {**spec, "attribution": {**attribution, "candidates": candidates}}
-    rows = TABLES[spec["table"]](spec, _seconds(runs))
+    rows = TABLES[spec["table"]](spec, Seconds(_seconds(runs), _noted(features)))
     tables.write_rows(out, rows)
 
 
@@ -49,7 +64,17 @@ def _seconds(runs: pa.Table) -> dict[str, float]:
     return {row["scale"]: row["seconds_mean"] for row in means}
 
 
-def costs(spec: Mapping[str, Any], seconds: Mapping[str, float]) -> list[Row]:
+def _noted(logs: Iterable[tuple[str, Path]]) -> dict[str, float]:
+    """Mean CPU seconds of a scale's jobs, as their logs have it."""
+    found: dict[str, list[float]] = {}
+    for scale, log in logs:
+        took = noted_duration(log)
+        if took:
+            found.setdefault(scale, []).append(took[1])
+    return {scale: sum(seconds) / len(seconds) for scale, seconds in found.items()}
+
+
+def costs(spec: Mapping[str, Any], seconds: Seconds) -> list[Row]:
     """Table 9: the paper's four models with what it prints, then the study's scales.
 
     FLOPs of one model; `models` are averaged, each trained and featurized. Relative costs are to
@@ -60,12 +85,18 @@ def costs(spec: Mapping[str, Any], seconds: Mapping[str, float]) -> list[Row]:
         tokens = printed.trained_on * paper.LENGTH
         row = _cost("paper", name, printed.parameters, tokens, PAPER_TERMS)
         figures = {f"printed_{key}": getattr(printed, key) for key in PRINTED}
-        rows.append(row | {"models": None, "training_seconds": None} | figures)
+        rows.append(
+            row | dict.fromkeys(("models", "training_seconds", "features_seconds")) | figures
+        )
     given, own = spec["attribution"], []
     for scale in spec["scales"]:
         terms = Terms(scale["length"], given["dimension"], given["candidates"], given["targets"])
         row = _cost(spec["study"], scale["scale"], scale["parameters"], scale["tokens"], terms)
-        measured = {"models": given["models"], "training_seconds": seconds.get(scale["scale"])}
+        measured = {
+            "models": given["models"],
+            "training_seconds": seconds.training.get(scale["scale"]),
+            "features_seconds": seconds.features.get(scale["scale"]),
+        }
         own.append(row | measured | dict.fromkeys(f"printed_{key}" for key in PRINTED))
     return [*_related(rows), *_related(own)]
 
@@ -125,7 +156,7 @@ def _scales(spec: Mapping[str, Any]) -> list[Row]:
     return of_paper + [scale | unprinted for scale in spec["scales"]]
 
 
-def architectures(spec: Mapping[str, Any], seconds: Mapping[str, float]) -> list[Row]:
+def architectures(spec: Mapping[str, Any], seconds: Seconds) -> list[Row]:
     """Table 10: the shape of every scale, with the count of parameters that the paper prints."""
     return [
         _picked(scale, ("study", "scale"))
@@ -135,13 +166,13 @@ def architectures(spec: Mapping[str, Any], seconds: Mapping[str, float]) -> list
     ]
 
 
-def budgets(spec: Mapping[str, Any], seconds: Mapping[str, float]) -> list[Row]:
+def budgets(spec: Mapping[str, Any], seconds: Seconds) -> list[Row]:
     """Table 11: tokens, compute 6·P·D and how much more the reference takes of it."""
     rows = []
     for scale in _scales(spec):
         parameters, tokens = scale["parameters"], scale["tokens"]
         flops = training_flops(parameters, tokens) if tokens else None
-        measured = seconds.get(scale["scale"]) if scale["study"] == spec["study"] else None
+        measured = seconds.training.get(scale["scale"]) if scale["study"] == spec["study"] else None
         own = {
             "tokens_per_parameter": tokens / parameters if tokens else None,
             "flops": flops,
@@ -157,7 +188,7 @@ def budgets(spec: Mapping[str, Any], seconds: Mapping[str, float]) -> list[Row]:
     ]
 
 
-def hyperparameters(spec: Mapping[str, Any], seconds: Mapping[str, float]) -> list[Row]:
+def hyperparameters(spec: Mapping[str, Any], seconds: Seconds) -> list[Row]:
     """Table 20: how models are trained."""
     of_paper = [
         {"study": "paper", "scale": name, **paper.TRAINING} for name in paper.HYPERPARAMETERS_OF

@@ -387,6 +387,16 @@ class Study(Readable):
         return next((name for name in self.grid if entries[name].method == "random"), None)
 
     @property
+    def features_logs(self) -> list[tuple[str, str]]:
+        """Scales, and the logs of the jobs that take features of the pool by their models."""
+        return [
+            (scoring.scale, self.paths.log(f"features/{folder}/{scoring.candidates}"))
+            for scoring in dict.fromkeys(scoring._replace(task="") for scoring in self.scorings)
+            for run in self.models(scoring.scale, scoring.distribution)
+            for folder in [f"{run.scale}/{run.distribution}/{run.draw}-{run.seed}"]
+        ]
+
+    @property
     def trained(self) -> list[Run]:
         """Every run that this study trains."""
         return list(dict.fromkeys([*self.runs, *self.scoring_runs, *self.selection_runs]))
@@ -631,6 +641,7 @@ class Study(Readable):
 
     def table(self, name: str) -> str:
         """The slice of a table: what the scales are and cost."""
+        counts = [candidates_named(scoring.candidates)[0] or 0 for scoring in self.scorings]
         return canonical(
             {
                 "table": name,
@@ -648,7 +659,7 @@ class Study(Readable):
                 ],
                 "attribution": {
                     "dimension": self.config.attribution.dimension,
-                    "candidates": self.config.selection.candidates,
+                    "candidates": max(counts, default=None) if all(counts) else None,
                     "targets": self.targets,
                     "models": self.config.attribution.models,
                 },
