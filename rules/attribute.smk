@@ -31,7 +31,7 @@ rule features:
         "../envs/proxyscale.yaml"
     resources:
         **asks(lambda w: needs.features(w.scale, w.candidates)),
-        gpu=gpus,
+        gpu=lambda w: min(gpus, gpus_of(w)),
     params:
         spec=lambda w: study.features(w.candidates),
         code=study.code("features"),

@@ -3,6 +3,7 @@
 # Every rule calls one verb of `python -m proxyscale` with named flags, and can be pasted into a
 # shell. What a job depends on besides files reaches it as two strings: `spec`, the job's own slice
 # of the config, and `code`, a digest of the modules that do its work.
+import math
 import os
 import shlex
 import sys
@@ -60,18 +61,28 @@ os.environ.update(
 # A rule's command takes the place of its shell, so that it is Snakemake's own child and dies with it.
 shell.prefix("set -euo pipefail; exec ")
 
-# On one machine the jobs share its GPUs, one each; on a cluster the scheduler hands them out.
+# On one machine the jobs share its GPUs, counted in slots: a whole one each, or what a scale says; on
+# a cluster the scheduler hands out whole ones.
 one_machine = workflow.is_main_process and workflow.resource_settings.nodes is None
-gpus = 1 if one_machine and devices.visible() else 0
+gpus = devices.SLOTS if one_machine and devices.visible() else 0
 if gpus:
     os.environ[devices.ENVIRONMENT] = ",".join(devices.visible())
-    workflow.register_resource("gpu", len(devices.visible()))
+    workflow.register_resource("gpu", devices.SLOTS * len(devices.visible()))
 
 sharing.use_cache(getattr(study, "installed", ()))
 
 # What a job asks of a scheduler; --set-resources, on the command line or in a profile, outdoes it.
 overwritten = workflow.resource_settings.overwrite_resources.get("train", {})
-needs = Needs(study, gpus=overwritten["gpu"].value if "gpu" in overwritten else gpus)
+one = 1 if gpus else 0
+needs = Needs(study, gpus=overwritten["gpu"].value if "gpu" in overwritten else one)
+
+
+def gpus_of(wildcards):
+    """What a run of a scale asks for: slots here, GPUs of a scheduler."""
+    share = study.scales[wildcards.scale].execution["gpus"]
+    if one_machine:
+        return devices.slots(share or 1) if gpus else 0
+    return math.ceil(share)
 
 
 def asks(need):

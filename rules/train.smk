@@ -24,7 +24,7 @@ rule train:
     # Resources make nothing stale: how a run is executed is no part of what it is.
     resources:
         **asks(lambda w: needs.train(w.scale, w.distribution)),
-        gpu=gpus,
+        gpu=gpus_of,
         execution=lambda w: study.execution(w.scale),
     params:
         spec=lambda w: study.train(w.scale, w.distribution, int(w.draw), int(w.seed)),
@@ -55,7 +55,7 @@ rule evaluate:
         "../envs/proxyscale.yaml"
     resources:
         **asks(lambda w: needs.evaluate(w.scale)),
-        gpu=gpus,
+        gpu=lambda w: min(gpus, gpus_of(w)),
     params:
         code=study.code("evaluate"),
         out=subpath(output[0], parent=True),

@@ -18,7 +18,7 @@ import os, random, sys, time
 from pathlib import Path
 from proxyscale import devices
 devices.LOCKS = Path(sys.argv[1])
-devices.take(int(sys.argv[2]))
+devices.take(devices.slots(float(sys.argv[2])) if sys.argv[2] != "0" else 0)
 begun = time.monotonic()
 time.sleep(random.uniform(0.05, 0.3))
 print(os.environ.get("CUDA_VISIBLE_DEVICES", ""), begun, time.monotonic())
@@ -27,7 +27,7 @@ if sys.argv[2] == "1":
 """
 
 
-def start(folder: Path, count: int, shared: str = "7,8,MIG-a/1") -> subprocess.Popen[str]:
+def start(folder: Path, count: float, shared: str = "7,8,MIG-a/1") -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), devices.ENVIRONMENT: shared}
     environment.pop("CUDA_VISIBLE_DEVICES", None)
     environment["PYTHONUNBUFFERED"] = "1"
@@ -47,6 +47,22 @@ def test_no_two_jobs_have_a_gpu_at_once(tmp_path: Path) -> None:
     for own in spans.values():
         own.sort()
         assert all(ended <= begun for (_, ended), (begun, _) in itertools.pairwise(own))
+
+
+def test_shares_lie_side_by_side_and_never_beside_a_whole(tmp_path: Path) -> None:
+    jobs = {start(tmp_path, count, "7,8"): count for count in [0.25] * 12 + [0.6] * 3 + [1, 2] * 2}
+    events = []
+    for job, count in jobs.items():
+        names, begun, ended = job.communicate(timeout=60)[0].split()
+        for name in names.split(","):
+            share = min(count, 1)
+            events += [(float(begun), share, name), (float(ended), -share, name)]
+    used, together = dict.fromkeys("78", 0.0), 0
+    for _, share, name in sorted(events):
+        used[name] += share
+        together = max(together, round(used[name] / 0.25) if share == 0.25 else 0)
+        assert used[name] < 1.001
+    assert together > 1
 
 
 def test_what_cannot_be_had_is_waited_for(tmp_path: Path) -> None:

@@ -42,10 +42,12 @@ def spec(model: dict[str, Any], **training: Any) -> dict[str, Any]:
     }
 
 
-def run_both(data: Path, folder: Path, model: dict[str, Any], **execution: Any) -> None:
+def run_both(
+    data: Path, folder: Path, model: dict[str, Any], steps: int = 40, **execution: Any
+) -> None:
     """Train by both engines; the curves must agree, and the trained models on every row."""
-    ours = trained(data, folder / "native", spec(model))
-    chosen = spec(model, engine="llm-foundry")
+    ours = trained(data, folder / "native", spec(model, tokens=steps * 128))
+    chosen = spec(model, tokens=steps * 128, engine="llm-foundry")
     theirs = trained(data, folder / "foundry", chosen, foundry=PYTHON, **execution)
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-4)
     rows = torch.from_numpy(np.load(data / "pack/inputs.npy").astype(np.int64))
@@ -78,15 +80,16 @@ def test_llm_foundry_with_micro_batches_in_two_processes(data: Path, tmp_path: P
 def test_a_killed_llm_foundry_goes_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "foundry"
     execution = {"foundry": PYTHON, "checkpoint_minutes": 1 / 60}
-    words = command(data, out, spec(STANDARD, engine="llm-foundry"), **execution)
+    own = spec(STANDARD, tokens=400 * 128, engine="llm-foundry")
+    words = command(data, out, own, **execution)
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
         while not list(out.glob("foundry/checkpoints/*.pt")) and process.poll() is None:
             time.sleep(0.02)
         process.kill()
     said = len((out / "foundry/said.jsonl").read_text().splitlines())
-    assert 0 < said < 40
-    run_both(data, tmp_path, STANDARD, checkpoint_minutes=1 / 60)
-    assert len(curve(out)[0]) == 40
+    assert 0 < said < 400
+    run_both(data, tmp_path, STANDARD, steps=400, checkpoint_minutes=1 / 60)
+    assert len(curve(out)[0]) == 100
 
 
 def test_every_parameter_has_its_rate_and_its_name() -> None:

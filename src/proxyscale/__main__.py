@@ -424,7 +424,7 @@ def parser() -> argparse.ArgumentParser:
         raw = argparse.RawDescriptionHelpFormatter
         sub = verbs.add_parser(name, help=first, description=told, formatter_class=raw)
         sub.add_argument("--log", help="also write what is said to this file")
-        sub.add_argument("--gpus", type=int, default=0, help="take so many of this machine's GPUs")
+        sub.add_argument("--gpus", type=int, default=0, help="take so many slots of GPUs here")
         for flag in flags:
             if flag.endswith("*"):
                 sub.add_argument(flag.rstrip("*"), nargs="*")

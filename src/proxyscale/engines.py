@@ -14,6 +14,7 @@ exports are the same code for every engine. A new one is a module and its name h
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed
+
+from proxyscale import devices
 
 MODULES = {"native": "proxyscale.train", "llm-foundry": "proxyscale.foundry"}
 
@@ -47,6 +50,8 @@ def spread(processes: int) -> None:
     """Run this very command as `processes` processes, one a GPU, under torchrun."""
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, *launch, "-m", "proxyscale", *sys.argv[1:]]
-    done = subprocess.run(command, check=False)
+    # The GPUs are taken already.
+    environment = {k: v for k, v in os.environ.items() if k != devices.ENVIRONMENT}
+    done = subprocess.run(command, check=False, env=environment)
     if done.returncode:
         sys.exit(done.returncode)
