@@ -49,29 +49,32 @@ def compare(
     texts = Candidates(
         Pool.open(pool), ids, np.random.default_rng(0), tokenizer=load_tokenizer(tokenizer)
     )
-    pairs, found = [], []
-    for task, folder in tasks.items():
-        scores = {
-            scale: _scores(opened[scale], models[scale], task, spec["ridge"]) for scale in models
-        }
+    pairs, shown = [], []
+    every = {s: _scores(opened[s], models[s], list(tasks), spec["ridge"]) for s in models}
+    for number, (task, folder) in enumerate(tasks.items()):
+        scores = {scale: found[:, number] for scale, found in every.items()}
         pairs += [{"task": task} | row for row in _pairs(scores)]
         single = {scale: both[:, 1].mean(axis=0) for scale, both in scores.items()}
         asked = _first(tables.read(folder / "target.parquet", "task"))
-        found += [{"task": task} | asked | row for row in _extremes(single, texts)]
+        shown += [{"task": task} | asked | row for row in _extremes(single, texts)]
     tables.write(agreement, pa.Table.from_pylist(pairs), "agreement")
-    tables.write(influence, pa.Table.from_pylist(found), "influence")
+    tables.write(influence, pa.Table.from_pylist(shown), "influence")
 
 
 def _scores(
-    candidates: Sequence[Features], folders: Sequence[Path], task: str, ridge: float
+    candidates: Sequence[Features], folders: Sequence[Path], tasks: Sequence[str], ridge: float
 ) -> np.ndarray:
-    """Standardized scores [models, 2, candidates]: for the mean target example, for the first."""
+    """Standardized scores [models, tasks, 2, n]: for the mean target example, for the first."""
     found = []
     for features, folder in zip(candidates, folders, strict=True):
-        values = torch.from_numpy(np.array(Features.open(target_part(folder, task)).values))
-        rows = torch.stack([values.double().mean(0), values[0].double()]).to(language.device())
-        scores = trak(features, rows, ridge).cpu().numpy()
-        found.append(scores / scores.std(axis=1, keepdims=True))
+        rows = []
+        for task in tasks:
+            values = torch.from_numpy(np.array(Features.open(target_part(folder, task)).values))
+            rows += [values.double().mean(0), values[0].double()]
+        wanted = torch.stack(rows).to(language.device())
+        scores = trak(features, wanted, ridge).cpu().numpy()
+        scores = scores / scores.std(axis=1, keepdims=True)
+        found.append(scores.reshape(len(tasks), 2, -1))
     return np.stack(found)
 
 
