@@ -43,7 +43,7 @@ def image_study() -> dict[str, Any]:
         "attribution": {
             "truth": "halves",
             "trak": {"distribution": "pool", "models": [1, 4]},
-            "datamodels": {"distribution": "regressed"},
+            "datamodels": {"distribution": "regressed", "tests": 8},
             "resamples": 50,
         },
         "counterfactuals": {"task": "digits", "images": [0, 3], "proxy": "narrow"},

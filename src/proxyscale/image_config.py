@@ -179,6 +179,9 @@ class Datamodels(Strict):
     subsets: list[Count] = Field(
         default_factory=list, description="numbers of subsets; empty is all draws"
     )
+    tests: Count | None = Field(
+        None, description="the first so many test images; null is all (a lasso each takes time)"
+    )
 
 
 class Attribution(Strict):

@@ -31,9 +31,10 @@ def fit(
 ) -> None:
     """Write `out/{task}/{method}-{subsets}.npy` f32 [tests, pool], and a manifest.
 
-    `spec`: methods ("lasso", "ridge") and subsets (numbers of them; empty for all). `subsets` are
-    the files of the draws, `losses` the tables of the packs trained on them, by task. UserError if
-    more subsets are asked for than there are.
+    `spec`: methods ("lasso", "ridge"), subsets (numbers of them; empty for all) and tests (the
+    first so many test images; null for all). `subsets` are the files of the draws, `losses` the
+    tables of the packs trained on them, by task. UserError if more subsets are asked for than
+    there are.
     """
     masks, draws = read_masks(subsets, len(Images.open(pool)))
     files = []
@@ -48,7 +49,8 @@ def fit(
                 raise UserError(message, where="attribution.datamodels.subsets", value=number)
             for method in spec["methods"]:
                 path = out / task / f"{method}-{number}.npy"
-                coefficients = _fit(method, masks[:number], outputs.mean(0)[:number])
+                chosen = outputs.mean(0)[:number, : spec["tests"]]
+                coefficients = _fit(method, masks[:number], chosen)
                 with tables.atomic(path) as temporary, temporary.open("wb") as file:
                     np.save(file, coefficients.astype(np.float32), allow_pickle=False)
                 files.append(path)

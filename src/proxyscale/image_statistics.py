@@ -113,8 +113,8 @@ def _lds_rows(inputs: Inputs, spec: Mapping[str, Any], task: str) -> Iterator[Ro
     compute = Compute(inputs, spec, task)
     for scale in widths(spec):
         for group, predicted, flops in _predictions(inputs, spec, scale, task, masks, compute):
-            repeated = np.tile(mean, predicted.shape[1] // mean.shape[1])
-            estimate = lds.interval(predicted, repeated, **bootstrap)
+            columns = np.arange(predicted.shape[1]) % mean.shape[1]
+            estimate = lds.interval(predicted, mean[:, columns], **bootstrap)
             facts = {"proxy": scale, "compute_ratio": compute.reference / flops}
             yield row("lds", group, estimate, ceiling=ceiling, **facts)
             if ceiling > 0:
@@ -137,7 +137,10 @@ def _predictions(
     masks: Array,
     compute: Compute,
 ) -> Iterator[tuple[str, Array, float]]:
-    """Each method's predicted outputs [m, groups · tests] at a scale, and what they cost."""
+    """Each method's predicted outputs at a scale, and what they cost.
+
+    They are [m, groups · tests] for TRAK, [m, first tests] for regression.
+    """
     scores = _scores(inputs, spec, scale, task)
     for number in spec["attribution"]["trak"]["models"]:
         groups = [slice(i, i + number) for i in range(0, len(scores) - number + 1, number)]

@@ -243,7 +243,7 @@ class ImageStudy:
     def regression(self) -> str:
         """The slice of `datamodels`."""
         own = self.config.attribution.datamodels
-        return canonical(own.model_dump(include={"methods", "subsets"}) if own else None)
+        return canonical(own.model_dump(include={"methods", "subsets", "tests"}) if own else None)
 
     def collect(self) -> str:
         """The slice of `collect_packs`."""
