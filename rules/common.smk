@@ -98,6 +98,7 @@ wildcard_constraints:
     task="[^/]+",
     distribution="[^/]+",
     scale="[^/]+",
+    shard=r"\d+",
     draw=r"\d+",
     seed=r"\d+",
     candidates=r"(all|\d+)(@[^/]+)?",
@@ -145,7 +146,7 @@ def scoring_features(wildcards, part):
 
 def pool_rows():
     """The pool's rows, which its manifest vouches for."""
-    return ancient([f"{paths.pack(source)}/inputs.npy" for source in study.sources])
+    return ancient([f"{paths.pack(*pack)}/inputs.npy" for pack in study.packs])
 
 
 def documents(sources):

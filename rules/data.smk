@@ -59,14 +59,14 @@ rule pack:
         inputs=inside(paths.pack(), "inputs.npy"),
         index=inside(paths.pack(), "index.parquet"),
     log:
-        paths.log("pack/{source}"),
+        paths.log("pack/{source}/{shard}"),
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
     resources:
         **asks(lambda w: needs.pack(w.source)),
     params:
-        spec=lambda w: study.pack(w.source),
+        spec=lambda w: study.pack(w.source, int(w.shard)),
         code=study.code("pack"),
     shell:
         "python -m proxyscale pack --log {log} --corpus {input.corpus:q}"
@@ -75,7 +75,7 @@ rule pack:
 
 rule pool:
     input:
-        [manifest(paths.pack(source)) for source in study.sources],
+        [manifest(paths.pack(*pack)) for pack in study.packs],
     output:
         paths.pool,
     log:

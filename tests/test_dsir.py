@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxyscale.classifier import target_probability
+from proxyscale.classifier import fitted, probability
 from proxyscale.dsir import NgramCounter, bucket, log_importance
 
 TEXTS = [
@@ -60,7 +60,7 @@ def test_counts_and_weights_equal_the_package():
 def test_the_classifier_prefers_the_target_whatever_the_length():
     count = NgramCounter(500)
     raw = count(["iron zinc lead " * n for n in range(1, 9)] + ["heron owl wren"])
-    score = target_probability(raw, count(["owl heron", "wren owl heron owl"]))
+    score = probability(fitted(raw, count(["owl heron", "wren owl heron owl"])), raw)
     assert score.argmax() == 8
     assert np.all((score > 0) & (score < 1))
     assert np.ptp(score[:8]) < 0.25

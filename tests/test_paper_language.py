@@ -93,5 +93,7 @@ def test_its_plan_and_its_dry_run_need_no_network(tmp_path: Path) -> None:
     assert "1.29e+21 FLOPs of attribution" in told  # three models of 4.30e20, Table 9
     assert re.search(r"on GPUs: [\d,]+ hours of an H100", told)
     assert re.search(r"disk, at most: \d.*TB \(.*features \d.*TB", told)
+    assert re.search(r"memory of a job, at most: pack [\d.]+GB, select [\d.]+GB", told)
     dry = offline("snakemake", "--dry-run", "-s", str(ROOT / "Snakefile"), folder=tmp_path)
     assert len(re.findall("^rule train:", dry, re.MULTILINE)) == 7 * 10 + 3
+    assert len(re.findall("^rule pack:", dry, re.MULTILINE)) == 100 + 5 * 10

@@ -55,7 +55,7 @@ def test_every_job_says_one_line_and_the_end_two_sentences(finished: Workflow) -
     for line in (
         "corpus a · 60 documents · 11.9kB",
         "tokenizer 300 tokens",
-        "pack a · ",
+        "pack a@0 · ",
         "pool ",
         "task last · 20 holdout, 5 target",
         "select mix · 60 examples",
@@ -239,6 +239,11 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     ),
     ("tokenizer", config(tokenizer__vocabulary=310), POOLED),
     ("context", config(pool__length=32), {k: v for k, v in POOLED.items() if k != "tokenizer"}),
+    (
+        "shards of a source",  # its text is not read again, nor is any other source packed again
+        config(sources__a__shards=2),
+        {k: v for k, v in POOLED.items() if k != "tokenizer"} | {"pack": 2},
+    ),
     ("corpus file touched", touch, {}),
     (
         "corpus file changed by a byte",

@@ -5,7 +5,8 @@ The holdout of a task is only ever measured: neither it nor scores computed for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ from proxyscale import tables
 from proxyscale.errors import UserError
 from proxyscale.pool import Pool
 from proxyscale.rows import END
+
+DECODED = 256  # rows that are text at one time
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,17 @@ class Candidates:
         """Token ids [n, length]."""
         return self.pool.rows(self.ids)
 
-    def texts(self) -> list[str]:
-        """The candidates' text; a line break stands between two documents."""
-        return self._decode(self.tokens().tolist())
+    def texts(self) -> Iterator[str]:
+        """The candidates' text, some at a time; a line break stands between two documents."""
+        for start in range(0, len(self), DECODED):
+            yield from self._decode(self.pool.rows(self.ids[start : start + DECODED]).tolist())
+
+    def sample(self, count: int) -> Candidates:
+        """So many of the candidates at random; all if there are no more."""
+        if len(self) <= count:
+            return self
+        ids = np.sort(self.rng.choice(self.ids, count, replace=False))
+        return dataclasses.replace(self, ids=ids)
 
     def target_texts(self) -> list[str]:
         """The text of the target examples, each with its gold choice."""

@@ -8,14 +8,21 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 
 
-def target_probability(raw: csr_array, target: csr_array, c: float = 1.0) -> np.ndarray:
-    """P(target | x) f64 [raw texts] of a logistic regression, the two sides weighted equally.
+def fitted(raw: csr_array, target: csr_array, c: float = 1.0) -> LogisticRegression:
+    """A logistic regression of target against raw, the two sides weighted equally.
 
-    `raw` and `target` are n-gram counts [texts, buckets]; features are log(1 + count), each text
-    scaled to length one, so that a long text is not a likelier one. `c`: inverse L2 strength.
+    `raw` and `target` are n-gram counts [texts, buckets]. `c`: inverse L2 strength.
     """
-    features = normalize(np.log1p(vstack([raw, target], format="csr").astype(np.float64)))
     labels = np.repeat([0, 1], [raw.shape[0], target.shape[0]])
     model = LogisticRegression(C=c, class_weight="balanced", max_iter=1000)
-    model.fit(features, labels)
-    return model.predict_proba(features[: raw.shape[0]])[:, 1]
+    return model.fit(_features(vstack([raw, target], format="csr")), labels)
+
+
+def probability(model: LogisticRegression, counts: csr_array) -> np.ndarray:
+    """P(target | x) f64 [texts] of texts with these counts [texts, buckets]."""
+    return model.predict_proba(_features(counts))[:, 1]
+
+
+def _features(counts: csr_array) -> csr_array:
+    """log(1 + count), each text scaled to length one, so that a long one is not a likelier one."""
+    return normalize(np.log1p(counts.astype(np.float64)))

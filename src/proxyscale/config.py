@@ -75,6 +75,9 @@ class Source(Open):
         None, description="cut documents at this size, in bytes"
     )
     documents: Count | None = Field(None, description="read no more documents than this")
+    shards: Count = Field(
+        1, description="jobs that tokenize it side by side; rows count as duplicates within one"
+    )
 
 
 class Tokenizer(Strict):

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 BUCKETS = 10_000
-CHUNK = 10_000  # texts counted together; bounds memory, changes no result
+CHUNK = 500  # texts counted together; bounds memory, changes no result
+KNOWN = 5_000_000  # pairs of words whose buckets are remembered
 SMOOTHING = 1e-8  # added to both probabilities, as the package does
 WORDS = re.compile(r"\w+|[^\w\s]+")  # nltk's WordPunctTokenizer
 
@@ -37,10 +38,20 @@ class NgramCounter:
 
     def __call__(self, texts: Iterable[str]) -> csr_array:
         """Counts i64 [texts, buckets] of the lower-cased words and pairs of neighbours."""
-        chunks = [self._count(chunk) for chunk in _chunks(texts, CHUNK)]
+        chunks = list(self.pieces(texts))
         if not chunks:
             return csr_array((0, self.buckets), dtype=np.int64)
         return csr_array(vstack(chunks, format="csr"))
+
+    def pieces(self, texts: Iterable[str]) -> Iterator[csr_array]:
+        """The counts of some texts at a time, in bounded memory."""
+        for chunk in _chunks(texts, CHUNK):
+            if len(self.pair_buckets) > KNOWN:
+                self.words.clear()
+                self.names.clear()
+                self.word_buckets.clear()
+                self.pair_buckets.clear()
+            yield self._count(chunk)
 
     def _count(self, texts: list[str]) -> csr_array:
         found = [WORDS.findall(text.lower()) for text in texts]
@@ -88,7 +99,11 @@ def log_importance(raw: csr_array, target: csr_array) -> np.ndarray:
     `raw` and `target` are counts [texts, buckets]; γ are the bucket frequencies over all texts
     of each side.
     """
-    raw_total, target_total = raw.sum(axis=0), target.sum(axis=0)
+    return raw @ log_ratio(raw.sum(axis=0), target.sum(axis=0))
+
+
+def log_ratio(raw_total: np.ndarray, target_total: np.ndarray) -> np.ndarray:
+    """log γ_target,j - log γ_raw,j of every bucket, from the counts of all texts of each side."""
     gamma_raw = raw_total / raw_total.sum()
     gamma_target = target_total / target_total.sum()
-    return raw @ (np.log(gamma_target + SMOOTHING) - np.log(gamma_raw + SMOOTHING))
+    return np.log(gamma_target + SMOOTHING) - np.log(gamma_raw + SMOOTHING)

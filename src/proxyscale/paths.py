@@ -68,8 +68,8 @@ class Paths:
     def corpus(self, source: str = "{source}") -> str:
         return f"{self.results}/corpora/{source}"
 
-    def pack(self, source: str = "{source}") -> str:
-        return f"{self.results}/pool/{source}"
+    def pack(self, source: str = "{source}", shard: int | str = "{shard}") -> str:
+        return f"{self.results}/pool/{source}@{shard}"
 
     def task(self, task: str = "{task}") -> str:
         return f"{self.results}/tasks/{task}"

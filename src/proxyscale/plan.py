@@ -36,6 +36,9 @@ FEATURES = 2.5  # a per-example gradient and its projection, in training steps o
 # A calibration takes ten steps: beyond so many FLOPs it would be no short one.
 CALIBRATED = 3e12
 LOSS_BYTES = 14  # a test example's row in a run's losses, compressed, as measured
+# Memory of a job: bytes a row of the shard that is packed, bytes a candidate that is selected from,
+# and what both take besides, for libraries and the text that is held at a time.
+PACKED, SELECTED, HELD = 120, 150, 500 << 20
 # NVIDIA's H100 SXM, dense bf16, and the share of it that training commonly reaches.
 GPU_FLOPS, GPU_SHARE = 989e12, 0.4
 
@@ -132,7 +135,8 @@ class Estimate:
         start = START.get(job.rule, OTHER)
         if job.rule in ("corpus", "pack"):
             size = text_bytes(study, subject)
-            return None if size is None else start + size / BYTES[job.rule]
+            shards = study.config.sources[subject].shards if job.rule == "pack" else 1
+            return None if size is None else start + size / shards / BYTES[job.rule]
         if job.rule == "tokenizer":
             trained = study.config.tokenizer.sample_bytes if study.tokenizer_sources() else 0
             return start + trained / BYTES["tokenizer"]
@@ -260,6 +264,7 @@ def told(study: Study, estimate: Estimate, cores: int) -> str:
         f"{len(study.trained)} runs, {training:.2e} FLOPs of training (6·P·D)",
         f"{scoring:.2e} FLOPs of attribution (paper, A.3), {len(study.scorings)} sets of scores",
         f"disk, at most: {_disk(disk_bytes(study, examples))}",
+        *_memory(study, examples),
         _time(estimate, cores),
     ]
     if training + scoring > 1e17:
@@ -308,6 +313,17 @@ def _time(estimate: Estimate, cores: int) -> str:
     told += f", {duration(max(left / cores, longest))} on {cores} cores"
     unknown = len(seconds) - len(known)
     return f"{told}, and {unknown} jobs too large to calibrate here" if unknown else told
+
+
+def _memory(study: Study, examples: int | None) -> list[str]:
+    """Upper bounds of the memory of the data's jobs, where the pool's size is known."""
+    if examples is None:
+        return []
+    shards = min(entry.shards for entry in study.config.sources.values())
+    counts = [entry.candidates or examples for entry in study.config.distributions.values()]
+    pack = PACKED * examples // shards + HELD
+    select = SELECTED * min(max(counts), examples) + HELD
+    return [f"memory of a job, at most: pack {quantity(pack)}B, select {quantity(select)}B"]
 
 
 def _disk(disk: Mapping[str, int]) -> str:

@@ -138,10 +138,13 @@ def _last_word_end(piece: str) -> int:
     return len(piece) - len(tail) + ends[-1] if ends else len(piece) - 1
 
 
-def read_documents(corpus: Path, split: str) -> Iterator[tuple[int, str]]:
-    """Number and text of a split's documents, in bounded memory."""
+def read_documents(
+    corpus: Path, split: str, shard: int = 0, shards: int = 1
+) -> Iterator[tuple[int, str]]:
+    """Number and text of a split's documents, in bounded memory; of one part out of `shards`."""
     with pq.ParquetFile(corpus / "documents.parquet", buffer_size=1 << 20) as file:
-        for group in range(file.num_row_groups):
+        groups = file.num_row_groups
+        for group in range(groups * shard // shards, groups * (shard + 1) // shards):
             table = file.read_row_group(group, columns=["document", "text", "split"])
             chosen = table.filter(pc.equal(table["split"], split))
             yield from zip(chosen["document"].to_pylist(), chosen["text"].to_pylist(), strict=True)
@@ -150,19 +153,21 @@ def read_documents(corpus: Path, split: str) -> Iterator[tuple[int, str]]:
 def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None:
     """Write a source's rows, `inputs.npy` [n, length] and `index.parquet`, and their manifest.
 
-    `spec`: `source`, `length`. The documents of split `pool` follow each other, each closed by
-    end-of-text, cut every `length` tokens; the last, partial row and rows seen before are dropped.
-    Memory: one batch of text, and a hash a row.
+    `spec`: `source`, `length`, `shards` (default 1) and which of them (`shard`). The documents of
+    split `pool` follow each other, each closed by end-of-text, cut every `length` tokens; the last,
+    partial row and rows seen before are dropped. Memory: a group of documents (8 MiB of text, or
+    the largest), its tokens, and about 120 bytes a row for the hashes of rows and their index.
     """
     encoder, length = load_tokenizer(tokenizer), spec["length"]
     vocabulary = encoder.get_vocab_size()
     dtype = np.dtype(np.uint16 if vocabulary < 65_536 else np.uint32)
     writer = Rows(length, dtype)
     with tables.atomic(out / "inputs.npy") as temporary:
-        left = writer.write(temporary, _tokens(corpus, encoder, dtype))
+        pieces = _pieces(corpus, spec.get("shard", 0), spec.get("shards", 1))
+        left = writer.write(temporary, _tokens(pieces, encoder, dtype))
         if not writer.count:
             message = f"its pool has {left} tokens: not one row of {length}"
-            hint = "give more documents, or a shorter context"
+            hint = "give more documents, fewer shards, or a shorter context"
             raise UserError(message, where=f"corpora: {spec['source']}", hint=hint)
     tables.write(out / "index.parquet", writer.index(spec["source"]), "index")
     tables.write_manifest(
@@ -178,11 +183,11 @@ def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None
 
 
 def _tokens(
-    corpus: Path, encoder: Tokenizer, dtype: np.dtype[Any]
+    pieces: Iterable[tuple[int, str, bool]], encoder: Tokenizer, dtype: np.dtype[Any]
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Tokens of one piece of a document at a time, the last piece closed by end-of-text."""
     end = encoder.token_to_id(END)
-    for batch in _batches(_pieces(corpus)):
+    for batch in _batches(pieces):
         texts = [text for _, text, _ in batch]
         encodings = encoder.encode_batch_fast(texts, add_special_tokens=False)
         for (document, _, last), encoding in zip(batch, encodings, strict=True):
@@ -190,8 +195,8 @@ def _tokens(
             yield document, np.array([*ids, end] if last else ids, dtype)
 
 
-def _pieces(corpus: Path) -> Iterator[tuple[int, str, bool]]:
-    for document, text in read_documents(corpus, "pool"):
+def _pieces(corpus: Path, shard: int, shards: int) -> Iterator[tuple[int, str, bool]]:
+    for document, text in read_documents(corpus, "pool", shard, shards):
         pieces = list(chunks(text))
         for number, piece in enumerate(pieces, 1):
             yield document, piece, number == len(pieces)
@@ -210,9 +215,10 @@ def _batches(pieces: Iterable[tuple[int, str, bool]]) -> Iterator[list[tuple[int
 def assemble(out: Path, packs: dict[str, Path]) -> None:
     """Write the pool's manifest: its sources in order, with offsets, counts and digests.
 
-    UserError if the packs differ in length or tokenizer.
+    A source's shards are packs named `source@0`, `source@1`, …, one after the other; a pack named
+    `source` is its only one. UserError if the packs differ in length or tokenizer.
     """
-    sources: list[dict[str, Any]] = []
+    sources: dict[str, dict[str, Any]] = {}
     offset = 0
     shared: dict[str, Any] = {}
     for name, folder in packs.items():
@@ -222,29 +228,37 @@ def assemble(out: Path, packs: dict[str, Path]) -> None:
         if own != shared:
             message = "was packed with another length or tokenizer than the sources before it"
             raise UserError(message, where=str(folder), hint="pack it again")
+        source = name.partition("@")[0]
+        blank = {"name": source, "offset": offset, "rows": 0, "shards": [], "dropped": {}}
+        entry = sources.setdefault(source, blank)
         place = Path(os.path.relpath(folder, out.parent)).as_posix()
-        entry = {"name": name, "folder": place, "offset": offset, "rows": facts["rows"]}
-        sources.append({**entry, "files": facts["files"], "dropped": facts["dropped"]})
+        entry["shards"].append({"folder": place, "rows": facts["rows"], "files": facts["files"]})
+        entry["rows"] += facts["rows"]
+        for reason, count in facts["dropped"].items():
+            entry["dropped"][reason] = entry["dropped"].get(reason, 0) + count
         offset += facts["rows"]
-    tables.write_json(out, {**shared, "rows": offset, "sources": sources})
+    tables.write_json(out, {**shared, "rows": offset, "sources": list(sources.values())})
 
 
 class Pool:
     """The candidate examples, memory-mapped: rows of `length` tokens of every source."""
 
     def __init__(self, facts: dict[str, Any], shards: list[np.ndarray]) -> None:
+        """`shards` are the packs' rows, source after source, as `facts` lists them."""
         self.length: int = facts["length"]
         self.vocabulary: int = facts["vocabulary"]
         self.sources: list[str] = [source["name"] for source in facts["sources"]]
         self.counts: dict[str, int] = {s["name"]: s["rows"] for s in facts["sources"]}
         self._shards = shards
         self._offsets = np.cumsum([0, *map(len, shards)])
+        self._begins = np.array([source["offset"] for source in facts["sources"]])
 
     @classmethod
     def open(cls, manifest: Path) -> Pool:
         """Map the shards that a pool's manifest names."""
         facts = tables.read_json(manifest)
-        folders = [Path(manifest).parent / source["folder"] for source in facts["sources"]]
+        listed = [shard["folder"] for source in facts["sources"] for shard in source["shards"]]
+        folders = [Path(manifest).parent / folder for folder in listed]
         shards = [np.load(folder / "inputs.npy", mmap_mode="r") for folder in folders]
         return cls(facts, shards)
 
@@ -253,27 +267,30 @@ class Pool:
 
     def source_of(self, ids: np.ndarray) -> np.ndarray:
         """Index into `sources` of each example: [k] -> [k]. IndexError if one is out of range."""
+        return np.searchsorted(self._begins, self._checked(ids), side="right") - 1
+
+    def _checked(self, ids: np.ndarray) -> np.ndarray:
         ids = np.asarray(ids)
         if ids.size and (ids.min() < 0 or ids.max() >= len(self)):
             raise IndexError(f"the pool has examples 0 to {len(self) - 1}")
-        return np.searchsorted(self._offsets, ids, side="right") - 1
+        return ids
 
     def ids_of(self, source: str) -> range:
         """The examples of a source. UserError if there is none of that name."""
         if source not in self.sources:
             message = f"the pool has no source {source!r}"
             raise UserError(message, value=source, allowed=self.sources)
-        start = self._offsets[self.sources.index(source)]
+        start = self._begins[self.sources.index(source)]
         return range(int(start), int(start) + self.counts[source])
 
     def rows(self, ids: np.ndarray) -> np.ndarray:
         """Tokens of examples, in the order given: [k] -> [k, length], u16 or u32."""
-        ids = np.asarray(ids, np.int64)
-        sources = self.source_of(ids)
+        ids = self._checked(np.asarray(ids, np.int64))
+        shards = np.searchsorted(self._offsets, ids, side="right") - 1
         rows = np.empty((len(ids), self.length), self._shards[0].dtype)
-        for source in np.unique(sources):
-            here = sources == source
-            rows[here] = self._shards[source][ids[here] - self._offsets[source]]
+        for shard in np.unique(shards):
+            here = shards == shard
+            rows[here] = self._shards[shard][ids[here] - self._offsets[shard]]
         return rows
 
     def windows(self, size: int) -> Iterator[np.ndarray]:

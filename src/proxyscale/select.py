@@ -16,13 +16,14 @@ import pyarrow as pa
 
 from proxyscale import registry, tables
 from proxyscale.candidates import Candidates, candidate_ids, read_scores, read_target
-from proxyscale.dsir import NgramCounter, log_importance
+from proxyscale.dsir import NgramCounter, log_ratio
 from proxyscale.errors import UserError
 from proxyscale.pool import Pool, load_tokenizer
 from proxyscale.registry import selection
 
 NOISES = ("none", "gumbel", "pareto")
 PARETO_SHAPE = 9  # GPT-3 (2005.14165), appendix A
+FITTED = 50_000  # candidates that the classifier is fitted on, at most
 DEFAULT_NOISE = {"dsir": "gumbel"}
 
 
@@ -70,9 +71,14 @@ def dirichlet(
 
 @selection
 def dsir(candidates: Candidates, *, buckets: int = 10_000) -> np.ndarray:
-    """Importance weights of hashed unigrams and bigrams (DSIR, 2302.03169)."""
+    """Importance weights of hashed unigrams and bigrams (DSIR, 2302.03169).
+
+    The candidates are read twice, a piece at a time: for the counts of all, and for their weights.
+    """
     count = NgramCounter(buckets)
-    return log_importance(count(candidates.texts()), count(candidates.target_texts()))
+    total = sum(part.sum(axis=0) for part in count.pieces(candidates.texts()))
+    weights = log_ratio(total, count(candidates.target_texts()).sum(axis=0))
+    return np.concatenate([part @ weights for part in count.pieces(candidates.texts())])
 
 
 @selection
@@ -80,12 +86,16 @@ def classifier(candidates: Candidates, *, buckets: int = 10_000, c: float = 1.0)
     """Probability of being a target example, by logistic regression on hashed n-grams.
 
     Noise `none` takes the best (DsDm's variant); `pareto` is GPT-3's rule (2005.14165, appendix
-    A): an example is the likelier kept the larger numpy's pareto(9) is than 1 - score.
+    A): an example is the likelier kept the larger numpy's pareto(9) is than 1 - score. It is
+    fitted on at most 50,000 candidates.
     """
-    from proxyscale.classifier import target_probability  # scikit-learn takes a second to import
+    from proxyscale.classifier import fitted, probability  # scikit-learn takes a second to import
 
     count = NgramCounter(buckets)
-    return target_probability(count(candidates.texts()), count(candidates.target_texts()), c)
+    raw = count(candidates.sample(FITTED).texts())
+    model = fitted(raw, count(candidates.target_texts()), c)
+    parts = count.pieces(candidates.texts())
+    return np.concatenate([probability(model, part) for part in parts])
 
 
 @selection

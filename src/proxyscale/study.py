@@ -486,7 +486,8 @@ class Study(Readable):
     def corpus(self, source: str) -> str:
         """The slice of `corpus`."""
         entry = self.config.sources[source]
-        own = {name: getattr(entry, name) for name in type(entry).model_fields}
+        fields = [name for name in type(entry).model_fields if name != "shards"]
+        own = {name: getattr(entry, name) for name in fields}
         kind = check.corpus_kind(entry)
         return canonical({"kind": kind, "options": entry.options, "seed": self.config.seed, **own})
 
@@ -494,9 +495,17 @@ class Study(Readable):
         """The slice of `tokenizer`."""
         return canonical(self.config.tokenizer.model_dump(exclude_none=True))
 
-    def pack(self, source: str) -> str:
+    @property
+    def packs(self) -> list[tuple[str, int]]:
+        """Source and shard of every pack of the pool, in its order."""
+        shards = {name: range(entry.shards) for name, entry in self.config.sources.items()}
+        return [(source, shard) for source in self.sources for shard in shards[source]]
+
+    def pack(self, source: str, shard: int) -> str:
         """The slice of `pack`."""
-        return canonical({"source": source, "length": self.config.pool.length})
+        shards = self.config.sources[source].shards
+        own = {"source": source, "length": self.config.pool.length}
+        return canonical({**own, "shard": shard, "shards": shards})
 
     def task(self, task: str) -> str:
         """The slice of `task`."""
