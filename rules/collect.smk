@@ -83,7 +83,7 @@ rule table:
 rule composition:
     input:
         pool=paths.pool,
-        distributions=[paths.distribution(name) for name in study.grid],
+        distributions=[paths.distribution(name) for name in sorted(study.grid)],
     output:
         csv=paths.table("composition"),
         text=inside(paths.results, "tables/composition.txt"),
@@ -94,7 +94,8 @@ rule composition:
     params:
         code=study.code("composition"),
         distributions=flags(
-            "distribution", [(name, paths.distribution(name)) for name in study.grid]
+            "distribution",
+            [(name, paths.distribution(name)) for name in sorted(study.grid)],
         ),
     shell:
         "python -m proxyscale composition --log {log} --pool {input.pool:q}"

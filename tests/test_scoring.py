@@ -114,7 +114,7 @@ EDITS: list[tuple[tuple[str, ...], Any, dict[str, int]]] = [
     (("distributions", "mix", "size"), 40, {}),
     (("attribution", "ridge"), 1.0, {"score": 1, **SELECTED}),
     (("attribution", "dimension"), 32, {"features": 2, "score": 1, **SELECTED}),
-    (("attribution", "models"), 1, {"score": 1, **SELECTED}),
+    (("attribution", "models"), 1, {}),  # one of every draw at least
     (("scales", "xs", "width"), 8, {"train": 2, "features": 2, "score": 1, **SELECTED}),
     (("scales", "ref", "width"), 32, {}),
     (("distributions", "dsdm", "size"), 50, {"select": 1}),
