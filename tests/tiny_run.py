@@ -53,7 +53,8 @@ def write_data(folder: Path) -> Path:
     rows = ((start + np.arange(LENGTH)) % VOCABULARY).astype(np.uint16)
     (folder / "pack").mkdir()
     np.save(folder / "pack" / "inputs.npy", rows)
-    source = {"name": "a", "folder": "pack", "offset": 0, "rows": ROWS}
+    shards = [{"folder": "pack", "rows": ROWS}]
+    source = {"name": "a", "offset": 0, "rows": ROWS, "shards": shards}
     pool = {"length": LENGTH, "vocabulary": VOCABULARY, "rows": ROWS, "sources": [source]}
     tables.write_json(folder / "pool.json", pool)
     draws = np.repeat(np.array([0, 1], np.uint16), 30)
