@@ -15,7 +15,7 @@ from typing import Any
 
 from proxyscale.inputs import text_bytes
 from proxyscale.plan import Estimate, Job
-from proxyscale.study import Study
+from proxyscale.study import Study, candidates_named
 
 MB = 1e6
 BARE = 800 * MB  # bytes: a process that reads and writes tables, and Snakemake's two about it
@@ -148,6 +148,6 @@ class Needs:
 
     def _features(self, candidates: str) -> float:
         """Bytes of the features of so many candidates, or of all."""
-        rows = self.estimate.pool_examples if candidates == "all" else int(candidates)
+        rows = candidates_named(candidates)[0] or self.estimate.pool_examples
         dimension = self.study.config.attribution.dimension
         return 4.0 * dimension * (rows or UNTOLD / self.study.config.pool.length)
