@@ -256,14 +256,11 @@ def test_the_hub_needs_a_commit(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("streaming", [True, False])
-def test_the_hub_reads_a_dataset(
-    tmp_path: Path, streaming: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_is_read_as_the_hub_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "data").mkdir()
     (tmp_path / "data/train.jsonl").write_bytes(jsonl([{"text": text} for text in TEXTS]))
-    options = {"hub": str(tmp_path / "data"), "revision": "0" * 40, "streaming": streaming}
+    options = {"hub": str(tmp_path / "data"), "revision": "0" * 40, "streaming": True}
     documents, _ = build(tmp_path / "out", "hub", options, documents=3)
     assert documents["text"].to_pylist() == TEXTS[:3]
     with pytest.raises(UserError, match="did you mean 'text'"):

@@ -169,7 +169,7 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     ),
     ("docstring in a plugin", file("plugin.py", lambda t: t.replace("Rows", "So: rows")), {}),
     ("plugin that nothing uses", file("unused.py", lambda t: t + "X = 1\n"), {}),
-    ("plugin no longer named", config(plugins=["plugin.py"]), {}),
+    ("plugin no longer named", config(plugins=["plugin.py"]), {"report": 1}),  # shows the config
     ("figure code", file("src/proxyscale/figures.py", lambda t: t + "X = 1\n"), FIGURE),
     (
         "statistics code",
@@ -189,7 +189,7 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     (
         "how runs are executed",
         config(execution__micro_batch_tokens=16, scales__s__gpus=0.5, scales__s__compile=True),
-        {},
+        {"report": 1},
     ),
     (
         "engine of a scale",
@@ -287,7 +287,7 @@ NEW = {"train": 3, "evaluate": 3, **READING}
             {**NEW, "select": 1, "composition": 1, "train": 6, "evaluate": 6},
         ),
         ("compute_fig2.svg", None, {"figure": 1}),
-        ("statistics.parquet", None, {"statistics": 1, **FIGURE}),
+        ("statistics.parquet", None, {"statistics": 1, "report": 1, **FIGURE}),
     ],
 )
 def test_a_deleted_file_is_made_again_where_it_is_needed(
@@ -356,7 +356,7 @@ def test_edits_of_all_that_lies_below_equal_a_study_built_from_nothing_and_are_t
     training = (edited.folder / "src/proxyscale/train.py").read_text()
     config(tokenizer__vocabulary=310, pool__length=32, figures__style={})(edited)
     file("a.jsonl", lambda text: text.replace("a", "b", 1))(edited)
-    source("train", "0.5 * (1 + math.cos", "0.4 * (1 + math.cos")(edited)
+    source("schedule", "0.5 * (1 + math.cos", "0.4 * (1 + math.cos")(edited)
     edited.run()
     assert edited.stale() == Counter()
     after = losses(edited.folder)

@@ -77,8 +77,8 @@ def test_prompt_with_choices_as_templates_or_as_a_list():
     ("options", "record", "message"),
     [
         ({"prompt": "{goal}", "continuation": "x"}, {"gaol": "y"}, "record 1.*'goal'"),
-        ({"prompt": "{}", "continuation": "x"}, {"goal": "y"}, "record 1.*does not fit"),
-        ({"prompt": "{goal", "continuation": "x"}, {"goal": "y"}, "record 1.*does not fit"),
+        ({"prompt": "{}", "continuation": "x"}, {"goal": "y"}, "a field without a name"),
+        ({"prompt": "{goal", "continuation": "x"}, {"goal": "y"}, "no template"),
         ({"prompt": "{goal[x]}", "continuation": "x"}, {"goal": "y"}, "record 1.*does not fit"),
         ({"prompt": "a"}, {}, "either"),
         ({"prompt": "a", "continuation": "x", "choices": ["x"]}, {}, "either"),
@@ -87,6 +87,6 @@ def test_prompt_with_choices_as_templates_or_as_a_list():
         ({"prompt": "a", "choices": "c"}, {"c": "xy", "gold": 0}, "record 1.*no list"),
     ],
 )
-def test_mistakes_of_a_template_name_the_record(options, record, message):
+def test_mistakes_of_a_template_are_told(options, record, message):
     with pytest.raises(UserError, match=message):
         items("prompt", record, **options)

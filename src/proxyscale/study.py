@@ -19,7 +19,7 @@ from proxyscale.config import Config, Reading, parse
 from proxyscale.digest import code_digest
 from proxyscale.errors import UserError, UserErrors
 from proxyscale.paths import Paths
-from proxyscale.proxy_selection import Selected, selections
+from proxyscale.proxy_selection import SUBSETS, Selected, selections
 from proxyscale.records import listed, matching
 from proxyscale.scales import ResolvedScale, resolve
 from proxyscale.tables import read_json, write_json
@@ -59,7 +59,6 @@ FIGURES = (
     "histogram_fig13",
     "frontier",
 )
-ORDERED = ("sources", "tasks", "distributions")
 MIXTURES = ("mixture", "dirichlet")  # methods that vary the shares of sources
 # What figures read besides the statistics, the losses and the runs.
 READ = {
@@ -211,8 +210,8 @@ class Readable:
         return {
             "study": self.config.study,
             "config": config,
-            # canonical JSON sorts keys, but the order of these is that of ids and legends
-            "order": {key: list(config[key]) for key in ORDERED if key in config},
+            # canonical JSON sorts keys; the order of the tasks is that of panels
+            "order": {key: list(config[key]) for key in ("tasks",) if key in config},
             "level": self.config.trust,
             "confidence": self.config.confidence,
             "reference": self.config.reference,
@@ -246,6 +245,13 @@ class Study(Readable):
         """Every scale, from the cheapest to the dearest."""
         found = [resolve(self.config, name) for name in self.config.scales]
         return {scale.name: scale for scale in sorted(found, key=lambda scale: scale.flops)}
+
+    def report_words(self) -> dict[str, Any]:
+        words = super().report_words()
+        written = words["config"]["distributions"]
+        generated = {selected.name for selected in self.selected} | {SUBSETS}
+        kept = {name: entry for name, entry in written.items() if name not in generated}
+        return words | {"config": words["config"] | {"distributions": kept}}
 
     @property
     def compared(self) -> list[str]:
