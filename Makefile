@@ -21,7 +21,7 @@ vision: $(VENV)/run.stamp
 	$(BIN)/snakemake --cores $(CORES) --configfile workflow/studies/vision.yaml
 
 test: $(VENV)/test.stamp
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check src tests

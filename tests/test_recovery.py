@@ -93,9 +93,8 @@ def disturbed(
     return done
 
 
-@pytest.mark.parametrize(
-    ("kills", "distributions"), [(5, 1), pytest.param(30, 3, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "distributions"), [(5, 1), (30, 3)])
 def test_any_process_may_be_killed_at_any_time(
     tmp_path: Path, kills: int, distributions: int
 ) -> None:

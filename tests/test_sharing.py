@@ -51,6 +51,7 @@ class Cache:
         return self.size() - before
 
 
+@pytest.mark.slow
 def test_runs_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = Cache(tmp_path / "cache", monkeypatch)
     first = study(tmp_path / "first")
