@@ -353,7 +353,7 @@ def test_edits_of_all_that_lies_below_equal_a_study_built_from_nothing_and_are_t
 ) -> None:
     edited = beside(finished, tmp_path / "edited")
     before = losses(edited.folder)
-    training = (edited.folder / "src/proxyscale/train.py").read_text()
+    schedule = (edited.folder / "src/proxyscale/schedule.py").read_text()
     config(tokenizer__vocabulary=310, pool__length=32, figures__style={})(edited)
     file("a.jsonl", lambda text: text.replace("a", "b", 1))(edited)
     source("schedule", "0.5 * (1 + math.cos", "0.4 * (1 + math.cos")(edited)
@@ -364,7 +364,7 @@ def test_edits_of_all_that_lies_below_equal_a_study_built_from_nothing_and_are_t
     assert losses(from_nothing(edited, tmp_path / "fresh").folder).equals(after)
 
     edited.config = study()
-    file("src/proxyscale/train.py", lambda _: training)(edited)
+    file("src/proxyscale/schedule.py", lambda _: schedule)(edited)
     file("a.jsonl", lambda _: (finished.folder / "a.jsonl").read_text())(edited)
     edited.run()
     assert losses(edited.folder).equals(before)
