@@ -73,7 +73,7 @@ rule gains_figure:
     params:
         spec=study.gains_figure(),
         code=study.code("gains_figure"),
-        stem=paths.figure("selection_fig8"),
+        stem=lambda w, output: output[0].removesuffix(".pdf"),
     shell:
         "python -m proxyscale gains_figure --log {log} --gains {input:q}"
         " --spec {params.spec:q} --out {params.stem:q}"
