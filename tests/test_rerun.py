@@ -348,6 +348,7 @@ def test_edits_that_really_run_equal_a_study_built_from_nothing(
     assert losses(from_nothing(edited, tmp_path / "fresh").folder).equals(losses(edited.folder))
 
 
+@pytest.mark.slow
 def test_edits_of_all_that_lies_below_equal_a_study_built_from_nothing_and_are_taken_back(
     finished: Workflow, tmp_path: Path
 ) -> None:
