@@ -18,7 +18,7 @@ from proxyscale.image_study import ImageStudy
 from proxyscale.inputs import check_inputs
 from proxyscale.needs import Needs
 from proxyscale.runs_study import OwnRunsStudy
-from proxyscale.study import READ, Study
+from proxyscale.study import READ, Run, Study
 
 
 def refuse(error):
@@ -179,8 +179,8 @@ def more_tables(wildcards):
 
 def priority_of(wildcards):
     """Compute relative to the cheapest run; what selection waits for comes before all others."""
-    run = (wildcards.scale, wildcards.distribution, wildcards.draw, wildcards.seed)
-    if run in {tuple(map(str, scoring)) for scoring in study.scoring_runs}:
+    number = int(wildcards.draw), int(wildcards.seed)
+    if Run(wildcards.scale, wildcards.distribution, *number) in study.scoring_runs:
         return 500_000
     cheapest = next(iter(study.scales.values())).flops
     return round(100 * study.scales[wildcards.scale].flops / cheapest)

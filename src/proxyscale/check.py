@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, create_model
 
 from proxyscale import proxy_selection, registry
-from proxyscale.config import Config, Distribution, Source, Task, said
+from proxyscale.config import Config, Distribution, Open, Task, said
 from proxyscale.errors import UserError
 from proxyscale.records import pinned
 
@@ -33,9 +33,9 @@ def mistakes(config: Config) -> Iterator[UserError]:
     yield from _reference(config)
 
 
-def corpus_kind(source: Source) -> str | None:
+def corpus_kind(source: Open, corpora: registry.Registry = registry.corpus) -> str | None:
     """The kind of a source: the one of its keys that names a registered corpus."""
-    kinds = [key for key in source.options if key in registry.corpus.functions]
+    kinds = [key for key in source.options if key in corpora.functions]
     return kinds[0] if len(kinds) == 1 else None
 
 

@@ -60,12 +60,13 @@ def gains(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any], results: Pa
             group = [s for s in spec["selected"] if s["fraction"] == fraction]
             rows += _group_rows(group, task, measured, spec["confidence"])
     facts = {row["distribution"]: row for row in runs.to_pylist()}
+    sizes = {s["name"]: len(_examples(s["name"], results)) for s in spec["selected"]}
     dearest = facts[spec["selected"][0]["name"]]["flops"]
     for row in rows:
         run = facts[row["name"]]
         compute = spec["compute"].get(row["proxy"])
         row["relative_compute"] = compute / dearest if compute else None
-        row["size"] = len(_examples(row["name"], results))
+        row["size"] = sizes[row["name"]]
         row["epochs"] = run["epochs"]
         row |= alike.get(row["name"], {})
     return [{column: row.get(column) for column in COLUMNS} for row in rows]

@@ -123,16 +123,12 @@ def _draw_others(ax: Axes, rows: Rows, task: str, style: Style) -> None:
             key=lambda row: row["relative_compute"],
         )
         x, mark = [row["relative_compute"] for row in line], looks[other]
-        ax.plot(x, [row["gain"] for row in line], color=mark.color, lw=0.9, **_thin(mark.look(3.8)))
+        ax.plot(x, [row["gain"] for row in line], lw=0.9, **mark.look(3.8))
         for at, row in zip(x, line, strict=True):
             ends = [row["gain_low"], row["gain_high"]]
             ax.plot([at, at], ends, color=mark.color, lw=0.7, alpha=0.4, zorder=1)
     ax.axhline(0, color=GREY, lw=0.8)
     _compute_axis(ax, _own(rows, task, "loss"))
-
-
-def _thin(look: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in look.items() if key != "color"}
 
 
 def _compute_axis(ax: Axes, rows: Rows) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxyscale.check import named, options_mistakes
+from proxyscale.check import corpus_kind, named, options_mistakes
 from proxyscale.errors import UserError
-from proxyscale.image_config import REMOVALS, ImageConfig, ImageSource
+from proxyscale.image_config import REMOVALS, ImageConfig
 from proxyscale.pictures import image_corpus
 
 
@@ -24,15 +24,9 @@ def mistakes(config: ImageConfig) -> Iterator[UserError]:
     yield from _counterfactuals(config)
 
 
-def corpus_kind(source: ImageSource) -> str | None:
-    """The kind of a source: the one of its keys that names a registered image corpus."""
-    kinds = [key for key in source.options if key in image_corpus.functions]
-    return kinds[0] if len(kinds) == 1 else None
-
-
 def _sources(config: ImageConfig) -> Iterator[UserError]:
     for name, source in config.sources.items():
-        where, kind = f"sources.{name}", corpus_kind(source)
+        where, kind = f"sources.{name}", corpus_kind(source, image_corpus)
         if kind is None:
             message = "one key must say what kind of image corpus this is"
             given = next(iter(source.options), None)

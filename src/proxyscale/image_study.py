@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from proxyscale import image_check, registry
+from proxyscale.check import corpus_kind
 from proxyscale.config import validated
 from proxyscale.cost import resnet_flops, resnet_parameters
 from proxyscale.digest import code_digest
@@ -181,7 +182,7 @@ class ImageStudy:
 
     def plugins(self, rule: str, name: str) -> list[str]:
         """The plugin files that a job runs: the one that defines a source's corpus, if any."""
-        kind = image_check.corpus_kind(self.config.sources[name])
+        kind = corpus_kind(self.config.sources[name], image_corpus)
         file = image_corpus.file(kind or "") if rule == "image_corpus" else None
         return [path for path in self.config.plugins if Path(path).resolve() == file]
 
@@ -196,7 +197,7 @@ class ImageStudy:
         """The slice of `image_corpus`."""
         entry, pool = self.config.sources[source], self.config.pool
         own = {name: getattr(entry, name) for name in type(entry).model_fields}
-        kind = image_check.corpus_kind(entry)
+        kind = corpus_kind(entry, image_corpus)
         common = {"size": pool.size, "colors": pool.colors, "seed": self.config.seed}
         return canonical({"kind": kind, "options": entry.options, **own, **common})
 

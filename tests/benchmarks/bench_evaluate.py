@@ -14,28 +14,15 @@ import time
 import numpy as np
 import pyarrow as pa
 import torch
+from bench_train import CONTEXT, SHAPES, VOCABULARY, model_spec
 from torch.nn.utils.rnn import pad_sequence
 
 from proxyscale import evaluate, language, tables
 
-SHAPES = {"20k": (8, 1), "0.1M": (32, 2), "0.3M": (64, 3), "1M": (128, 4)}
-VOCABULARY, CONTEXT = 1024, 128
-
 
 def model(width: int, layers: int) -> language.LanguageModel:
     """A model with random weights and the default study's form."""
-    spec = {
-        "vocabulary": VOCABULARY,
-        "context": CONTEXT,
-        "width": width,
-        "layers": layers,
-        "heads": None,
-        "mlp_ratio": 4,
-        "bias": False,
-        "tied": False,
-        "parametrization": "standard",
-        "base_width": 32,
-    }
+    spec = model_spec(width, layers) | {"parametrization": "standard"}
     return language.build(spec, seed=0).eval()
 
 
