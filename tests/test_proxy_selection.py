@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,12 @@ def test_epochs_decide_the_budget_of_a_selection(study: Study) -> None:
     expected = round(3 * 20 * length / batch) * batch
     assert study.tokens("large", "t-by-small-50pc") == expected
     assert study.tokens("large", "mix") == study.scales["large"].tokens
+
+
+def test_a_proxys_compute_is_relative_to_the_reference_as_a_proxy(study: Study) -> None:
+    small, large = (study.scales[name].flops for name in ("small", "large"))
+    told = json.loads(study.gains())["relative_compute"]
+    assert told == {"small": pytest.approx(small / large), "large": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +133,7 @@ def made(tmp_path: Path) -> tuple[list[dict[str, Any]], dict[str, Any], pa.Table
     spec = {
         "selected": selected,
         "reference": "large",
-        "compute": {"small": 1.0, "large": 10.0},
+        "relative_compute": {"small": 0.1, "large": 1.0},
         "scores": {"a": "scores/small.parquet", "b": "scores/large.parquet"},
         "confidence": 0.95,
     }

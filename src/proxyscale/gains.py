@@ -48,8 +48,8 @@ class Pooled(NamedTuple):
 def gains(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any], results: Path) -> Rows:
     """The rows, in the order of `spec["selected"]`.
 
-    `spec`: selected (fields of `Selected`), reference, compute {proxy: FLOPs of one run}, scores
-    {selection: path below `results`}, confidence. Overlap is the share of examples that two
+    `spec`: selected (fields of `Selected`), reference, relative_compute {proxy: training FLOPs of
+    one run over the reference's}, scores {selection: path below `results`}, confidence. Overlap is the share of examples that two
     selections of one size have in common.
     """
     alike = dict(_likeness(spec, results))
@@ -61,13 +61,10 @@ def gains(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any], results: Pa
             rows += _group_rows(group, task, measured, spec["confidence"])
     facts = {row["distribution"]: row for row in runs.to_pylist()}
     sizes = {s["name"]: len(_examples(s["name"], results)) for s in spec["selected"]}
-    dearest = facts[spec["selected"][0]["name"]]["flops"]
     for row in rows:
-        run = facts[row["name"]]
-        compute = spec["compute"].get(row["proxy"])
-        row["relative_compute"] = compute / dearest if compute else None
+        row["relative_compute"] = spec["relative_compute"].get(row["proxy"])
         row["size"] = sizes[row["name"]]
-        row["epochs"] = run["epochs"]
+        row["epochs"] = facts[row["name"]]["epochs"]
         row |= alike.get(row["name"], {})
     return [{column: row.get(column) for column in COLUMNS} for row in rows]
 

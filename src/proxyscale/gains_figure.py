@@ -51,7 +51,7 @@ def draw_gains(stem: Path, rows: Rows, reference: str, style: Mapping[str, Any])
         for row, label in zip(axes, [*(QUANTITIES[q] for q in known), OTHERS], strict=True):
             row[0].set_ylabel(label)
         body.suptitle(f"{look.label(reference)} trained on data that proxies selected", color=INK)
-        body.supxlabel("training compute of one proxy / of the model that trains on the selection")
+        body.supxlabel(f"training compute of one proxy / of one {look.label(reference)}")
         below.legend(handles=entries, loc="center", ncols=LEGEND_COLUMNS, borderpad=0)
         save(stem, figure, list(map(dict, rows)))
 

@@ -605,12 +605,13 @@ class Study(Readable):
             for selected in self.selected
             if (scoring := self.scoring(selected.name))
         }
-        compute = {name: self.scales[name].flops for name in section.proxies}
+        whole = self.scales[section.reference].flops
+        relative = {name: self.scales[name].flops / whole for name in section.proxies}
         return canonical(
             {
                 "selected": [selected._asdict() for selected in self.selected],
                 "reference": section.reference,
-                "compute": compute,
+                "relative_compute": relative,
                 "scores": scores,
                 "confidence": self.config.confidence,
             }
