@@ -49,8 +49,8 @@ def gains(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any], results: Pa
     """The rows, in the order of `spec["selected"]`.
 
     `spec`: selected (fields of `Selected`), reference, relative_compute {proxy: training FLOPs of
-    one run over the reference's}, scores {selection: path below `results`}, confidence. Overlap is the share of examples that two
-    selections of one size have in common.
+    one run over the reference's}, scores {selection: path below `results`}, confidence. Overlap is
+    the share of examples that two selections of one size have in common.
     """
     alike = dict(_likeness(spec, results))
     rows: Rows = []
