@@ -75,3 +75,16 @@ def test_finished_runs_take_the_place_of_the_formula(
     measured = Needs(study, gpus=0).train("large", "a").seconds
     assert measured == pytest.approx(MARGIN * 1000)
     assert measured != guessed
+
+
+def test_text_is_read_in_bounded_memory(minimal: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "vast.txt"
+    with path.open("wb") as file:
+        file.truncate(10**12)  # takes no room on the disk
+    source = next(iter(minimal["sources"]))
+    minimal["sources"][source] = {"files": str(path), "shards": 100}
+    needs = Needs(Study.load(minimal), gpus=0)
+    vast = [needs.corpus(source), needs.pack(source)]
+    assert all(need.memory < 0.15 * 10**12 for need in vast)
+    minimal["sources"][source]["shards"] = 200
+    assert Needs(Study.load(minimal), gpus=0).pack(source).memory < 0.6 * vast[1].memory

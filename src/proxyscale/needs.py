@@ -14,14 +14,16 @@ from functools import cached_property
 from typing import Any
 
 from proxyscale.inputs import text_bytes
-from proxyscale.plan import Estimate, Job
+from proxyscale.plan import PACKED, SELECTED, Estimate, Job
 from proxyscale.study import Study, candidates_named
 
 MB = 1e6
 BARE = 800 * MB  # bytes: a process that reads and writes tables, and Snakemake's two about it
 TORCH = 1500 * MB  # bytes: the same, with torch
 CUDA = 3000 * MB  # bytes of the host's memory: CUDA's own share
-TEXT_COPIES, TOKENIZER_COPIES = 12, 100  # bytes of memory per byte of text
+TEXT_COPIES, TOKENIZER_COPIES = 12, 100  # bytes of memory per byte of text that is held
+TEXT = 64 * MB  # bytes of text held at a time: a group of documents, or one that is large
+HASHES = 0.1  # bytes of memory per byte of a corpus: a hash of every document, of a KB or more
 GRADIENTS = 128  # examples whose gradients are in memory together
 BATCH_TOKENS = 4096  # measured at a time
 LOSS_BYTES, LOSS_RATE = 200, 1e5  # memory of a row of losses, and rows a second
@@ -76,12 +78,15 @@ class Needs:
         return Estimate(self.study, jobs, self._by_flops)
 
     def corpus(self, source: str) -> Need:
-        """A job over the text of a source."""
-        return Need(self._text(source), self._seconds("corpus", source))
+        """A job over the text of a source: what is held of it, and hashes of its documents."""
+        size = self._bytes(source)
+        return Need(_text(size) + HASHES * size, self._seconds("corpus", source))
 
     def pack(self, source: str) -> Need:
-        """A job over the text of a source."""
-        return Need(self._text(source), self._seconds("pack", source))
+        """A job over a shard of a source: what is held of its text, and hashes of its rows."""
+        size = self._bytes(source) / self.study.config.sources[source].shards
+        rows = size / self.study.config.pool.length
+        return Need(_text(size) + PACKED * rows, self._seconds("pack", source))
 
     def tokenizer(self) -> Need:
         """Training on a sample of text, all of it in memory."""
@@ -90,9 +95,8 @@ class Needs:
 
     def pooled(self) -> Need:
         """A job that goes through the pool, or through the text of any sources."""
-        sources = self.study.sources
-        seconds = sum(self._seconds("pack", source) for source in sources)
-        return Need(max(map(self._text, sources)), seconds)
+        seconds = sum(self._seconds("pack", source) for source in self.study.sources)
+        return Need(TORCH + TEXT_COPIES * TEXT + SELECTED * self._rows, seconds)
 
     def train(self, scale: str, distribution: str) -> Need:
         """One run: weights, gradients and two moments in float32; 6·P·D operations."""
@@ -143,11 +147,17 @@ class Needs:
     def _bytes(self, source: str) -> float:
         return text_bytes(self.study, source) or UNTOLD
 
-    def _text(self, source: str) -> float:
-        return BARE + TEXT_COPIES * self._bytes(source)
+    @property
+    def _rows(self) -> float:
+        """Examples in the pool."""
+        return self.estimate.pool_examples or UNTOLD / self.study.config.pool.length
 
     def _features(self, candidates: str) -> float:
         """Bytes of the features of so many candidates, or of all."""
-        rows = candidates_named(candidates)[0] or self.estimate.pool_examples
-        dimension = self.study.config.attribution.dimension
-        return 4.0 * dimension * (rows or UNTOLD / self.study.config.pool.length)
+        rows = candidates_named(candidates)[0] or self._rows
+        return 4.0 * self.study.config.attribution.dimension * rows
+
+
+def _text(size: float) -> float:
+    """Bytes of memory of a job that goes through so much text."""
+    return BARE + TEXT_COPIES * min(size, TEXT)
