@@ -1,7 +1,7 @@
 """Per-example losses of a trained run on tasks: nats per scored token, correctness, margin.
 
-Only scored positions meet the readout. Rows are batched with others of nearly their length and
-padded on the right, which a causal model does not see.
+Only scored positions pass the last block and the readout. Rows are batched with others of nearly
+their length and padded on the right, which a causal model does not see.
 """
 
 from __future__ import annotations
@@ -182,12 +182,12 @@ def _scored_states(
         inputs[line, :size] = piece.tokens[:-1]
         places.append(line * length + np.arange(piece.scored_from - 1, size))
         targets.append(piece.tokens[piece.scored_from :])
-    with language.autocast(precision, device):
-        states = model.hidden(torch.from_numpy(inputs).to(device)).flatten(0, 1)
     chosen = torch.from_numpy(np.concatenate(places)).to(device)
+    with language.autocast(precision, device):
+        states = model.hidden(torch.from_numpy(inputs).to(device), chosen)
     gold = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device)
     rows = np.repeat([piece.row for piece in batch], [len(part) for part in targets])
-    return rows, states[chosen], gold
+    return rows, states, gold
 
 
 def score(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

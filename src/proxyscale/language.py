@@ -43,8 +43,8 @@ class Block(nn.Module):
         self.up = nn.Linear(width, ratio * width, bias=bias)
         self.down = nn.Linear(ratio * width, width, bias=bias)
 
-    def forward(self, stream: Tensor) -> Tensor:
-        """[batch, length, width] → the same shape."""
+    def forward(self, stream: Tensor, at: Tensor | None = None) -> Tensor:
+        """[batch, length, width] → the same shape; [n, width] at places [n] of [batch · length]."""
         batch, length, width = stream.shape
         shape = (batch, length, 3, self.heads, width // self.heads)
         queries, keys, values = (
@@ -53,7 +53,10 @@ class Block(nn.Module):
         mixed = F.scaled_dot_product_attention(
             queries, keys, values, is_causal=True, scale=self.scale
         )
-        stream = stream + self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        mixed = mixed.transpose(1, 2).reshape(batch, length, width)
+        if at is not None:
+            stream, mixed = stream.flatten(0, 1)[at], mixed.flatten(0, 1)[at]
+        stream = stream + self.out(mixed)
         return stream + self.down(F.gelu(self.up(self.mlp_norm(stream))))
 
 
@@ -87,14 +90,18 @@ class LanguageModel(nn.Module):
         """The matrix [vocabulary, width] from hidden states to logits."""
         return self.embedding.weight if self.head is None else self.head.weight
 
-    def hidden(self, tokens: Tensor) -> Tensor:
+    def hidden(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
         """Token ids [batch, length] → states [batch, length, width]; `readout` gives the logits.
 
-        The readout's multiplier, 1 / width multiplier under µP, is already in the states.
+        With places `at` [n] in [batch · length]: the states there alone, [n, width], for which the
+        last block needs nothing but keys and values elsewhere. The readout's multiplier, 1 / width
+        multiplier under µP, is already in the states.
         """
         stream = self.embedding(tokens) + self.positions.weight[: tokens.shape[1]]
-        for block in self.blocks:
+        *blocks, last = self.blocks
+        for block in blocks:
             stream = block(stream)
+        stream = last(stream, at)
         return self.norm(stream) * (1 / parametrization.width_multiplier(self.readout))
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -2,8 +2,9 @@
 
 python tests/benchmarks/bench_evaluate.py [--examples 400] [--rounds 3]
 
-The naive loop pads batches of 32 rows to their longest, computes all logits, and takes
-log-softmax and gather, as most evaluation scripts do; its losses are compared with ours.
+The naive loop computes all logits and takes log-softmax and gather, as most evaluation scripts do:
+one example after another, or in batches of 32 padded to their longest. Its losses are compared with
+ours.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def task(examples: int, whole: bool) -> pa.Table:
 
 
 @torch.no_grad()
-def naive(model: language.LanguageModel, table: pa.Table, batch: int = 32) -> np.ndarray:
+def naive(model: language.LanguageModel, table: pa.Table, batch: int) -> np.ndarray:
     """Mean loss over the scored tokens of every row."""
     rows, found = table.to_pylist(), []
     for start in range(0, len(rows), batch):
@@ -60,22 +61,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     language.prepare_cpu(1)
-    print("size  rows     naive      ours  ratio  largest difference")
+    print("size  rows        ours  one by one  ratio  in batches  ratio  largest difference")
     for size, shape in SHAPES.items():
         for kind in ("whole", "prompt"):
             network, table = model(*shape), task(arguments.examples, kind == "whole")
             seconds, results = [], []
-            for work in (naive, evaluate.losses):
+            for batch in (None, 1, 32):
                 best = np.inf
                 for _ in range(arguments.rounds):
                     start = time.process_time()
-                    result = work(network, table)
+                    if batch is None:
+                        result = evaluate.losses(network, table)["loss"].to_numpy()
+                    else:
+                        result = naive(network, table, batch)
                     best = min(best, time.process_time() - start)
                 seconds.append(best)
                 results.append(result)
-            apart = np.abs(results[0] - results[1]["loss"].to_numpy()).max()
-            line = f"{size:<5} {kind:<6} {seconds[0]:>6.3f} s  {seconds[1]:>6.3f} s"
-            print(f"{line}  {seconds[0] / seconds[1]:>5.2f}  {apart:.1e}", flush=True)
+            own, single, batched = seconds
+            apart = max(np.abs(results[0] - other).max() for other in results[1:])
+            line = f"{size:<5} {kind:<6} {own:>6.3f} s {single:>9.3f} s {single / own:>6.2f}"
+            print(f"{line} {batched:>9.3f} s {batched / own:>6.2f}  {apart:.1e}", flush=True)
 
 
 if __name__ == "__main__":
