@@ -12,6 +12,7 @@ at 1024 × 1024 products, `step` what a step takes.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import tempfile
 import time
@@ -96,8 +97,9 @@ def trainers(spec: dict[str, Any], data: Tensor, rounds: int, tuned: bool) -> fl
 
     The best are taken first: the least difference of two noisy numbers would flatter it.
     """
-    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
+    from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, logging
 
+    logging.set_verbosity_error()
     config = GPT2Config(
         vocab_size=VOCABULARY,
         n_positions=CONTEXT,
@@ -125,7 +127,8 @@ def trainers(spec: dict[str, Any], data: Tensor, rounds: int, tuned: bool) -> fl
                 disable_tqdm=True,
                 use_cpu=True,
             )
-            Trainer(GPT2LMHeadModel(config), arguments, train_dataset=rows).train()
+            with contextlib.redirect_stdout(None):
+                Trainer(GPT2LMHeadModel(config), arguments, train_dataset=rows).train()
 
     fit(2)
 
