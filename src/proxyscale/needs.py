@@ -95,8 +95,10 @@ class Needs:
 
     def pooled(self) -> Need:
         """A job that goes through the pool, or through the text of any sources."""
-        seconds = sum(self._seconds("pack", source) for source in self.study.sources)
-        return Need(TORCH + TEXT_COPIES * TEXT + SELECTED * self._rows, seconds)
+        sources = self.study.sources
+        seconds = sum(self._seconds("pack", source) for source in sources)
+        held = max(_text(self._bytes(source)) for source in sources)
+        return Need(held + SELECTED * self._rows, seconds)
 
     def train(self, scale: str, distribution: str) -> Need:
         """One run: weights, gradients and two moments in float32; 6·P·D operations."""
