@@ -42,6 +42,7 @@ rule gains:
         runs=paths.selection_runs,
         selected=[paths.distribution(selected.name) for selected in study.selected],
         scores=[paths.scores(*scoring) for scoring in study.selection_scorings],
+        tasks=[manifest(paths.task(task)) for task in study.config.tasks],
     output:
         paths.gains,
     log:

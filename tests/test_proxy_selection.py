@@ -113,6 +113,20 @@ def write(folder: Path, spec: dict[str, Any], rng: np.random.Generator) -> None:
     for path in spec["scores"].values():
         columns = {"example": rng.permutation(40), "score": rng.normal(size=40)}
         tables.write(folder / path, pa.table(columns), "score")
+    choices = [
+        {
+            "example": e,
+            "choice": c,
+            "gold": not c,
+            "scored_from": 1,
+            "tokens": [1, 2],
+            "prompt": "p",
+        }
+        for e in range(8)
+        for c in range(4)
+    ]
+    asked = tables.conform(pa.Table.from_pylist(choices), "task")
+    tables.write(folder / "tasks/squad/holdout.parquet", asked, "task")
 
 
 def made(tmp_path: Path) -> tuple[list[dict[str, Any]], dict[str, Any], pa.Table]:
@@ -172,6 +186,8 @@ def test_gains_are_differences_of_means_with_a_pooled_interval(tmp_path: Path) -
     assert row["gain_high"] - row["gain"] == pytest.approx(reach)
     accuracy = frame[frame.distribution == "a"].correct.astype(float).mean()
     assert row["accuracy"] == pytest.approx(accuracy)
+    assert row["chance"] == 0.25
+    assert all(r["chance"] is None for r in rows if r["measured_on"] != "squad")
     assert row["relative_compute"] == pytest.approx(0.1)
 
 

@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from proxyscale import tables
+from proxyscale.readout import chance
 
 Rows = list[dict[str, Any]]
 COLUMNS = (
     *("selected_for", "method", "proxy", "relative_compute", "fraction", "size", "epochs"),
     *("measured_on", "seeds", "loss", "loss_sd", "loss_low", "loss_high"),
-    *("gain", "gain_low", "gain_high", "accuracy", "accuracy_low", "accuracy_high"),
+    *("gain", "gain_low", "gain_high", "accuracy", "accuracy_low", "accuracy_high", "chance"),
     *("overlap_with_reference", "scores_spearman"),
 )
 
@@ -58,7 +59,12 @@ def gains(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any], results: Pa
         measured = _measure(losses.filter(pc.equal(losses["task"], task)))
         for fraction in dict.fromkeys(s["fraction"] for s in spec["selected"]):
             group = [s for s in spec["selected"] if s["fraction"] == fraction]
-            rows += _group_rows(group, task, measured, spec["confidence"])
+            found = list(_group_rows(group, task, measured, spec["confidence"]))
+            if "accuracy" in found[0]:
+                asked = tables.read(results / "tasks" / task / "holdout.parquet", "task")
+                guessed = chance(asked)
+                found = [row | {"chance": guessed} for row in found]
+            rows += found
     facts = {row["distribution"]: row for row in runs.to_pylist()}
     sizes = {s["name"]: len(_examples(s["name"], results)) for s in spec["selected"]}
     for row in rows:

@@ -29,7 +29,8 @@ def draw_gains(stem: Path, rows: Rows, reference: str, style: Mapping[str, Any])
     """Draw the rows of `gains`: a column for each task that data was selected for.
 
     Loss and, where the task has it, accuracy on the task's holdout against the relative training
-    compute of one proxy, and the gain on all other tasks. Bands and bars are intervals over seeds.
+    compute of one proxy, and the gain on all other tasks. Bands and bars are intervals over seeds;
+    hollow are accuracies whose interval reaches chance.
     """
     look = Style.of(style)
     tasks = list(dict.fromkeys(row["selected_for"] for row in rows if row["selected_for"]))
@@ -100,14 +101,25 @@ def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str, colors: Mapping[fl
             "marker": SHAPES[row["method"]],
             "markersize": 4.5,
             "markeredgecolor": "white",
+            "markeredgewidth": 0.4,
+            "clip_on": False,  # accuracies of zero stand on the edge
         }
-        ax.plot([x], [row[quantity]], ls="none", color=color, markeredgewidth=0.4, **shape)
+        if quantity == "accuracy" and _at_chance(row):
+            shape |= {"markerfacecolor": "white", "markeredgecolor": color, "markeredgewidth": 0.9}
+        ax.plot([x], [row[quantity]], ls="none", color=color, **shape)
     for share, color in colors.items():
         line = [row for row in own if row["fraction"] == share and row["relative_compute"]]
         line = sorted(line, key=lambda row: row["relative_compute"])
         x = [row["relative_compute"] * shifts[share] for row in line]
         ax.plot(x, [row[quantity] for row in line], color=color, lw=1.0, zorder=1)
     _compute_axis(ax, own)
+    if quantity == "accuracy":
+        ax.set_ylim(bottom=0)
+
+
+def _at_chance(row: Mapping[str, Any]) -> bool:
+    """Whether an accuracy cannot be told from a guess."""
+    return row["accuracy"] is not None and row["accuracy_low"] <= row["chance"]
 
 
 def _draw_others(ax: Axes, rows: Rows, task: str, style: Style) -> None:
@@ -159,6 +171,10 @@ def _legend(rows: Rows, style: Style) -> list[Any]:
         Line2D([], [], marker=SHAPES["classifier"], label="classifier, no proxy", **grey),
         Line2D([], [], color=GREY, lw=0.8, ls=(0, (3, 2)), label="random (band: interval)"),
     ]
+    if any(map(_at_chance, rows)):
+        hollow: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": GREY}
+        label = "accuracy at chance"
+        methods.append(Line2D([], [], marker=SHAPES["dsdm"], label=label, **grey, **hollow))
     looks = marks(list(dict.fromkeys(row["measured_on"] for row in rows)), style)
     entries = [*shares, *methods, *keys(looks, line=True)]
     for entry in entries:

@@ -161,8 +161,7 @@ class Readout:
         """Accuracy of a guess: as the style says, else by the number of choices, else 0."""
         if task in self.style.chance or task not in self.named.get("asked", {}):
             return float(self.style.chance.get(task, 0.0))
-        counts = [len(choices) for choices in self.asked(task).values()]
-        return float(np.mean([1 / count if count > 1 else 0.0 for count in counts]))
+        return chance(self.named["asked"][task])
 
     def heading(self, proxy: str) -> str:
         """Both models with their parameters, and the share of the compute, for a title."""
@@ -201,3 +200,9 @@ class Readout:
         cell = grid.index(scale) * len(grid.distributions) + grid.distributions.index(distribution)
         means: Array = grid.losses[task][np.flatnonzero(grid.cell == cell)].mean(axis=1)
         return -means if is_higher(task, self.style.direction) else means
+
+
+def chance(asked: pa.Table) -> float:
+    """Accuracy of a guess at a task's examples: one over the number of choices; 0 without any."""
+    counts = asked.group_by("example").aggregate([("choice", "count")])["choice_count"].to_numpy()
+    return float(np.where(counts > 1, 1 / counts, 0.0).mean())
