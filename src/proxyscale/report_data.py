@@ -37,7 +37,7 @@ def figures_data(readout: Readout) -> dict[str, Any]:
         "variants": grid.variants,
         "palette": COLORS,
         "shapes": MARKERS,
-        "ratios": {name: _number(ratio) for name, ratio in readout.ratios.items()},
+        "ratios": {name: _number(ratio, 9) for name, ratio in readout.ratios.items()},
         "labels": {
             name: readout.style.label(name)
             for name in [*grid.scales, *grid.tasks, *grid.distributions]
@@ -168,7 +168,7 @@ def costs_data(readout: Readout) -> list[dict[str, Any]]:
                 "parameters": _median(mine["parameters"]),
                 "tokens": _median(mine["tokens"]),
                 "flops": _number(float(np.median(flops))) if len(flops) else None,
-                "ratio": _number(ratio),
+                "ratio": _number(ratio, 9),
                 "runs": len(mine),
                 "seconds": _number(float(seconds.mean())) if len(seconds) else None,
                 "total_seconds": _number(float(seconds.sum())) if len(seconds) else None,
