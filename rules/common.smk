@@ -57,6 +57,7 @@ os.environ.update(
         [os.path.dirname(sys.executable), os.getenv("PATH", os.defpath)]
     ),
     PYTHONPATH=f"{workflow.basedir}/src",
+    PROXYSCALE_PARENT=str(os.getpid()),
 )
 # A rule's command takes the place of its shell, so that it is Snakemake's own child and dies with it.
 shell.prefix("set -euo pipefail; exec ")

@@ -115,6 +115,21 @@ def test_a_job_dies_with_its_parent(tmp_path: Path, start: Start) -> None:
     assert time.monotonic() - begun < 5
 
 
+def test_a_job_whose_parent_died_first_ends_at_once(tmp_path: Path, start: Start) -> None:
+    token = line(start(OWNER, str(tmp_path))).removeprefix("taken ")
+    job = "from proxyscale import claim; claim.join(parent_dies=True); print('joined', flush=True)"
+    for parent, told in ((os.getpid(), "joined"), (gone(start), "this job's workflow is gone")):
+        named = {claim.ENVIRONMENT: token, claim.PARENT: str(parent)}
+        assert line(start(job, **named)) == told
+
+
+def gone(start: Start) -> int:
+    """The id of a process that has ended."""
+    process = start("")
+    process.wait()
+    return process.pid
+
+
 def test_what_was_left_half_written_is_removed(tmp_path: Path, start: Start) -> None:
     partial = "from proxyscale import tables; import os, signal, sys\n"
     partial += "with tables.atomic(sys.argv[1]) as path:\n    path.write_text('half')\n"

@@ -31,6 +31,7 @@ from typing import Any
 from proxyscale.errors import UserError
 
 ENVIRONMENT = "PROXYSCALE_CLAIM"  # "token folder"
+PARENT = "PROXYSCALE_PARENT"  # process id of the Snakemake that starts a job
 PARTIAL = ".partial-"  # how names of half-written files begin
 INTERVAL = 1.0  # seconds between two looks at the owner
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
@@ -78,12 +79,25 @@ def join(parent_dies: bool) -> None:
     folder = Path(place)
     if parent_dies and sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if _is_orphan():
+            sys.exit("this job's workflow is gone")
     jobs = _open(folder / "jobs.lock")
     _lock(jobs, fcntl.LOCK_SH)
     _held.append(jobs)
     if not _is_owner(folder, token):
         sys.exit("this job's workflow is gone")
     threading.Thread(target=_watch, args=(folder, token), daemon=True).start()
+
+
+def _is_orphan() -> bool:
+    """Whether this process's parent ended before the kernel was asked to tell of that."""
+    try:
+        os.kill(int(os.environ.get(PARENT, os.getpid())), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def _watch(folder: Path, token: str) -> None:
