@@ -116,12 +116,12 @@ def in_state(state: str, word: str) -> list[Job]:
     return [job for job in jobs() if job["JobState"] == state and word in job["Comment"]]
 
 
-def training() -> list[psutil.Process]:
-    """Processes that train."""
+def training(workflow: Workflow) -> list[psutil.Process]:
+    """Processes that train for this workflow."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if words[1:4] == ["-m", "proxyscale", "train"]:
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words, folder = process.info["cmdline"] or [], str(workflow.folder)
+        if words[1:4] == ["-m", "proxyscale", "train"] and process.info["cwd"] == folder:
             found.append(process)
     return found
 
@@ -182,7 +182,7 @@ def test_a_study_survives_what_a_cluster_does(slurm: OneNode, tmp_path: Path) ->
     job = wait_for(lambda: [j for j in in_state("RUNNING", "train") if j["JobId"] not in orphans])
     run("scancel", job["JobId"])
     until = time.monotonic() + BOUND
-    while not (victims := training()) and time.monotonic() < until:
+    while not (victims := training(workflow)) and time.monotonic() < until:
         time.sleep(0.05)
     victims[0].send_signal(signal.SIGKILL)
     assert second.wait(BOUND) == 0, (workflow.folder / "calls.log").read_text()[-5000:]
