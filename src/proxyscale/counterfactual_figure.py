@@ -26,12 +26,14 @@ def counterfactual(
     looks = marks(list(removals), style)
     proxy, large = style.label(section["proxy"]), style.label(section["large"])
     titles = [_title(statistics, spec, style, image) for image in section["images"]]
+    groups = [f"{g}: {', '.join(map(style.label, names))}" for g, names in spec["groups"].items()]
+    legend = "; ".join(["larger marks leave more out", *groups])
     figure, axes = page(
         titles,
         style,
         title=f"Margins of single test images when a part of the pool is left out, "
         f"{proxy} against {large}",
-        xlabel=f"margin with {proxy}: log-odds of the correct class",
+        xlabel=f"margin with {proxy}: log-odds of the correct class ({legend})",
         ylabel=f"margin with {large}",
         legend=keys(looks),
         height=1.7,
