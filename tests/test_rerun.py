@@ -339,7 +339,8 @@ def test_edits_that_really_run_equal_a_study_built_from_nothing(
     config(tasks__b=TASK)(edited)
     edited.run()
     assert [path.stat().st_ino for path in kept] == before
-    config(seeds=[0, 1], distributions__a__size=50, scales__s__width=12)(edited)
+    edited.config["scales"].pop("s")
+    config(seeds=[0, 1], distributions__a__size=50, scales__xs__width=6)(edited)
     file("plugin.py", lambda text: text.replace("astype(float)", "astype(float)[::-1]"))(edited)
     file("last.jsonl", lambda text: text.replace("a", "b", 1))(edited)
     edited.run()
