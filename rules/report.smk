@@ -70,7 +70,7 @@ rule report:
         statistics=paths.statistics,
         losses=paths.losses,
         runs=paths.runs,
-        assets=[f"{ASSETS}/{name}" for name in REPORT_FILES],
+        assets=[local(f"{ASSETS}/{name}") for name in REPORT_FILES],
         pool=[paths.pool] if material else [],
         tasks=[manifest(paths.task(task)) for task in material],
         texts=ancient(

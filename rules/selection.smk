@@ -43,6 +43,12 @@ rule gains:
         selected=[paths.distribution(selected.name) for selected in study.selected],
         scores=[paths.scores(*scoring) for scoring in study.selection_scorings],
         tasks=[manifest(paths.task(task)) for task in study.config.tasks],
+        asked=ancient(
+            [
+                inside(paths.task(task), "holdout.parquet")
+                for task in study.config.tasks
+            ]
+        ),
     output:
         paths.gains,
     log:
