@@ -36,6 +36,7 @@ rule mixtures:
     input:
         pool=paths.pool,
         distributions=[paths.distribution(name) for name in study.grid],
+        rows=pool_rows(),
     output:
         paths.mixtures,
     log:
@@ -46,8 +47,8 @@ rule mixtures:
         **asks(lambda w: needs.reading()),
     params:
         code=study.code("mixtures"),
-        distributions=flags(
-            "distribution", [(name, paths.distribution(name)) for name in study.grid]
+        distributions=lambda w, input: flags(
+            "distribution", zip(study.grid, input.distributions)
         ),
     shell:
         "python -m proxyscale mixtures --log {log} --pool {input.pool:q} {params.distributions}"
@@ -84,6 +85,7 @@ rule composition:
     input:
         pool=paths.pool,
         distributions=[paths.distribution(name) for name in sorted(study.grid)],
+        rows=pool_rows(),
     output:
         csv=paths.table("composition"),
         text=inside(paths.results, "tables/composition.txt"),
@@ -93,9 +95,8 @@ rule composition:
         "../envs/proxyscale.yaml"
     params:
         code=study.code("composition"),
-        distributions=flags(
-            "distribution",
-            [(name, paths.distribution(name)) for name in sorted(study.grid)],
+        distributions=lambda w, input: flags(
+            "distribution", zip(sorted(study.grid), input.distributions)
         ),
     shell:
         "python -m proxyscale composition --log {log} --pool {input.pool:q}"

@@ -117,9 +117,16 @@ def manifest(folder):
     return inside(folder, "manifest.json")
 
 
-def flags(name, pairs):
+def flags(name, pairs, root=""):
     """`--name key=path` for every pair: named inputs of one kind on a command line."""
-    return " ".join(f"--{name} {shlex.quote(f'{key}={path}')}" for key, path in pairs)
+    return " ".join(
+        f"--{name} {shlex.quote(f'{key}={root}{path}')}" for key, path in pairs
+    )
+
+
+def root(found, path):
+    """What stands before the study's paths in a job: with a storage, the folder of its copies."""
+    return str(found).removesuffix(path) if str(found).endswith(path) else ""
 
 
 def plugin_flags(rule, name):
@@ -164,17 +171,19 @@ def compared_features():
     ]
 
 
-def more_tables(wildcards):
+def more_tables(wildcards, root=""):
     """What a figure reads besides statistics, losses and runs: its files, and their flags."""
     kind = READ.get(wildcards.figure)
     if kind == "tasks":
         folders = [(task, paths.task(task)) for task in study.config.tasks]
-        return [manifest(folder) for _, folder in folders], flags("task", folders)
+        asked = ancient([inside(folder, "holdout.parquet") for _, folder in folders])
+        files = [manifest(folder) for _, folder in folders] + asked
+        return files, flags("task", folders, root)
     if kind == "curves":
         files = [f"{paths.run(*run)}/curve.parquet" for run in study.runs]
-        return files, f"--results {paths.results}"
+        return files, f"--results {root}{paths.results}"
     if kind:
-        return [paths.compared(kind)], f"--{kind} {paths.compared(kind)}"
+        return [paths.compared(kind)], f"--{kind} {root}{paths.compared(kind)}"
     return [], ""
 
 

@@ -27,7 +27,7 @@ rule statistics:
     params:
         spec=lambda w: study.statistics(),
         code=study.code("statistics"),
-        weights=f"--weights {shlex.quote(study.weights)}" if study.weights else "",
+        weights=lambda w, input: " ".join(f"--weights {path}" for path in input.weights),
     shell:
         "python -m proxyscale statistics --log {log} --losses {input.losses:q}"
         " --runs {input.runs:q} {params.weights} --spec {params.spec:q} --out {output:q}"
@@ -57,8 +57,8 @@ rule figure:
     params:
         spec=lambda w: study.figure(w.figure),
         code=study.code("figure"),
-        more=lambda w: more_tables(w)[1],
-        stem=paths.figure(),
+        more=lambda w, input: more_tables(w, root(input.losses, paths.losses))[1],
+        stem=lambda w, output: output.pdf.removesuffix(".pdf"),
     shell:
         "python -m proxyscale figure --log {log} --losses {input.losses:q} --runs {input.runs:q}"
         " --statistics {input.statistics:q} {params.more} --spec {params.spec:q}"
@@ -85,8 +85,12 @@ rule report:
     params:
         spec=lambda w: study.report(),
         code=study.code("report"),
-        pool=f"--pool {shlex.quote(paths.pool)}" if material else "",
-        tasks=flags("task", [(task, paths.task(task)) for task in material]),
+        pool=lambda w, input: " ".join(f"--pool {path}" for path in input.pool),
+        tasks=lambda w, input: flags(
+            "task",
+            [(task, paths.task(task)) for task in material],
+            root(input.losses, paths.losses),
+        ),
     shell:
         "python -m proxyscale report --log {log} --statistics {input.statistics:q}"
         " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.tasks}"

@@ -87,7 +87,7 @@ rule image_figure:
         code=study.code("image_figure"),
         tasks=task_flags,
         scores=score_folders(study.scales),
-        stem=paths.figure(),
+        stem=lambda w, output: output.pdf.removesuffix(".pdf"),
     shell:
         "python -m proxyscale image_figure --log {log} --losses {input.losses:q} --runs {input.runs:q}"
         " --statistics {input.statistics:q} --pool {input.pool:q} {params.tasks} {params.scores}"

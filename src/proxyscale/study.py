@@ -72,6 +72,9 @@ READ = {
     "influence_fig26": "influence",
     "agreement_fig29": "agreement",
 }
+# A correlation over fewer distributions says nothing, and single examples have none.
+FEWEST = 3
+PER_EXAMPLE = frozenset({"histogram_fig5", "histogram_fig13", "examples_fig4"})
 TABLES = ("tab9", "tab10", "tab11", "tab20")
 
 
@@ -463,7 +466,8 @@ class Study(Readable):
         if compare:
             found += [f"influence_fig{24 + i}" for i in range(min(3, len(compare.tasks)))]
             found.append("agreement_fig29")
-        return found
+        few = len(self.grid) < FEWEST
+        return [name for name in found if not (few and name in PER_EXAMPLE)]
 
     @property
     def tables(self) -> list[str]:

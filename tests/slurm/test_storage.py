@@ -23,15 +23,15 @@ def test_a_study_in_a_storage(tmp_path: Path) -> None:
     store.mkdir()
     workflow = Workflow(folder)
     workflow.config["scales"].pop("s")
-    workflow.config["distributions"].pop("a")
     for source in folder.glob("*.jsonl"):
         shutil.copy(source, store)
     words = ["--cores", "2", "--default-storage-provider", "fs"]
-    words += ["--default-storage-prefix", str(store), "--", "results/losses.parquet"]
+    words += ["--default-storage-prefix", str(store)]
     workflow.snakemake(*words)
     assert pq.read_table(store / "results/losses.parquet").num_rows > 0
+    assert (store / "results/report.html").stat().st_size > 10_000
     kept = [path for path in (folder / "results").rglob("*") if path.is_file()]
     assert all(".claim" in path.parts or path.name == "study.json" for path in kept)
     assert "Nothing to be done" in workflow.snakemake("--dry-run", *words)
     os.remove(store / "results/losses.parquet")
-    assert "collect" in workflow.snakemake("--dry-run", *words)
+    assert "collect" in workflow.snakemake("--dry-run", *words, "--", "results/losses.parquet")
