@@ -57,14 +57,14 @@ def gains(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any], results: Pa
     rows: Rows = []
     for task in losses["task"].unique().to_pylist():
         measured = _measure(losses.filter(pc.equal(losses["task"], task)))
+        guessed = {}
+        if all(map(len, measured.accuracy.values())):
+            asked = tables.read(results / "tasks" / task / "holdout.parquet", "task")
+            guessed = {"chance": chance(asked)}
         for fraction in dict.fromkeys(s["fraction"] for s in spec["selected"]):
             group = [s for s in spec["selected"] if s["fraction"] == fraction]
-            found = list(_group_rows(group, task, measured, spec["confidence"]))
-            if "accuracy" in found[0]:
-                asked = tables.read(results / "tasks" / task / "holdout.parquet", "task")
-                guessed = chance(asked)
-                found = [row | {"chance": guessed} for row in found]
-            rows += found
+            found = _group_rows(group, task, measured, spec["confidence"])
+            rows += [row | guessed for row in found]
     facts = {row["distribution"]: row for row in runs.to_pylist()}
     sizes = {s["name"]: len(_examples(s["name"], results)) for s in spec["selected"]}
     for row in rows:

@@ -20,15 +20,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from proxyscale import evaluate, language, tables
 
+# The share of rows that are scored as a whole; in the default study 1,400 of 6,300 are.
+KINDS = {"whole": 1.0, "prompt": 0.0, "default": 1400 / 6300}
+
 
 def model(width: int, layers: int) -> language.LanguageModel:
     """A model with random weights and the default study's form."""
     spec = model_spec(width, layers) | {"parametrization": "standard"}
     return language.build(spec, seed=0).eval()
-
-
-# The share of rows that are scored as a whole; in the default study 1,400 of 6,300 are.
-KINDS = {"whole": 1.0, "prompt": 0.0, "default": 1400 / 6300}
 
 
 def task(examples: int, whole_share: float) -> pa.Table:

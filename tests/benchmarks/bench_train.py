@@ -41,6 +41,17 @@ TRAINING = {
 }
 
 
+# What makes Trainer do the operations that ours does.
+TUNED = {
+    "activation_function": "gelu",
+    "attn_implementation": "sdpa",
+    "resid_pdrop": 0.0,
+    "embd_pdrop": 0.0,
+    "attn_pdrop": 0.0,
+    "use_cache": False,
+}
+
+
 def model_spec(width: int, layers: int) -> dict[str, Any]:
     """The default study's model at a size."""
     return {
@@ -80,16 +91,6 @@ def own(spec: dict[str, Any], data: Tensor) -> float:
 
     steps(0)
     return cpu_seconds(lambda: steps(len(data))) / len(data)
-
-
-TUNED = {
-    "activation_function": "gelu",
-    "attn_implementation": "sdpa",
-    "resid_pdrop": 0.0,
-    "embd_pdrop": 0.0,
-    "attn_pdrop": 0.0,
-    "use_cache": False,
-}
 
 
 def trainers(spec: dict[str, Any], data: Tensor, rounds: int, tuned: bool) -> float:
