@@ -36,7 +36,7 @@ rule features:
         spec=lambda w: study.features(w.candidates),
         code=study.code("features"),
     shell:
-        "python -m proxyscale features --log {log} --gpus {resources.gpu} --run {input.run:q}"
+        "python -m proxyscale features --log {log:q} --gpus {resources.gpu} --run {input.run:q}"
         " --pool {input.pool:q} --task {input.tasks:q}"
         " --title 'features of {wildcards.scale}/{wildcards.distribution}"
         " draw {wildcards.draw} seed {wildcards.seed}'"
@@ -61,7 +61,7 @@ rule score:
         spec=study.score(),
         code=study.code("score"),
     shell:
-        "python -m proxyscale score --log {log} --pool {input.pool:q} --target {input.target:q}"
+        "python -m proxyscale score --log {log:q} --pool {input.pool:q} --target {input.target:q}"
         " --spec {params.spec:q} --out {output.scores:q}"
 
 
@@ -90,6 +90,6 @@ rule compare_scores:
         features=flags("features", compared_features()),
         tasks=flags("task", [(t, paths.task(t)) for t in study.compared_tasks]),
     shell:
-        "python -m proxyscale compare_scores --log {log} {params.features} {params.tasks}"
+        "python -m proxyscale compare_scores --log {log:q} {params.features} {params.tasks}"
         " --pool {input.pool:q} --tokenizer {input.tokenizer:q} --spec {params.spec:q}"
         " --agreement {output.agreement:q} --influence {output.influence:q}"

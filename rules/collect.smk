@@ -28,7 +28,7 @@ rule collect:
         code=study.code("collect"),
         results=subpath(output.losses, parent=True),
     shell:
-        "python -m proxyscale collect --log {log} --results {params.results:q}"
+        "python -m proxyscale collect --log {log:q} --results {params.results:q}"
         " --spec {params.spec:q} --losses {output.losses:q} --runs {output.runs:q}"
 
 
@@ -51,7 +51,7 @@ rule mixtures:
             "distribution", zip(study.grid, input.distributions)
         ),
     shell:
-        "python -m proxyscale mixtures --log {log} --pool {input.pool:q} {params.distributions}"
+        "python -m proxyscale mixtures --log {log:q} --pool {input.pool:q} {params.distributions}"
         " --out {output:q}"
 
 
@@ -77,7 +77,7 @@ rule table:
         code=study.code("table"),
         features=flags("features", study.features_logs),
     shell:
-        "python -m proxyscale table --log {log} --runs {input.runs:q} --pool {input.pool:q}"
+        "python -m proxyscale table --log {log:q} --runs {input.runs:q} --pool {input.pool:q}"
         " {params.features} --spec {params.spec:q} --out {output.csv:q}"
 
 
@@ -99,7 +99,7 @@ rule composition:
             "distribution", zip(sorted(study.grid), input.distributions)
         ),
     shell:
-        "python -m proxyscale composition --log {log} --pool {input.pool:q}"
+        "python -m proxyscale composition --log {log:q} --pool {input.pool:q}"
         " {params.distributions} --out {output.csv:q}"
 
 
@@ -118,5 +118,5 @@ rule effects:
         spec=study.effects(),
         code=study.code("effects"),
     shell:
-        "python -m proxyscale effects --log {log} --losses {input.losses:q}"
+        "python -m proxyscale effects --log {log:q} --losses {input.losses:q}"
         " --runs {input.runs:q} --spec {params.spec:q} --out {output.csv:q}"

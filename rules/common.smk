@@ -57,8 +57,8 @@ os.environ.update(
         [os.path.dirname(sys.executable), os.getenv("PATH", os.defpath)]
     ),
     PYTHONPATH=f"{workflow.basedir}/src",
-    PROXYSCALE_PARENT=str(os.getpid()),
 )
+os.environ[claim.PARENT] = str(os.getpid())
 # A rule's command takes the place of its shell, so that it is Snakemake's own child and dies with it.
 shell.prefix("set -euo pipefail; exec ")
 
@@ -124,14 +124,19 @@ def flags(name, pairs, root=""):
     )
 
 
-def root(found, path):
+def files_flags(name, files):
+    """`--name file` for every file, of which there may be none."""
+    return " ".join(f"--{name} {shlex.quote(str(file))}" for file in files)
+
+
+def storage_root(found, path):
     """What stands before the study's paths in a job: with a storage, the folder of its copies."""
     return str(found).removesuffix(path) if str(found).endswith(path) else ""
 
 
 def plugin_flags(rule, name):
     """`--plugin` for the plugin files that a job runs."""
-    return " ".join(f"--plugin {path}" for path in study.plugins(rule, name))
+    return files_flags("plugin", study.plugins(rule, name))
 
 
 def seen(wildcards):
@@ -171,19 +176,25 @@ def compared_features():
     ]
 
 
+def holdouts(tasks):
+    """The test examples of tasks, which their manifests vouch for."""
+    folders = [paths.task(task) for task in tasks]
+    examples = [inside(folder, "holdout.parquet") for folder in folders]
+    return [manifest(folder) for folder in folders] + ancient(examples)
+
+
 def more_tables(wildcards, root=""):
     """What a figure reads besides statistics, losses and runs: its files, and their flags."""
     kind = READ.get(wildcards.figure)
     if kind == "tasks":
         folders = [(task, paths.task(task)) for task in study.config.tasks]
-        asked = ancient([inside(folder, "holdout.parquet") for _, folder in folders])
-        files = [manifest(folder) for _, folder in folders] + asked
-        return files, flags("task", folders, root)
+        return holdouts(study.config.tasks), flags("task", folders, root)
     if kind == "curves":
         files = [f"{paths.run(*run)}/curve.parquet" for run in study.runs]
-        return files, f"--results {root}{paths.results}"
+        return files, files_flags("results", [root + paths.results])
     if kind:
-        return [paths.compared(kind)], f"--{kind} {root}{paths.compared(kind)}"
+        file = paths.compared(kind)
+        return [file], files_flags(kind, [root + file])
     return [], ""
 
 

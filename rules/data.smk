@@ -23,7 +23,7 @@ rule corpus:
         code=lambda w: study.code("corpus", w.source),
         plugins=lambda w: plugin_flags("corpus", w.source),
     shell:
-        "python -m proxyscale corpus --log {log} {params.plugins} --source {wildcards.source}"
+        "python -m proxyscale corpus --log {log:q} {params.plugins} --source {wildcards.source}"
         " --spec {params.spec:q} --out {output.manifest:q}"
 
 
@@ -45,7 +45,7 @@ rule tokenizer:
         spec=study.tokenizer(),
         code=study.code("tokenizer"),
     shell:
-        "python -m proxyscale tokenizer --log {log} --corpus {input.corpora:q}"
+        "python -m proxyscale tokenizer --log {log:q} --corpus {input.corpora:q}"
         " --spec {params.spec:q} --out {output:q}"
 
 
@@ -69,7 +69,7 @@ rule pack:
         spec=lambda w: study.pack(w.source, int(w.shard)),
         code=study.code("pack"),
     shell:
-        "python -m proxyscale pack --log {log} --corpus {input.corpus:q}"
+        "python -m proxyscale pack --log {log:q} --corpus {input.corpus:q}"
         " --tokenizer {input.tokenizer:q} --spec {params.spec:q} --out {output.manifest:q}"
 
 
@@ -88,7 +88,7 @@ rule pool:
     params:
         code=study.code("pool"),
     shell:
-        "python -m proxyscale pool --log {log} --pack {input:q} --out {output:q}"
+        "python -m proxyscale pool --log {log:q} --pack {input:q} --out {output:q}"
 
 
 rule task:
@@ -117,5 +117,5 @@ rule task:
         code=lambda w: study.code("task", w.task),
         plugins=lambda w: plugin_flags("task", w.task),
     shell:
-        "python -m proxyscale task --log {log} {params.plugins} --corpus {input.corpora:q}"
+        "python -m proxyscale task --log {log:q} {params.plugins} --corpus {input.corpora:q}"
         " --tokenizer {input.tokenizer:q} --pool {input.pool:q} --spec {params.spec:q} --out {output.manifest:q}"

@@ -21,5 +21,5 @@ rule own_runs:
         code=study.code("own_runs"),
         tables=flags("table", study.table_files.items()),
     shell:
-        "python -m proxyscale own_runs --log {log} {params.tables} --spec {params.spec:q}"
+        "python -m proxyscale own_runs --log {log:q} {params.tables} --spec {params.spec:q}"
         " --losses {output.losses:q} --runs {output.runs:q}"

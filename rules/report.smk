@@ -27,9 +27,9 @@ rule statistics:
     params:
         spec=lambda w: study.statistics(),
         code=study.code("statistics"),
-        weights=lambda w, input: " ".join(f"--weights {path}" for path in input.weights),
+        weights=lambda w, input: files_flags("weights", input.weights),
     shell:
-        "python -m proxyscale statistics --log {log} --losses {input.losses:q}"
+        "python -m proxyscale statistics --log {log:q} --losses {input.losses:q}"
         " --runs {input.runs:q} {params.weights} --spec {params.spec:q} --out {output:q}"
 
 
@@ -57,10 +57,12 @@ rule figure:
     params:
         spec=lambda w: study.figure(w.figure),
         code=study.code("figure"),
-        more=lambda w, input: more_tables(w, root(input.losses, paths.losses))[1],
+        more=lambda w, input: more_tables(w, storage_root(input.losses, paths.losses))[
+            1
+        ],
         stem=lambda w, output: output.pdf.removesuffix(".pdf"),
     shell:
-        "python -m proxyscale figure --log {log} --losses {input.losses:q} --runs {input.runs:q}"
+        "python -m proxyscale figure --log {log:q} --losses {input.losses:q} --runs {input.runs:q}"
         " --statistics {input.statistics:q} {params.more} --spec {params.spec:q}"
         " --out {params.stem:q}"
 
@@ -72,10 +74,7 @@ rule report:
         runs=paths.runs,
         assets=[local(f"{ASSETS}/{name}") for name in REPORT_FILES],
         pool=[paths.pool] if material else [],
-        tasks=[manifest(paths.task(task)) for task in material],
-        texts=ancient(
-            [inside(paths.task(task), "holdout.parquet") for task in material]
-        ),
+        tasks=holdouts(material),
     output:
         report(paths.report, caption="../workflow/report/report.rst", category="Report"),
     log:
@@ -85,13 +84,13 @@ rule report:
     params:
         spec=lambda w: study.report(),
         code=study.code("report"),
-        pool=lambda w, input: " ".join(f"--pool {path}" for path in input.pool),
+        pool=lambda w, input: files_flags("pool", input.pool),
         tasks=lambda w, input: flags(
             "task",
             [(task, paths.task(task)) for task in material],
-            root(input.losses, paths.losses),
+            storage_root(input.losses, paths.losses),
         ),
     shell:
-        "python -m proxyscale report --log {log} --statistics {input.statistics:q}"
+        "python -m proxyscale report --log {log:q} --statistics {input.statistics:q}"
         " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.tasks}"
         " --spec {params.spec:q} --out {output:q}"

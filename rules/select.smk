@@ -27,6 +27,6 @@ rule select:
         code=lambda w: study.code("select", w.distribution),
         plugins=lambda w: plugin_flags("select", w.distribution),
     shell:
-        "python -m proxyscale select --log {log} {params.plugins} --pool {input.pool:q}"
+        "python -m proxyscale select --log {log:q} {params.plugins} --pool {input.pool:q}"
         " --tokenizer {input.tokenizer:q} --target {input.target:q} --scores {input.scores:q}"
         " --spec {params.spec:q} --out {output:q}"

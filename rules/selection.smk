@@ -32,7 +32,7 @@ rule selection_collect:
         code=study.code("collect"),
         results=subpath(output.losses, ancestor=2),
     shell:
-        "python -m proxyscale collect --log {log} --results {params.results:q}"
+        "python -m proxyscale collect --log {log:q} --results {params.results:q}"
         " --spec {params.spec:q} --losses {output.losses:q} --runs {output.runs:q}"
 
 
@@ -42,13 +42,7 @@ rule gains:
         runs=paths.selection_runs,
         selected=[paths.distribution(selected.name) for selected in study.selected],
         scores=[paths.scores(*scoring) for scoring in study.selection_scorings],
-        tasks=[manifest(paths.task(task)) for task in study.config.tasks],
-        asked=ancient(
-            [
-                inside(paths.task(task), "holdout.parquet")
-                for task in study.config.tasks
-            ]
-        ),
+        tasks=holdouts(study.config.tasks),
     output:
         paths.gains,
     log:
@@ -62,7 +56,7 @@ rule gains:
         code=study.code("gains"),
         results=subpath(output[0], ancestor=2),
     shell:
-        "python -m proxyscale gains --log {log} --results {params.results:q}"
+        "python -m proxyscale gains --log {log:q} --results {params.results:q}"
         " --losses {input.losses:q} --runs {input.runs:q} --spec {params.spec:q} --out {output:q}"
 
 
@@ -82,7 +76,7 @@ rule gains_figure:
         code=study.code("gains_figure"),
         stem=lambda w, output: output[0].removesuffix(".pdf"),
     shell:
-        "python -m proxyscale gains_figure --log {log} --gains {input:q}"
+        "python -m proxyscale gains_figure --log {log:q} --gains {input:q}"
         " --spec {params.spec:q} --out {params.stem:q}"
 
 

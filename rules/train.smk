@@ -30,7 +30,7 @@ rule train:
         spec=lambda w: study.train(w.scale, w.distribution, int(w.draw), int(w.seed)),
         code=lambda w: study.code(study.engine(w.scale)),
     shell:
-        "python -m proxyscale train --log {log} --gpus {resources.gpu} --pool {input.pool:q}"
+        "python -m proxyscale train --log {log:q} --gpus {resources.gpu} --pool {input.pool:q}"
         " --distribution {input.distribution:q}"
         " --title '{wildcards.scale}/{wildcards.distribution} draw {wildcards.draw}"
         " seed {wildcards.seed}'"
@@ -61,5 +61,5 @@ rule evaluate:
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} draw {draw} seed {seed}",
     shell:
-        "python -m proxyscale evaluate --log {log} --gpus {resources.gpu} --run {input.run:q}"
+        "python -m proxyscale evaluate --log {log:q} --gpus {resources.gpu} --run {input.run:q}"
         " --task {input.tasks:q} --title {params.title:q} --code {params.code} --out {params.out:q}"

@@ -30,7 +30,7 @@ rule image_corpus:
         plugins=lambda w: plugin_flags("image_corpus", w.source),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale image_corpus --log {log} {params.plugins} --source {wildcards.source}"
+        "python -m proxyscale image_corpus --log {log:q} {params.plugins} --source {wildcards.source}"
         " --spec {params.spec:q} --out {params.out:q}"
 
 
@@ -51,7 +51,7 @@ rule image_pool:
         corpus=subpath(input[0], parent=True),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale image_pool --log {log} --corpus {params.corpus:q}"
+        "python -m proxyscale image_pool --log {log:q} --corpus {params.corpus:q}"
         " --spec {params.spec:q} --out {params.out:q}"
 
 
@@ -74,7 +74,7 @@ rule image_task:
         corpus=subpath(input.corpus, parent=True),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale image_task --log {log} --corpus {params.corpus:q} --pool {input.pool:q}"
+        "python -m proxyscale image_task --log {log:q} --corpus {params.corpus:q} --pool {input.pool:q}"
         " --spec {params.spec:q} --out {params.out:q}"
 
 
@@ -95,5 +95,5 @@ rule subsets:
         ),
         known=subset_flags,
     shell:
-        "python -m proxyscale subsets --log {log} --pool {input.pool:q} {params.known}"
+        "python -m proxyscale subsets --log {log:q} --pool {input.pool:q} {params.known}"
         " --spec {params.spec:q} --out {output:q}"

@@ -29,7 +29,7 @@ rule score_pack:
         out=subpath(output[0], parent=True),
         title="scores {scale}/{distribution} {pack}",
     shell:
-        "python -m proxyscale score_pack --log {log} --gpus {resources.gpu} --pool {input.pool:q} --pack {params.pack:q}"
+        "python -m proxyscale score_pack --log {log:q} --gpus {resources.gpu} --pool {input.pool:q} --pack {params.pack:q}"
         " {params.tasks} --title {params.title:q} --spec {params.spec:q} --out {params.out:q}"
 
 
@@ -62,5 +62,5 @@ rule datamodels:
         ),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale datamodels --log {log} --pool {input.pool:q} {params.subsets}"
+        "python -m proxyscale datamodels --log {log:q} --pool {input.pool:q} {params.subsets}"
         " {params.losses} --spec {params.spec:q} --out {params.out:q}"

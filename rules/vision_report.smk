@@ -25,7 +25,7 @@ rule collect_packs:
         code=study.code("collect_packs"),
         results=subpath(output.losses, parent=True),
     shell:
-        "python -m proxyscale collect_packs --log {log} --results {params.results:q}"
+        "python -m proxyscale collect_packs --log {log:q} --results {params.results:q}"
         " --spec {params.spec:q} --losses {output.losses:q} --runs {output.runs:q}"
 
 
@@ -56,7 +56,7 @@ rule image_statistics:
             "datamodels", [(s, paths.datamodels(s)) for s in study.regressed]
         ),
     shell:
-        "python -m proxyscale image_statistics --log {log} --losses {input.losses:q}"
+        "python -m proxyscale image_statistics --log {log:q} --losses {input.losses:q}"
         " --runs {input.runs:q} --pool {input.pool:q} {params.tasks} {params.truth} {params.scores}"
         " {params.datamodels} --spec {params.spec:q} --out {output:q}"
 
@@ -89,7 +89,7 @@ rule image_figure:
         scores=score_folders(study.scales),
         stem=lambda w, output: output.pdf.removesuffix(".pdf"),
     shell:
-        "python -m proxyscale image_figure --log {log} --losses {input.losses:q} --runs {input.runs:q}"
+        "python -m proxyscale image_figure --log {log:q} --losses {input.losses:q} --runs {input.runs:q}"
         " --statistics {input.statistics:q} --pool {input.pool:q} {params.tasks} {params.scores}"
         " --spec {params.spec:q} --out {params.stem:q}"
 
@@ -105,4 +105,4 @@ rule image_table:
         spec=lambda w: study.table(w.table),
         code=study.code("image_table"),
     shell:
-        "python -m proxyscale image_table --log {log} --spec {params.spec:q} --out {output:q}"
+        "python -m proxyscale image_table --log {log:q} --spec {params.spec:q} --out {output:q}"

@@ -25,7 +25,7 @@ rule train_pack:
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} {pack}",
     shell:
-        "python -m proxyscale train_pack --log {log} --gpus {resources.gpu} --pool {input.pool:q}"
+        "python -m proxyscale train_pack --log {log:q} --gpus {resources.gpu} --pool {input.pool:q}"
         " --distribution {input.distribution:q} --title {params.title:q}"
         " --spec {params.spec:q} --out {params.out:q}"
 
@@ -49,6 +49,6 @@ rule evaluate_pack:
         task=subpath(input.task, parent=True),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale evaluate_pack --log {log} --gpus {resources.gpu} --pack {params.pack:q}"
+        "python -m proxyscale evaluate_pack --log {log:q} --gpus {resources.gpu} --pack {params.pack:q}"
         " --task {wildcards.task:q} --folder {params.task:q} --scale {wildcards.scale:q}"
         " --distribution {wildcards.distribution:q} --out {params.out:q}"
