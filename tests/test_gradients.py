@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from proxyscale import language
+from proxyscale import language, products
 from proxyscale.gradients import GradientComputer, model_output, output_gradient
 
 SPEC = {
@@ -57,8 +57,9 @@ def loop(net, tokens, true, scored) -> list[dict[str, torch.Tensor]]:
 
 def summed(computer, *parts) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
-    for name, gradient in computer(*parts):
-        found[name] = found.get(name, 0) + gradient.clone()
+    for name, rows, gradient in computer(*parts):
+        shape = len(parts[0]), *gradient.shape[1:]
+        found.setdefault(name, gradient.new_zeros(shape))[rows] += gradient
     return found
 
 
@@ -114,3 +115,26 @@ def test_padding_and_company_change_nothing():
         alone = summed(computer, *(part[row : row + 1, :, :5] for part in (tokens, true, scored)))
         for name, gradient in alone.items():
             torch.testing.assert_close(gradient[0], together[name][row], rtol=1e-9, atol=1e-13)
+
+
+def test_products_of_one_example_at_a_time_equal_those_of_a_batch(monkeypatch):
+    net = model().float()
+    parts = batch(4, 1, 12)
+    together = summed(GradientComputer(net), *parts)
+    monkeypatch.setattr(products, "SMALLEST", 0)
+    alone = summed(GradientComputer(net), *parts)
+    expected = loop(net.double(), *parts)
+    assert set(alone) == set(together)
+    for name, gradient in alone.items():
+        wanted = torch.stack([row[name] for row in expected])
+        for found in (gradient, together[name]):
+            torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("smallest", [0, products.SMALLEST])
+def test_matrices_lie_along_their_longer_side(monkeypatch, smallest):
+    monkeypatch.setattr(products, "SMALLEST", smallest)
+    for _, _, gradient in GradientComputer(model().float())(*batch(3, 1, 12)):
+        if gradient.dim() == 3 and gradient.shape[1] > gradient.shape[2]:
+            gradient = gradient.transpose(1, 2)
+        assert gradient.is_contiguous()

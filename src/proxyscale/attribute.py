@@ -25,6 +25,7 @@ from proxyscale.errors import UserError
 from proxyscale.evaluate import Piece, pieces
 from proxyscale.gradients import GradientComputer
 from proxyscale.pool import Pool
+from proxyscale.products import transposed_times
 from proxyscale.progress import Progress
 from proxyscale.projection import Projection
 
@@ -162,8 +163,8 @@ def featurize(
     def features(where: slice) -> Tensor:
         batch = examples.read(where, model.context)
         total = projection.start(len(batch.tokens))
-        for name, gradient in compute(*(part.to(device) for part in batch)):
-            projection.add(total, name, gradient)
+        for name, rows, gradient in compute(*(part.to(device) for part in batch)):
+            projection.add(total[rows], name, gradient)
         return projection.finish(total)
 
     stream(out, examples.ids, facts, features, BATCH[device.type], title)
@@ -250,7 +251,7 @@ def trak(train: Features, target: Tensor, ridge: float) -> Tensor:
     device = target.device
     gram = torch.zeros(target.shape[1], target.shape[1], dtype=torch.float64, device=device)
     for block in train.blocks(device):
-        gram += block.T @ block
+        gram += transposed_times(block, block)
     penalty = ridge * gram.trace() / min(train.values.shape)
     gram.diagonal().add_(penalty)
     solved = torch.cholesky_solve(target.double().T, torch.linalg.cholesky(gram))

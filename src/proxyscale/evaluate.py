@@ -19,11 +19,11 @@ from torch import Tensor
 
 from proxyscale import language, tables
 from proxyscale.language import LanguageModel
+from proxyscale.products import linear
 from proxyscale.progress import Progress
 
 BATCH_TOKENS = 4096
 ALIGNMENT = 16  # attention is up to twice as slow on lengths that are no multiple of it
-TINY = 1e-38  # the smallest normal float32: margins saturate at 87
 
 
 class Piece(NamedTuple):
@@ -151,7 +151,7 @@ def _measure(model: LanguageModel, table: pa.Table, precision: str, batch_tokens
         size = language.chunk_rows(model.readout)
         with language.autocast(precision, device):
             parts = [
-                score(F.linear(chunk, model.readout).float(), gold)
+                score(linear(chunk, model.readout).float(), gold)
                 for chunk, gold in zip(states.split(size), targets.split(size), strict=True)
             ]
         loss, margin, hit = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
@@ -193,17 +193,17 @@ def _scored_states(
 def score(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Loss −log p, margin log(p / (1 − p)) and greedy hit of targets [n] under logits [n, V].
 
-    The margin comes from the sum over all other tokens, so that it is exact also where p rounds
-    to one. Overwrites the logits.
+    Both come from the other tokens' sum alone, so that they are exact also where p rounds to one:
+    with r = log Σ exp(others), the margin is z − r and the loss log(1 + exp(r − z)). Overwrites the
+    logits.
     """
     targets = targets[:, None]
-    highest = logits.amax(1, keepdim=True)
     gold = logits.gather(1, targets)
-    hit = (gold == highest)[:, 0]
-    # A tie is decided as argmax does; it is too slow to be asked everywhere.
-    hit[hit.clone()] = logits[hit].argmax(1) == targets[hit][:, 0]
-    gold = gold - highest
-    others = logits.sub_(highest).exp_().scatter_(1, targets, 0).sum(1, keepdim=True)
-    loss = (others + gold.exp()).log() - gold
-    margin = gold - others.clamp_min(TINY).log()
-    return loss[:, 0], margin[:, 0], hit
+    highest = logits.scatter_(1, targets, -torch.inf).amax(1, keepdim=True)
+    hit = (gold > highest)[:, 0]
+    tied = (gold == highest)[:, 0]
+    # A tie is decided as argmax does: the first of the highest.
+    hit[tied] = (logits[tied] == highest[tied]).int().argmax(1) > targets[tied][:, 0]
+    # By log-softmax, whose kernel is twice as fast as that of logsumexp.
+    rest = highest - torch.log_softmax(logits, 1).amax(1, keepdim=True)
+    return F.softplus(rest - gold)[:, 0], (gold - rest)[:, 0], hit

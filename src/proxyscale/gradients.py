@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from proxyscale import products
 from proxyscale.language import LanguageModel
 
 
@@ -71,55 +72,70 @@ class GradientComputer:
 
     def __call__(
         self, tokens: Tensor, true: Tensor, scored: Tensor
-    ) -> Iterator[tuple[str, Tensor]]:
-        """(name, gradient [batch, *shape]) of every parameter; valid until the next is asked for.
+    ) -> Iterator[tuple[str, slice, Tensor]]:
+        """(name, rows, gradient [rows, *shape]) of every parameter for some examples of the batch.
 
-        All [batch, pieces, n]: an example is one piece or several that do not attend to each
-        other. `true` are the tokens that follow `tokens`, `scored` those whose prediction counts,
-        at least one an example. A tied matrix comes twice, as readout and as embedding: its
-        gradient is the sum.
+        Valid until the next is asked for. All [batch, pieces, n]: an example is one piece or
+        several that do not attend to each other. `true` are the tokens that follow `tokens`,
+        `scored` those whose prediction counts, at least one an example. A tied matrix comes twice,
+        as readout and as embedding: its gradient is the sum.
         """
         batch = len(tokens)
         with torch.enable_grad():
             states = self.model.hidden(tokens.flatten(0, 1))
         readout, detached = self.model.readout, _by_example(states.detach(), batch)
-        logits = F.linear(detached, readout)
+        logits = products.times_transposed(detached, readout)
         signal = output_gradient(logits, true.flatten(1), scored.flatten(1))
+        backprop = products.times_transposed(signal, readout.t())
         layers = list(self.outputs)
         backprops = torch.autograd.grad(
-            states, [self.outputs[layer] for layer in layers], (signal @ readout).view_as(states)
+            states, [self.outputs[layer] for layer in layers], backprop.view_as(states)
         )
         name = "embedding" if self.model.head is None else "head"
-        yield f"{name}.weight", self._products(signal, detached)
+        yield from self._products(f"{name}.weight", signal, detached)
         for layer, backprop in zip(layers, backprops, strict=True):
             yield from self._layer(layer, self.inputs[layer], backprop, batch)
 
     def _layer(
         self, layer: nn.Module, inputs: Tensor, backprop: Tensor, batch: int
-    ) -> Iterator[tuple[str, Tensor]]:
-        name, signal = self.names[layer], _by_example(backprop, batch)
+    ) -> Iterator[tuple[str, slice, Tensor]]:
+        name, signal, everyone = self.names[layer], _by_example(backprop, batch), slice(0, batch)
         if isinstance(layer, nn.Embedding):
-            yield f"{name}.weight", self._embedding(inputs.view(batch, -1), signal)
-            yield "positions.weight", self._positions(backprop, batch)
+            yield f"{name}.weight", everyone, self._embedding(inputs.view(batch, -1), signal)
+            yield "positions.weight", everyone, self._positions(backprop, batch)
             return
         if isinstance(layer, nn.LayerNorm):
             normalized = F.layer_norm(inputs, layer.normalized_shape, eps=layer.eps)
-            yield f"{name}.weight", (signal * _by_example(normalized, batch)).sum(1)
+            weight = (signal * _by_example(normalized, batch)).sum(1)
+            yield f"{name}.weight", everyone, weight
         else:
-            yield f"{name}.weight", self._products(signal, _by_example(inputs, batch))
+            yield from self._products(f"{name}.weight", signal, _by_example(inputs, batch))
         if layer.bias is not None:
-            yield f"{name}.bias", signal.sum(1)
+            yield f"{name}.bias", everyone, signal.sum(1)
 
-    def _products(self, signal: Tensor, inputs: Tensor) -> Tensor:
-        out = self._room(len(signal), signal.shape[2], inputs.shape[2])
-        return torch.bmm(signal.transpose(1, 2), inputs, out=out)
+    def _products(
+        self, name: str, signal: Tensor, inputs: Tensor
+    ) -> Iterator[tuple[str, slice, Tensor]]:
+        """signalᵀ @ inputs of every example: one by one where a single product is worth its call.
+
+        Its gradient is then read while it is in the cache.
+        """
+        if products.worth(signal[0].t(), inputs[0].t()):
+            for row, (left, right) in enumerate(zip(signal, inputs, strict=True)):
+                yield name, slice(row, row + 1), products.transposed_times(left, right)[None]
+            return
+        wide = signal.shape[2] > inputs.shape[2]
+        left, right = (inputs, signal) if wide else (signal, inputs)
+        out = self._room(len(left), left.shape[2], right.shape[2])
+        torch.bmm(left.transpose(1, 2), right, out=out)
+        yield name, slice(0, len(signal)), out.transpose(1, 2) if wide else out
 
     def _embedding(self, tokens: Tensor, signal: Tensor) -> Tensor:
-        batch, vocabulary = len(tokens), self.model.embedding.num_embeddings
-        out = self._room(batch, vocabulary, signal.shape[2]).zero_()
-        rows = tokens + vocabulary * torch.arange(batch, device=tokens.device)[:, None]
-        out.view(-1, signal.shape[2]).index_add_(0, rows.flatten(), signal.flatten(0, 1))
-        return out
+        """Of [vocabulary, width], which lies in memory by columns, as the projection takes it."""
+        batch, length, width = signal.shape
+        out = self._room(batch, width, self.model.embedding.num_embeddings).zero_()
+        places = tokens[:, None].expand(batch, width, length)
+        return out.scatter_add_(2, places, signal.transpose(1, 2)).transpose(1, 2)
 
     def _positions(self, backprop: Tensor, batch: int) -> Tensor:
         summed = backprop.view(batch, -1, *backprop.shape[1:]).sum(1)

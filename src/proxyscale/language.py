@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from proxyscale import parametrization, tables
 from proxyscale.errors import UserError
+from proxyscale.products import Linear, linear, times_transposed, transposed_times
 
 # Standard deviation of embeddings and positions (Radford et al. 2019), at every width.
 EMBEDDING_STD = 0.02
@@ -37,11 +38,11 @@ class Block(nn.Module):
         self.heads = heads
         self.scale = scale
         self.attention_norm = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width, bias=bias)
-        self.out = nn.Linear(width, width, bias=bias)
+        self.qkv = Linear(width, 3 * width, bias=bias)
+        self.out = Linear(width, width, bias=bias)
         self.mlp_norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, ratio * width, bias=bias)
-        self.down = nn.Linear(ratio * width, width, bias=bias)
+        self.up = Linear(width, ratio * width, bias=bias)
+        self.down = Linear(ratio * width, width, bias=bias)
 
     def forward(self, stream: Tensor, at: Tensor | None = None) -> Tensor:
         """[batch, length, width] → the same shape; [n, width] at places [n] of [batch · length]."""
@@ -106,7 +107,7 @@ class LanguageModel(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids [batch, length] → logits [batch, length, vocabulary]."""
-        return F.linear(self.hidden(tokens), self.readout)
+        return linear(self.hidden(tokens), self.readout)
 
     def hidden_matrices(self) -> list[Tensor]:
         """The weights from width to width, which µP treats apart from all others."""
@@ -169,13 +170,12 @@ class _CrossEntropy(torch.autograd.Function):
         readout_gradient: Tensor | float = 0.0
         for start in range(0, len(states), rows):
             chunk, gold = states[start : start + rows], targets[start : start + rows, None]
-            gradient = torch.softmax(F.linear(chunk, readout).float(), dim=-1)
+            gradient = torch.softmax(linear(chunk, readout).float(), dim=-1)
             chosen = gradient.gather(1, gold)
             total -= chosen.clamp_min(1e-38).log().sum()
             gradient.scatter_(1, gold, chosen - 1)
-            states_gradient[start : start + rows] = gradient @ readout
-            # Transposed twice: the faster product, because the long dimension stays contiguous.
-            readout_gradient = (chunk.T @ gradient).T + readout_gradient
+            states_gradient[start : start + rows] = times_transposed(gradient, readout.t())
+            readout_gradient = transposed_times(gradient, chunk) + readout_gradient
         ctx.save_for_backward(states_gradient, readout_gradient)
         return total
 

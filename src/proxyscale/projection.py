@@ -33,19 +33,21 @@ class Projection:
 
     def start(self, batch: int) -> Tensor:
         """An empty accumulator for `add`."""
-        return torch.zeros(batch, self.width, device=self.device)
+        return torch.zeros(batch, self.width + self.dimension, device=self.device)
 
     def add(self, total: Tensor, name: str, gradient: Tensor) -> None:
-        """Add one parameter's gradient [batch, *shape] to the accumulator, in place."""
+        """Add one parameter's gradient [batch, *shape] to the accumulator, in place.
+
+        A matrix's entries are numbered along its longer side, which is how `GradientComputer` has
+        them in memory; all others' as they come.
+        """
+        if gradient.dim() == 3 and gradient.shape[1] > gradient.shape[2]:
+            gradient = gradient.transpose(1, 2)
         flat = gradient.flatten(1)
         signs, shifts = self._plan(name, flat.shape[1])
-        for run, shift in enumerate(shifts):
-            rows = slice(run * self.width, (run + 1) * self.width)
-            values, sign = flat[:, rows], signs[rows]
-            before = min(self.width - shift, values.shape[1])
-            total[:, shift : shift + before].addcmul_(values[:, :before], sign[:before])
-            wrapped = values.shape[1] - before
-            total[:, :wrapped].addcmul_(values[:, before:], sign[before:])
+        runs = zip(flat.split(self.width, 1), signs.split(self.width), shifts, strict=True)
+        for values, sign, shift in runs:
+            total[:, shift : shift + len(sign)].addcmul_(values, sign)
 
     def finish(self, total: Tensor) -> Tensor:
         """The features [batch, k]."""
@@ -57,7 +59,7 @@ class Projection:
             digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
             runs = -(-size // self.width)
-            shifts = torch.randint(self.width, (runs,), generator=generator).tolist()
+            shifts = torch.randint(self.dimension, (runs,), generator=generator).tolist()
             signs = torch.randint(2, (size,), generator=generator, dtype=torch.int8)
             self.plans[name] = ((2.0 * signs - 1).to(self.device), shifts)
         return self.plans[name]

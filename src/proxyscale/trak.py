@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from proxyscale.products import times_transposed
+
 # The penalty in units of the mean non-zero eigenvalue: it never looks at evaluation subsets, and
 # is the same number for the primal and for the dual form.
 RIDGE = 0.3
@@ -72,13 +74,13 @@ def inner_products(
     blocks = _blocks(examples, block)
     for number, rows in enumerate(blocks):
         held = train(rows)
-        kernel[rows, rows] = (held @ held.T).cpu()
+        kernel[rows, rows] = times_transposed(held, held).cpu()
         for columns in blocks[number + 1 :]:
-            product = (held @ train(columns).T).cpu()
+            product = times_transposed(held, train(columns)).cpu()
             kernel[rows, columns], kernel[columns, rows] = product, product.T
         for name, (test, count) in tests.items():
             for among in _blocks(count, block):
-                crosses[name][among, rows] = (test(among) @ held.T).cpu()
+                crosses[name][among, rows] = times_transposed(test(among), held).cpu()
     return kernel, crosses
 
 

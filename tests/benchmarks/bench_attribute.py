@@ -100,6 +100,7 @@ def ours(folder: Path, model: language.LanguageModel, texts: Tensor, dimension: 
     return seconds(lambda: attribute.featurize(next(names), folder, wanted, spec), 2) / len(texts)
 
 
+@torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)
 def theirs(folder: Path, model: language.LanguageModel, texts: Tensor, dimension: int) -> float:
     """CPU seconds an example of `TRAKer.featurize` with the same model output."""
     from trak import TRAKer
@@ -139,7 +140,9 @@ def gradients(model: language.LanguageModel, texts: Tensor) -> Iterator[dict[str
     compute, wanted = GradientComputer(model), examples(texts)
     for start in range(0, len(texts), BATCH):
         batch = wanted.read(slice(start, start + BATCH), LENGTH)
-        yield {name: gradient.clone() for name, gradient in compute(*batch)}
+        # Without oneDNN the examples of a batch come together.
+        with torch.backends.mkldnn.flags(enabled=False, allow_tf32=None):
+            yield {name: gradient.clone() for name, _, gradient in compute(*batch)}
 
 
 def flat(named: dict[str, Tensor]) -> Tensor:
