@@ -190,13 +190,14 @@ def _mixture_rows(
     for form, target in forms.items():
         predicted = leave_one_out_predictions(design, target)
         value = correlations(predicted, actual)["spearman"]
-        low, high = intervals.spearman_interval(np.asarray(value), len(actual), confidence)
+        ratio = float(intervals.variance_ratio(predicted, actual))
+        low, high = intervals.spearman_interval(value, len(actual), confidence, ratio)
         name = f"{whose}mixture_{form}"
         yield {
             "statistic": f"{name}_spearman",
             "value": value,
-            "low": float(low),
-            "high": float(high),
+            "low": low,
+            "high": high,
         }
         lost, _, _ = regret(predicted, actual, NO_NOISE, 1, confidence)
         yield {"statistic": f"{name}_regret", "value": lost}

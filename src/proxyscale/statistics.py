@@ -17,7 +17,7 @@ Every metric is a loss: lower is better. One row a number, with its interval (`i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,9 @@ from proxyscale.measures import (
     regret,
 )
 
-DEFINITIONS = "1"  # to be raised when the meaning of a statistic changes
+DEFINITIONS = "2"  # to be raised when the meaning of a statistic changes
 TOP = 3
-CORRELATIONS = {
+CORRELATIONS: dict[str, Callable[..., Any]] = {
     "r2": intervals.r2_interval,
     "pearson": intervals.pearson_interval,
     "spearman": intervals.spearman_interval,
@@ -152,11 +152,12 @@ def pair_rows(
     n = len(reference)
     limit = np.sqrt(ceiling(reference, noise))
     values = correlations(proxy, reference)
+    ratio = float(intervals.variance_ratio(proxy, reference))
     for name, interval in CORRELATIONS.items():
         # R² is derived from the signed r, whose interval may hold both signs
-        low, high = interval(np.asarray(values["pearson" if name == "r2" else name]), n, confidence)
+        low, high = interval(values["pearson" if name == "r2" else name], n, confidence, ratio)
         yield _row(name, values[name], low, high, n, intervals.from_pearson(name, limit))
-    yield _corrected(values["pearson"], limit, n, confidence)
+    yield _corrected(values["pearson"], limit, n, confidence, ratio)
     left_out = leave_one_out(proxy, reference)
     yield _row("r2_leave_one_out", values["r2"], left_out.min(), left_out.max(), n)
     top = intervals.from_pearson("decision_accuracy", limit)
@@ -184,9 +185,9 @@ def _row(
     }
 
 
-def _corrected(r: float, limit: float, n: int, confidence: float) -> dict[str, Any]:
+def _corrected(r: float, limit: float, n: int, confidence: float, ratio: float) -> dict[str, Any]:
     """Pearson's r divided by its ceiling (Spearman 1904), at most 1, and so its interval."""
-    low, high = intervals.pearson_interval(np.asarray(r), n, confidence)
+    low, high = intervals.pearson_interval(np.asarray(r), n, confidence, ratio)
     if not limit > 0:
         return _row("pearson_corrected", np.nan, np.nan, np.nan, n)
     value, low, high = np.clip(np.array([r, low, high]) / limit, -1, 1)
@@ -202,7 +203,8 @@ def _example_table(grid: Grid, reference: str, task: str, confidence: float) -> 
         return as_table([])
     losses = grid.example_means(task)
     r = np.stack([pearson(losses[i], losses[last]) for i in proxies])
-    low, high = intervals.r2_interval(r, n, confidence)
+    ratio = np.stack([intervals.variance_ratio(losses[i], losses[last]) for i in proxies])
+    low, high = intervals.r2_interval(r, n, confidence, ratio)
     rows, each = r.size, len(ids)
     constant = {
         "statistic": "r2",
