@@ -28,7 +28,7 @@ SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 JOB = re.compile(r"^(?:local)?rule (\w+):\n(?: .*\n)*?    log: (.*)$", re.MULTILINE)
 # CPU seconds and rates of one core (AVX-512, 2.x GHz), where nothing has been measured yet.
 START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.6, "pool": 0.4, "task": 2.0, "select": 1.5}
-START |= {"train": 2.0, "evaluate": 2.5, "features": 3.0, "score": 3.0, "figure": 2.0}
+START |= {"train": 2.0, "evaluate": 2.5, "features": 3.0, "score": 7.0, "figure": 2.0}
 OTHER = 1.5  # seconds of any other job
 BYTES = {"corpus": 12e6, "pack": 1.6e6, "tokenizer": 0.5e6}  # of text, a second
 FORWARD = 1 / 3  # of a training step is the forward pass that measures a loss
