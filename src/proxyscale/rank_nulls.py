@@ -17,7 +17,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 MOST = 50  # points; of more, ranks take so many values that formulas hold
 DRAWN = 300_000  # points of all samples together
-DEPTHS = np.linspace(0, 5, 161)  # atanh r; the rest by symmetry
+DEPTHS = np.linspace(0, 9, 217)  # atanh r; the rest by symmetry
 SAME = 1e-9
 
 
@@ -72,17 +72,19 @@ def interval(statistic: str, value: float, n: int, confidence: float) -> tuple[f
     middle = (positive[:1] + negative[:1]) / 2
     p = np.concatenate([negative[:0:-1], middle, positive[1:]])
     depths = np.concatenate([-DEPTHS[:0:-1], DEPTHS])
-    kept = np.flatnonzero(p > 1 - confidence)
+    # a perfect ranking's mid-P is ½ at most: what fits best is never rejected
+    level = min(1 - confidence, p.max() - SAME)
+    kept = np.flatnonzero(p > level)
     first, last = kept[0], kept[-1]
-    low = -1.0 if first == 0 else np.tanh(_crossing(p, depths, first - 1, first, confidence))
-    high = 1.0 if last == len(p) - 1 else np.tanh(_crossing(p, depths, last + 1, last, confidence))
-    return float(low), float(high)
+    low = -1.0 if first == 0 else _crossing(p, depths, first - 1, first, level)
+    high = 1.0 if last == len(p) - 1 else _crossing(p, depths, last + 1, last, level)
+    return low, high
 
 
-def _crossing(p: Array, depths: Array, outer: int, inner: int, confidence: float) -> float:
-    """Where p, straight between two points of the grid, passes 1 − confidence."""
-    share = (1 - confidence - p[outer]) / (p[inner] - p[outer])
-    return float(depths[outer] + share * (depths[inner] - depths[outer]))
+def _crossing(p: Array, depths: Array, outer: int, inner: int, level: float) -> float:
+    """The r at which p, straight between two points of the grid, passes a level."""
+    share = (level - p[outer]) / (p[inner] - p[outer])
+    return float(np.tanh(depths[outer] + share * (depths[inner] - depths[outer])))
 
 
 def _p_values(null: Null, value: float) -> Array:
