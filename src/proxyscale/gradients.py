@@ -84,9 +84,9 @@ class GradientComputer:
         with torch.enable_grad():
             states = self.model.hidden(tokens.flatten(0, 1))
         readout, detached = self.model.readout, _by_example(states.detach(), batch)
-        logits = products.times_transposed(detached, readout)
+        logits = products.linear(detached, readout)
         signal = output_gradient(logits, true.flatten(1), scored.flatten(1))
-        backprop = products.times_transposed(signal, readout.t())
+        backprop = products.linear(signal, readout.t())
         layers = list(self.outputs)
         backprops = torch.autograd.grad(
             states, [self.outputs[layer] for layer in layers], backprop.view_as(states)

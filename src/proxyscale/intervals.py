@@ -23,6 +23,7 @@ that hold three quarters of the variance; truth is the statistic of that mixture
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -101,44 +102,51 @@ def spearman_interval(
     Methods) are solved for r along the normal's τ and ρ, since that bias alone costs 10 points of
     coverage at r = .99.
     """
-    if n < 4 or np.isnan(rho):
-        low, high = pearson_interval(np.asarray(rho), n)
-        return float(low), float(high)
-    if n <= rank_nulls.MOST:
-        edges = np.array(rank_nulls.interval("spearman", rho, n, confidence))
-    else:
+
+    def of_many() -> Array:
         spearman, kendall = (from_pearson(s, SPEARMAN_GRID) for s in ("spearman", "kendall"))
         mean = (3 * kendall + (n - 2) * spearman) / (n + 1)
         middle = np.clip(rho, -HIGHEST, HIGHEST)
         half = quantile(confidence) * np.sqrt((1 + 0.65 * middle**2) / (n - 3))
         fisher = np.tanh(np.arctanh(middle) + np.array([-half, half]))
-        edges = np.interp(fisher, mean, SPEARMAN_GRID)
-    return _of_ranks("spearman", rho, n, edges, ratio)
+        return np.interp(fisher, mean, SPEARMAN_GRID)
+
+    return _rank_interval("spearman", rho, n, confidence, ratio, of_many)
 
 
 def kendall_interval(
     tau: float, n: int, confidence: float = 0.95, ratio: float = 1.0
 ) -> tuple[float, float]:
     """By test inversion (`rank_nulls`) up to 50 points, beyond decision accuracy's, doubled."""
-    if n < 4 or np.isnan(tau):
-        low, high = pearson_interval(np.asarray(tau), n)
+
+    def of_many() -> Array:
+        accuracy = decision_interval(np.asarray((1 + tau) / 2), n, confidence)
+        return to_pearson("kendall", 2 * np.array(accuracy) - 1)
+
+    return _rank_interval("kendall", tau, n, confidence, ratio, of_many)
+
+
+def _rank_interval(
+    statistic: str,
+    value: float,
+    n: int,
+    confidence: float,
+    ratio: float,
+    of_many: Callable[[], Array],
+) -> tuple[float, float]:
+    """The statistic's interval; of more than 50 points `of_many` gives its edges in terms of r [2].
+
+    It is narrowed where points are clustered. What widens the interval of values hardly touches
+    ranks, whence the upper limit of the ratio. Ranks of fewer than 15 points take too few values to
+    be narrowed.
+    """
+    if n < 4 or np.isnan(value):
+        low, high = pearson_interval(np.asarray(value), n)
         return float(low), float(high)
     if n <= rank_nulls.MOST:
-        edges = np.array(rank_nulls.interval("kendall", tau, n, confidence))
+        edges = np.array(rank_nulls.interval(statistic, value, n, confidence))
     else:
-        accuracy = decision_interval(np.asarray((1 + tau) / 2), n, confidence)
-        edges = to_pearson("kendall", 2 * np.array(accuracy) - 1)
-    return _of_ranks("kendall", tau, n, edges, ratio)
-
-
-def _of_ranks(
-    statistic: str, value: float, n: int, edges: Array, ratio: float
-) -> tuple[float, float]:
-    """An interval of r [2] as one of the statistic, narrowed where points are clustered.
-
-    What widens the interval of values hardly touches ranks, whence the upper limit of the ratio.
-    Ranks of fewer than 15 points take too few values to be narrowed.
-    """
+        edges = of_many()
     if n >= RANKS_FROM:
         centre = np.arctanh(to_pearson(statistic, np.asarray(value)) * HIGHEST)
         depths = np.arctanh(np.clip(edges, -HIGHEST, HIGHEST))

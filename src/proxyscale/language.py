@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from proxyscale import parametrization, tables
 from proxyscale.errors import UserError
-from proxyscale.products import Linear, linear, times_transposed, transposed_times
+from proxyscale.products import Linear, linear, transposed_times
 
 # Standard deviation of embeddings and positions (Radford et al. 2019), at every width.
 EMBEDDING_STD = 0.02
@@ -174,7 +174,7 @@ class _CrossEntropy(torch.autograd.Function):
             chosen = gradient.gather(1, gold)
             total -= chosen.clamp_min(1e-38).log().sum()
             gradient.scatter_(1, gold, chosen - 1)
-            states_gradient[start : start + rows] = times_transposed(gradient, readout.t())
+            states_gradient[start : start + rows] = linear(gradient, readout.t())
             readout_gradient = transposed_times(gradient, chunk) + readout_gradient
         ctx.save_for_backward(states_gradient, readout_gradient)
         return total

@@ -38,14 +38,6 @@ def worth(left: Tensor, right: Tensor) -> bool:
 
 
 @torch.no_grad()
-def times_transposed(left: Tensor, right: Tensor) -> Tensor:
-    """left [..., k] @ rightᵀ [k, m] → [..., m], without gradients; right may have any strides."""
-    if worth(left, right):
-        return _onednn(left, right, None, "none", [], "")
-    return F.linear(left, right)
-
-
-@torch.no_grad()
 def transposed_times(left: Tensor, right: Tensor) -> Tensor:
     """leftᵀ [p, n] @ right [n, q] → [p, q], without gradients: a weight's from its two signals.
 
@@ -73,14 +65,17 @@ class _Linear(torch.autograd.Function):
         to_inputs, to_weight, to_bias = ctx.needs_input_grad
         rows = outer.flatten(0, -2)
         return (
-            times_transposed(outer, weight.t()) if to_inputs else None,
+            linear(outer, weight.t()) if to_inputs else None,
             transposed_times(rows, inputs.flatten(0, -2)) if to_weight else None,
             rows.sum(0) if to_bias else None,
         )
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """inputs [..., k] @ weightᵀ [k, m] + bias → [..., m], differentiable once: `F.linear`."""
+    """inputs [..., k] @ weightᵀ [k, m] + bias → [..., m]: `F.linear`, differentiable once.
+
+    A weight of any strides is as fast.
+    """
     if worth(inputs, weight):
         output: Tensor = _Linear.apply(inputs, weight, bias)
         return output

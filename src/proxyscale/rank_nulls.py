@@ -94,13 +94,22 @@ def _p_values(null: Null, value: float) -> Array:
     on_grid = column < len(null.values) and abs(null.values[column] - value) < SAME
     at = null.below[:, column] - lower if on_grid else 0.0
     down, up = lower + at, 1 - lower
-    rarest = np.minimum(down, up)[:, None] - SAME
-    # what the opposite tail holds that is rarer than this one
-    above = 1 - np.concatenate([np.zeros((len(null.below), 1)), null.below[:, :-1]], axis=1)
-    others = np.where(
-        down < up,
-        np.where(above < rarest, above, 0).max(axis=1),
-        np.where(null.below < rarest, null.below, 0).max(axis=1),
-    )
-    p: Array = np.minimum(down, up) - at / 2 + others
+    own = np.minimum(down, up)
+    others = [
+        _rarer_above(row, tail) if lowest else _rarer_below(row, tail)
+        for row, tail, lowest in zip(null.below, own - SAME, down < up, strict=True)
+    ]
+    p: Array = own - at / 2 + others
     return p
+
+
+def _rarer_below(below: Array, tail: float) -> float:
+    """The largest lower tail that holds less than another tail."""
+    count = np.searchsorted(below, tail)
+    return float(below[count - 1]) if count else 0.0
+
+
+def _rarer_above(below: Array, tail: float) -> float:
+    """The largest upper tail that holds less than another tail."""
+    column = np.searchsorted(below, 1 - tail, side="right")
+    return float(1 - below[column]) if column < len(below) else 0.0

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from proxyscale.products import times_transposed
+from proxyscale.products import linear
 
 # The penalty in units of the mean non-zero eigenvalue: it never looks at evaluation subsets, and
 # is the same number for the primal and for the dual form.
@@ -74,13 +74,13 @@ def inner_products(
     blocks = _blocks(examples, block)
     for number, rows in enumerate(blocks):
         held = train(rows)
-        kernel[rows, rows] = times_transposed(held, held).cpu()
+        kernel[rows, rows] = linear(held, held).cpu()
         for columns in blocks[number + 1 :]:
-            product = times_transposed(held, train(columns)).cpu()
+            product = linear(held, train(columns)).cpu()
             kernel[rows, columns], kernel[columns, rows] = product, product.T
         for name, (test, count) in tests.items():
             for among in _blocks(count, block):
-                crosses[name][among, rows] = times_transposed(test(among), held).cpu()
+                crosses[name][among, rows] = linear(test(among), held).cpu()
     return kernel, crosses
 
 
