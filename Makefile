@@ -69,4 +69,4 @@ foundry: .foundry/stamp
 	touch $@
 
 test-foundry: .foundry/stamp $(VENV)/test.stamp
-	PROXYSCALE_FOUNDRY=$(CURDIR)/.foundry/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/test_foundry.py
+	PROXYSCALE_FOUNDRY=$(CURDIR)/.foundry/bin/python OMP_NUM_THREADS=1 $(BIN)/pytest -q -s tests/training/test_llm_foundry.py

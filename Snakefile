@@ -43,14 +43,14 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     try:
-        claim.take(study.config.results)
+        lock.take(study.config.results)
     except UserError as error:
         refuse(error)
     study.claim_results(write=True)
 
 
 onsuccess:
-    from proxyscale.ending import ending
+    from proxyscale.cli.closing_words import ending
 
     told = ending(study)
     if told:

@@ -10,15 +10,15 @@ import sys
 
 sys.path.insert(0, f"{workflow.basedir}/src")
 
-from proxyscale import claim, devices, sharing
-from proxyscale.config import read_yaml
-from proxyscale.errors import UserError
-from proxyscale.families import load
-from proxyscale.image_study import ImageStudy
-from proxyscale.inputs import check_inputs
-from proxyscale.needs import Needs
-from proxyscale.runs_study import OwnRunsStudy
-from proxyscale.study import READ, Run, Study
+from proxyscale.base import devices, lock, run_cache
+from proxyscale.study.config import read_yaml
+from proxyscale.base.errors import UserError
+from proxyscale.cli.load_study import load
+from proxyscale.vision.study import ImageStudy
+from proxyscale.study.inputs import check_inputs
+from proxyscale.study.needs import Needs
+from proxyscale.study.outside_study import OwnRunsStudy
+from proxyscale.study.study import READ, Run, Study
 
 
 def refuse(error):
@@ -45,7 +45,7 @@ try:
         check_inputs(study)
     study.claim_results()
     if not workflow.is_main_process:
-        claim.join(parent_dies=False)
+        lock.join(parent_dies=False)
 except UserError as error:
     refuse(error)
 
@@ -58,7 +58,7 @@ os.environ.update(
     ),
     PYTHONPATH=f"{workflow.basedir}/src",
 )
-os.environ[claim.PARENT] = str(os.getpid())
+os.environ[lock.PARENT] = str(os.getpid())
 # A rule's command takes the place of its shell, so that it is Snakemake's own child and dies with it.
 shell.prefix("set -euo pipefail; exec ")
 
@@ -70,7 +70,7 @@ if gpus:
     os.environ[devices.ENVIRONMENT] = ",".join(devices.visible())
     workflow.register_resource("gpu", devices.SLOTS * len(devices.visible()))
 
-sharing.use_cache(getattr(study, "installed", ()))
+run_cache.use_cache(getattr(study, "installed", ()))
 
 # What a job asks of a scheduler; --set-resources, on the command line or in a profile, outdoes it.
 overwritten = workflow.resource_settings.overwrite_resources.get("train", {})

@@ -7,7 +7,7 @@
 
 # What the report tells of the data, where the study has built it.
 material = list(getattr(study.config, "tasks", []))
-ASSETS = f"{workflow.basedir}/src/proxyscale/assets"
+ASSETS = f"{workflow.basedir}/src/proxyscale/reporting/assets"
 REPORT_FILES = ("report.html", "report.css", "report.js")
 
 

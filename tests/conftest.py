@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-
 MINIMAL: dict[str, Any] = {
     "study": "tiny",
     "results": "out",

@@ -18,14 +18,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from proxyscale import attribute, language, tables
-from proxyscale.candidates import candidate_ids
-from proxyscale.dsir import NgramCounter, log_importance
-from proxyscale.evaluate import losses
-from proxyscale.paths import Paths
-from proxyscale.pool import Pool, load_tokenizer
-from proxyscale.select import top
-from proxyscale.train import train
+from proxyscale.attribution import language_scores
+from proxyscale.base import artifacts
+from proxyscale.base.paths import Paths
+from proxyscale.data.pool import Pool, load_tokenizer
+from proxyscale.selection.candidates import candidate_ids
+from proxyscale.selection.dsir import NgramCounter, log_importance
+from proxyscale.selection.select import top
+from proxyscale.training import language_model
+from proxyscale.training.evaluate import losses
+from proxyscale.training.native import train
 
 LARGEST = 4096  # dimension; the smaller ones are made out of it
 SHARE = 0.6  # of the target examples, that scores are for
@@ -38,23 +40,23 @@ class Tuning:
         self.args, self.paths, self.work = args, Paths(args.results), Path(args.work)
         self.pool = Pool.open(Path(self.paths.pool))
         self.ids = candidate_ids(self.pool, args.candidates, 0)
-        table = tables.read(f"{self.paths.task(args.task)}/target.parquet", "task")
+        table = artifacts.read(f"{self.paths.task(args.task)}/target.parquet", "task")
         examples = np.unique(table["example"].to_numpy())
         self.scored = examples[: round(SHARE * len(examples))]
         first = np.isin(table["example"].to_numpy(), self.scored)
         self.seen, self.measured = table.filter(pa.array(first)), table.filter(pa.array(~first))
 
-    def features(self, seed: int) -> tuple[attribute.Features, torch.Tensor]:
+    def features(self, seed: int) -> tuple[language_scores.Features, torch.Tensor]:
         """One model's features of the candidates, and of the scored target examples."""
         run = Path(self.paths.run(self.args.scale, self.args.scored_on, 0, seed))
         out, spec = self.work / f"features-{seed}", {"dimension": LARGEST, "seed": 0}
-        pool = attribute.pool_examples(Path(self.paths.pool), self.ids)
-        task = attribute.task_examples(Path(self.paths.task(self.args.task)), "target")
-        attribute.featurize(out / "pool", run, pool, spec, f"features, seed {seed}")
-        attribute.featurize(out / "target", run, task, spec, f"target, seed {seed}")
-        opened = attribute.Features.open(out / "target")
+        pool = language_scores.pool_examples(Path(self.paths.pool), self.ids)
+        task = language_scores.task_examples(Path(self.paths.task(self.args.task)), "target")
+        language_scores.featurize(out / "pool", run, pool, spec, f"features, seed {seed}")
+        language_scores.featurize(out / "target", run, task, spec, f"target, seed {seed}")
+        opened = language_scores.Features.open(out / "target")
         mine = opened.values[np.isin(opened.ids, self.scored)]
-        return attribute.Features.open(out / "pool"), torch.from_numpy(np.array(mine))
+        return language_scores.Features.open(out / "pool"), torch.from_numpy(np.array(mine))
 
     def settings(self) -> Iterator[tuple[str, np.ndarray]]:
         """Every setting's name and scores of the candidates [n]."""
@@ -82,13 +84,15 @@ class Tuning:
         chosen = self.ids[top(scores, self.args.size, "none", np.random.default_rng(0))]
         folder = self.work / name.replace(" ", "-")
         table = pa.table({"draw": np.zeros(len(chosen)), "example": chosen, "score": chosen})
-        tables.write(folder / "distribution.parquet", table, "distribution")
-        like = tables.read_json(f"{self.paths.run(self.args.train_at, 'mix', 0, 0)}/manifest.json")
+        artifacts.write(folder / "distribution.parquet", table, "distribution")
+        like = artifacts.read_json(
+            f"{self.paths.run(self.args.train_at, 'mix', 0, 0)}/manifest.json"
+        )
         spec = {key: like[key] for key in ("family", "model", "training")}
         spec |= {"draw": 0, "seed": seed}
         run = folder / str(seed)
         train(run, spec, Path(self.paths.pool), folder / "distribution.parquet", name)
-        measured = losses(language.load(run), self.measured)["loss"].to_numpy()
+        measured = losses(language_model.load(run), self.measured)["loss"].to_numpy()
         return float(measured.mean())
 
 
@@ -99,8 +103,8 @@ def fold(features: np.ndarray, k: int) -> np.ndarray:
 
 def standardized(phi: np.ndarray, wanted: np.ndarray, ridge: float) -> np.ndarray:
     """One model's scores, divided by their standard deviation."""
-    train_on = attribute.Features(np.arange(len(phi)), phi, {})
-    scores = attribute.trak(train_on, torch.from_numpy(wanted[None]), ridge)[0].numpy()
+    train_on = language_scores.Features(np.arange(len(phi)), phi, {})
+    scores = language_scores.trak(train_on, torch.from_numpy(wanted[None]), ridge)[0].numpy()
     return scores / scores.std()
 
 

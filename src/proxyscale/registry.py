@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from proxyscale.errors import UserError
+from proxyscale.base.errors import UserError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -59,13 +59,6 @@ class Registry:
 corpus = Registry("corpus")
 task = Registry("task")
 selection = Registry("selection")
-BUILTIN = ("corpora", "tasks", "builtin", "select")
-
-
-def load_builtin() -> None:
-    """Import the modules that register proxyscale's own functions."""
-    for module in BUILTIN:
-        importlib.import_module(f"proxyscale.{module}")
 
 
 def load_plugins(paths: Iterable[str | Path]) -> None:

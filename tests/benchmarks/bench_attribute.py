@@ -19,9 +19,11 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from proxyscale import attribute, language, parametrization, tables
-from proxyscale.gradients import GradientComputer, model_output
-from proxyscale.projection import Projection
+from proxyscale.attribution import language_scores
+from proxyscale.attribution.gradients import GradientComputer, model_output
+from proxyscale.attribution.projection import Projection
+from proxyscale.base import artifacts
+from proxyscale.training import language_model, parametrization
 
 LENGTH, BATCH = 128, 8
 SPEC = {
@@ -51,9 +53,9 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def trained(texts: Tensor, steps: int = 30) -> language.LanguageModel:
+def trained(texts: Tensor, steps: int = 30) -> language_model.LanguageModel:
     """A model past its start, where the gradients' spectrum is no longer that of noise."""
-    model = language.build(SPEC, seed=0)
+    model = language_model.build(SPEC, seed=0)
     training = {
         "learning_rate": 1e-2,
         "hidden_learning_rate": 1e-3,
@@ -64,7 +66,7 @@ def trained(texts: Tensor, steps: int = 30) -> language.LanguageModel:
     optimizer = parametrization.optimizer(model, model.hidden_matrices(), training)
     for batch in texts[: 16 * steps].split(16):
         states = model.hidden(batch[:, :-1]).flatten(0, 1)
-        language.cross_entropy(states, model.readout, batch[:, 1:].flatten()).backward()
+        language_model.cross_entropy(states, model.readout, batch[:, 1:].flatten()).backward()
         optimizer.step()
         model.zero_grad()
     return model
@@ -79,29 +81,33 @@ def seconds(function: Callable[[], object], times: int) -> float:
     return (time.process_time() - start) / times
 
 
-def examples(texts: Tensor) -> attribute.Examples:
+def examples(texts: Tensor) -> language_scores.Examples:
     scored = torch.ones(LENGTH, dtype=torch.bool)
     scored[-1] = False
 
-    def read(where: slice, context: int) -> attribute.Batch:
+    def read(where: slice, context: int) -> language_scores.Batch:
         tokens = texts[where].view(-1, 1, context)
-        return attribute.Batch(tokens, tokens.roll(-1, 2), scored.expand_as(tokens))
+        return language_scores.Batch(tokens, tokens.roll(-1, 2), scored.expand_as(tokens))
 
-    return attribute.Examples("pool", np.arange(len(texts)), "", read)
+    return language_scores.Examples("pool", np.arange(len(texts)), "", read)
 
 
-def ours(folder: Path, model: language.LanguageModel, texts: Tensor, dimension: int) -> float:
+def ours(folder: Path, model: language_model.LanguageModel, texts: Tensor, dimension: int) -> float:
     """CPU seconds an example of `featurize`, files and digests included."""
-    language.save(model, folder / "model.safetensors")
-    tables.write_json(folder / "manifest.json", {"model": SPEC})
+    language_model.save(model, folder / "model.safetensors")
+    artifacts.write_json(folder / "manifest.json", {"model": SPEC})
     spec = {"dimension": dimension, "seed": 0}
     names = (folder / str(number) for number in itertools.count())
     wanted = examples(texts)
-    return seconds(lambda: attribute.featurize(next(names), folder, wanted, spec), 2) / len(texts)
+    return seconds(lambda: language_scores.featurize(next(names), folder, wanted, spec), 2) / len(
+        texts
+    )
 
 
 @torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)
-def theirs(folder: Path, model: language.LanguageModel, texts: Tensor, dimension: int) -> float:
+def theirs(
+    folder: Path, model: language_model.LanguageModel, texts: Tensor, dimension: int
+) -> float:
     """CPU seconds an example of `TRAKer.featurize` with the same model output."""
     from trak import TRAKer
     from trak.modelout_functions import AbstractModelOutput
@@ -136,7 +142,7 @@ def theirs(folder: Path, model: language.LanguageModel, texts: Tensor, dimension
     return seconds(lambda: traker.featurize([next(batches)], num_samples=BATCH), 4) / BATCH
 
 
-def gradients(model: language.LanguageModel, texts: Tensor) -> Iterator[dict[str, Tensor]]:
+def gradients(model: language_model.LanguageModel, texts: Tensor) -> Iterator[dict[str, Tensor]]:
     compute, wanted = GradientComputer(model), examples(texts)
     for start in range(0, len(texts), BATCH):
         batch = wanted.read(slice(start, start + BATCH), LENGTH)
@@ -162,7 +168,7 @@ def kept(features: Tensor, exact: Tensor) -> float:
     return spearmanr((features @ features.T).numpy()[pairs], exact.numpy()[pairs]).statistic
 
 
-def bench_projection(model: language.LanguageModel, texts: Tensor, dimension: int) -> None:
+def bench_projection(model: language_model.LanguageModel, texts: Tensor, dimension: int) -> None:
     parts = list(gradients(model, texts))
     whole = torch.cat([flat(part) for part in parts])
     exact = whole @ whole.T
@@ -191,7 +197,7 @@ def main() -> None:
     model = trained(texts)
     texts = texts[-96:]
     bench_projection(trained(rows()), texts, 512)
-    attribute.BATCH["cpu"] = BATCH
+    language_scores.BATCH["cpu"] = BATCH
     with tempfile.TemporaryDirectory() as name:
         spent = ours(Path(name), model, texts, 256)
         print(f"\n{'features, k = 256':24s} {'CPU ms':>8s} {'examples/s':>11s}")

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from proxyscale.corpora import build_corpus
-from proxyscale.pool import Pool, assemble, build_tokenizer, pack
-from proxyscale.tables import read_json
+from proxyscale.base.artifacts import read_json
+from proxyscale.data.corpora import build_corpus
+from proxyscale.data.pool import Pool, assemble, build_tokenizer, pack
 
 DOCS = ["numpy", "scipy", "matplotlib", "pandas", "networkx", "torch", "mpmath"]
 HEADERS = ["torch/include/ATen/ops/*", "torch/include/pybind11/*", "*_ops.h"]

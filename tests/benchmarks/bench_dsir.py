@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from proxyscale.dsir import BUCKETS, NgramCounter, log_importance
+from proxyscale.selection.dsir import BUCKETS, NgramCounter, log_importance
 
 RAW, TARGET, CHARACTERS = 6000, 400, 300
 

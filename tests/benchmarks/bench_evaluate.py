@@ -18,16 +18,17 @@ import torch
 from bench_train import CONTEXT, SHAPES, VOCABULARY, model_spec
 from torch.nn.utils.rnn import pad_sequence
 
-from proxyscale import evaluate, language, tables
+from proxyscale.base import artifacts
+from proxyscale.training import evaluate, language_model
 
 # The share of rows that are scored as a whole; in the default study 1,400 of 6,300 are.
 KINDS = {"whole": 1.0, "prompt": 0.0, "default": 1400 / 6300}
 
 
-def model(width: int, layers: int) -> language.LanguageModel:
+def model(width: int, layers: int) -> language_model.LanguageModel:
     """A model with random weights and the default study's form."""
     spec = model_spec(width, layers) | {"parametrization": "standard"}
-    return language.build(spec, seed=0).eval()
+    return language_model.build(spec, seed=0).eval()
 
 
 def task(examples: int, whole_share: float) -> pa.Table:
@@ -41,12 +42,12 @@ def task(examples: int, whole_share: float) -> pa.Table:
         tokens = generator.integers(0, VOCABULARY, length).tolist()
         named = {"example": example, "choice": 0, "gold": True, "scored_from": start}
         rows.append({**named, "tokens": tokens, "prompt": "" if whole else "p"})
-    return tables.conform(pa.Table.from_pylist(rows), "task")
+    return artifacts.conform(pa.Table.from_pylist(rows), "task")
 
 
 @torch.no_grad()
 @torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)
-def naive(model: language.LanguageModel, table: pa.Table, batch: int) -> np.ndarray:
+def naive(model: language_model.LanguageModel, table: pa.Table, batch: int) -> np.ndarray:
     """Mean loss over the scored tokens of every row."""
     rows, found = table.to_pylist(), []
     for start in range(0, len(rows), batch):
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    language.prepare_cpu(1)
+    language_model.prepare_cpu(1)
     print("size  rows         ours  one by one  ratio  in batches  ratio  largest difference")
     for size, shape in SHAPES.items():
         for kind, whole_share in KINDS.items():

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from proxyscale import tables
-from proxyscale.statistics import summarize
+from proxyscale.base import artifacts
+from proxyscale.statistics.proxy_statistics import summarize
 
 SCALES, DISTRIBUTIONS, SEEDS, TASKS, EXAMPLES = 6, 10, 2, 6, 700
 
@@ -44,8 +44,8 @@ def study() -> tuple[pa.Table, pa.Table]:
         }
         for s, d, seed in keys
     ]
-    losses = tables.conform(pa.table(columns), "losses")
-    return losses, tables.conform(pa.Table.from_pylist(runs), "runs")
+    losses = artifacts.conform(pa.table(columns), "losses")
+    return losses, artifacts.conform(pa.Table.from_pylist(runs), "runs")
 
 
 def naive(losses: pa.Table) -> int:

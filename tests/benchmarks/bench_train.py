@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from proxyscale import language
-from proxyscale.train import Run
+from proxyscale.training import language_model
+from proxyscale.training.native import Run
 
 SHAPES = {"20k": (8, 1), "0.1M": (32, 2), "0.3M": (64, 3), "1M": (128, 4)}
 VOCABULARY, CONTEXT, BATCH = 1024, 128, 4
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    language.prepare_cpu(1)
+    language_model.prepare_cpu(1)
     peers = all(map(importlib.util.find_spec, ("transformers", "accelerate")))
     if not peers:
         print("transformers and accelerate are not installed: no comparison with Trainer")
@@ -155,7 +155,7 @@ def main() -> None:
     print("size  parameters     step     tok/s  GEMM share  Trainer tok/s  ratio    tuned/s  ratio")
     for name, shape in SHAPES.items():
         spec = model_spec(*shape)
-        parameters = sum(p.numel() for p in language.LanguageModel(spec).parameters())
+        parameters = sum(p.numel() for p in language_model.LanguageModel(spec).parameters())
         seconds = min(own(spec, data) for _ in range(arguments.rounds))
         speed = BATCH * CONTEXT / seconds
         line = f"{name:<5} {parameters:>10,} {1e3 * seconds:>6.2f}ms {speed:>9,.0f}"

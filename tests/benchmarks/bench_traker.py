@@ -22,15 +22,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from proxyscale import lds, tables, trak, vision
-from proxyscale.config import read_yaml
-from proxyscale.families import load
-from proxyscale.image_features import Gradients
-from proxyscale.image_scores import score
-from proxyscale.image_select import read_masks
-from proxyscale.images import Images
-from proxyscale.packs import Pack, measure
-from proxyscale.stacked import Batches
+from proxyscale.attribution import lds, trak
+from proxyscale.base import artifacts
+from proxyscale.cli.load_study import load
+from proxyscale.study.config import read_yaml
+from proxyscale.vision import resnet
+from proxyscale.vision.features import Gradients
+from proxyscale.vision.model_packs import Pack, measure
+from proxyscale.vision.pool import Images
+from proxyscale.vision.scores import score
+from proxyscale.vision.select import read_masks
+from proxyscale.vision.stacked import Batches
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "workflow/studies/vision.yaml"
@@ -40,7 +42,7 @@ BATCH = 50
 class Plain(nn.Module):
     """A network alone, with logits [batch, classes]."""
 
-    def __init__(self, model: vision.ResNet) -> None:
+    def __init__(self, model: resnet.ResNet) -> None:
         super().__init__()
         self.model = model
 
@@ -52,7 +54,7 @@ def ours(pack: Pack, states: list[Any], train: Batches, test: Batches) -> Tensor
     """Mean scores of the models, exact and with Q: [tests, pool]."""
     spec = {"projection": None, "ridge": trak.RIDGE, "seed": 0}
     each = [score(pack.spec, state, train, {"t": test}, spec)["t"] for state in states]
-    margins = [next(measure(vision.restore(pack.spec, [state]), train))[1] for state in states]
+    margins = [next(measure(resnet.restore(pack.spec, [state]), train))[1] for state in states]
     return trak.average(torch.stack(each), torch.sigmoid(-torch.stack(margins)))
 
 
@@ -73,7 +75,7 @@ def theirs(
     from trak import TRAKer
     from trak.projectors import BasicProjector, ProjectionType
 
-    network = Plain(vision.restore(pack.spec, states[:1]).requires_grad_(True))
+    network = Plain(resnet.restore(pack.spec, states[:1]).requires_grad_(True))
     size = sum(p.numel() for p in network.parameters())
     projector = BasicProjector(
         grad_dim=size,
@@ -97,13 +99,13 @@ def theirs(
             lambda_reg=ridge,
         )
         for number, state in enumerate(states):
-            model = Plain(vision.restore(pack.spec, [state]))
+            model = Plain(resnet.restore(pack.spec, [state]))
             traker.load_checkpoint(model.state_dict(), model_id=number)
             for images, labels in batches(train):
                 traker.featurize(batch=(images, labels), num_samples=len(labels))
         traker.finalize_features()
         for number, state in enumerate(states):
-            model = Plain(vision.restore(pack.spec, [state]))
+            model = Plain(resnet.restore(pack.spec, [state]))
             traker.start_scoring_checkpoint(
                 "t", model.state_dict(), model_id=number, num_targets=len(test)
             )
@@ -146,7 +148,7 @@ def main() -> None:
     own, own_seconds = timed(lambda: ours(pack, states, train, test))
     ridge = their_ridge(pack, states, train, said.projection)
     other, other_seconds = timed(lambda: theirs(pack, states, train, test, said.projection, ridge))
-    truth = tables.read(paths.losses, "losses").to_pandas()
+    truth = artifacts.read(paths.losses, "losses").to_pandas()
     truth = truth[
         (truth.scale == study.config.reference)
         & (truth.distribution == study.config.attribution.truth)

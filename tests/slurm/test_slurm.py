@@ -15,10 +15,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from one_node import GPUS, OneNode, Unavailable, run
-from workflow_run import Workflow
+from support.one_node import GPUS, OneNode, Unavailable, run
+from support.workflow_run import Workflow
 
-from proxyscale import claim
+from proxyscale.base import lock
 
 pytestmark = pytest.mark.slurm
 
@@ -195,7 +195,7 @@ def test_a_study_survives_what_a_cluster_does(slurm: OneNode, tmp_path: Path) ->
     print(dict(states), f"GPUs at once: {gpus_at_once(finished)} of {GPUS}")
     assert 0 < gpus_at_once(finished) <= GPUS
     assert states["TIMEOUT"] == 1
-    assert not list((workflow.folder / "results").rglob(f"{claim.PARTIAL}*"))
+    assert not list((workflow.folder / "results").rglob(f"{lock.PARTIAL}*"))
 
 
 def test_any_scheduler_with_a_submit_command(slurm: OneNode, tmp_path: Path) -> None:

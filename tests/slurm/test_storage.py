@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from workflow_run import Workflow
+from support.workflow_run import Workflow
 
 pytestmark = [
     pytest.mark.slurm,

@@ -1,0 +1,311 @@
+"""TRAK for language models: projected per-example gradients, and scores out of them.
+
+Features φ(z) = Pᵀ∇f(z), f the mean log-odds of the true tokens: of a pool example all its tokens,
+of a task's example its scored ones. Scores of a model τ = φ(z)ᵀ(ΦᵀΦ + λI)⁻¹Φᵀ over the candidates;
+positive: adding the example lowers the loss. No Q = diag(1 - p), which is a vision matter.
+Park et al. (2303.14186), section 3; Engstrom et al., DsDm (2401.12926), section 2.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from proxyscale.attribution.gradients import GradientComputer
+from proxyscale.attribution.projection import Projection
+from proxyscale.base import artifacts
+from proxyscale.base.errors import UserError
+from proxyscale.base.progress import Progress
+from proxyscale.data.pool import Pool
+from proxyscale.selection.candidates import candidate_ids
+from proxyscale.training import language_model
+from proxyscale.training.evaluate import Piece, pieces
+from proxyscale.training.matmul import transposed_times
+
+BATCH = {"cpu": 16, "cuda": 64}
+FLUSH = 1024  # examples between two marks of how far the features are
+ROWS = 4096  # rows of features held at a time
+
+
+class Batch(NamedTuple):
+    """Inputs, the tokens that follow them and which of these are scored: [batch, pieces, n]."""
+
+    tokens: Tensor
+    true: Tensor
+    scored: Tensor
+
+
+class Examples(NamedTuple):
+    """Whose features are wanted: their ids, and how to read a slice of them for a context."""
+
+    split: str  # pool, target or holdout
+    ids: np.ndarray
+    origin: str  # digest of what they are read from
+    read: Callable[[slice, int], Batch]
+
+
+def pool_examples(pool: Path, ids: np.ndarray) -> Examples:
+    """Examples of the pool, by id; f is over all their tokens."""
+    opened = Pool.open(pool)
+
+    def read(where: slice, context: int) -> Batch:
+        rows = torch.from_numpy(opened.rows(ids[where]).astype(np.int64))
+        tokens = rows.view(len(rows), -1, context)
+        scored = torch.ones_like(tokens, dtype=torch.bool)
+        scored[..., -1] = False
+        return Batch(tokens, tokens.roll(-1, 2), scored)
+
+    return Examples("pool", np.asarray(ids), artifacts.sha256(pool), read)
+
+
+def task_examples(task: Path, split: str) -> Examples:
+    """The `split` examples of a task, with their gold choices; f is over their scored tokens.
+
+    UserError if the task has no examples of that split.
+    """
+    path = task / f"{split}.parquet"
+    table = artifacts.read(path, "task")
+    table = table.filter(table["gold"])
+    if not len(table):
+        raise UserError(f"the task has no {split} examples", where=str(path))
+    rows = [np.asarray(row) for row in table["tokens"].to_pylist()]
+    starts = table["scored_from"].to_pylist()
+
+    def read(where: slice, context: int) -> Batch:
+        chosen = zip(rows[where], starts[where], strict=True)
+        return _pad([list(pieces(row, start, context)) for row, start in chosen])
+
+    return Examples(split, table["example"].to_numpy(), artifacts.sha256(path), read)
+
+
+def _pad(examples: list[list[Piece]]) -> Batch:
+    """Examples of different lengths side by side, filled up behind their ends, unscored."""
+    length = max(len(piece.tokens) for example in examples for piece in example) - 1
+    shape = (len(examples), max(map(len, examples)), length)
+    tokens, true = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+    scored = torch.zeros(shape, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        for part, piece in enumerate(example):
+            values, size = torch.from_numpy(piece.tokens.astype(np.int64)), len(piece.tokens) - 1
+            tokens[row, part, :size], true[row, part, :size] = values[:-1], values[1:]
+            scored[row, part, piece.scored_from - 1 : size] = True
+    return Batch(tokens, true, scored)
+
+
+def pool_part(folder: Path) -> Path:
+    """Where a run's features of the candidates lie."""
+    return folder / "pool"
+
+
+def target_part(folder: Path, task: str) -> Path:
+    """Where a run's features of a task's target examples lie."""
+    return folder / f"{task}.target"
+
+
+def features(
+    out: Path,
+    run: Path,
+    pool: Path,
+    tasks: Mapping[str, Path],
+    spec: Mapping[str, Any],
+    title: str,
+    version: str,
+) -> None:
+    """Write a run's features of candidates of the pool, and of the tasks' target examples.
+
+    `spec`: candidates (their number; None: all), candidate_sources (None: all), dimension k, seed
+    of the candidates and of the projection. Features that are there and vouched for by their
+    manifest (same model, examples, spec, `version` of the code, same bytes) are not made again.
+    """
+    sources = spec.get("candidate_sources")
+    ids = candidate_ids(Pool.open(pool), spec["candidates"], spec["seed"], sources)
+    projection = {"dimension": spec["dimension"], "seed": spec["seed"], "version": version}
+    featurize(pool_part(out), run, pool_examples(pool, ids), projection, title)
+    for name, folder in tasks.items():
+        wanted = task_examples(folder, "target")
+        featurize(target_part(out, name), run, wanted, projection, f"{title} {name}")
+
+
+def featurize(
+    out: Path,
+    run: Path,
+    examples: Examples,
+    spec: Mapping[str, Any],
+    title: str = "features",
+    threads: int | None = None,
+) -> None:
+    """Write a trained run's features of the examples: features.npy f32 [n, k], ids.npy u32 [n].
+
+    `spec`: dimension k and seed of the projection. An interrupted job goes on where it was, and a
+    finished one is left as it is, if model, examples and spec are still the same.
+    """
+    facts = {
+        "model": artifacts.sha256(run / "model.safetensors"),
+        "split": examples.split,
+        "examples": examples.origin,
+        **spec,
+    }
+    if _vouched(out, examples.ids, facts):
+        return
+    language_model.prepare_cpu(threads)
+    device = language_model.device()
+    model = language_model.load(run).to(device)
+    compute = GradientComputer(model)
+    projection = Projection(spec["dimension"], spec["seed"], device)
+
+    def features(where: slice) -> Tensor:
+        batch = examples.read(where, model.context)
+        total = projection.start(len(batch.tokens))
+        for name, rows, gradient in compute(*(part.to(device) for part in batch)):
+            projection.add(total[rows], name, gradient)
+        return projection.finish(total)
+
+    stream(out, examples.ids, facts, features, BATCH[device.type], title)
+
+
+def _vouched(out: Path, ids: np.ndarray, facts: Mapping[str, Any]) -> bool:
+    """Whether the features are the ones that would be made."""
+    manifest = out / "manifest.json"
+    known = artifacts.read_json(manifest) if manifest.exists() else {}
+    files = known.pop("files", None)
+    return (
+        known == facts
+        and all((out / f).exists() and artifacts.sha256(out / f) == d for f, d in files.items())
+        and np.array_equal(np.load(out / "ids.npy"), ids)
+    )
+
+
+def stream(
+    out: Path,
+    ids: np.ndarray,
+    facts: Mapping[str, Any],
+    features: Callable[[slice], Tensor],
+    batch: int,
+    title: str,
+) -> None:
+    """Write `features` of all slices of the examples to a memory map, and the manifest last.
+
+    `facts["dimension"]` is their number of columns. `facts` and `ids` decide whether what an
+    interrupted job left behind can be gone on with.
+    """
+    partial, marker, file = out / "partial.npy", out / "partial.json", out / "features.npy"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "manifest.json").unlink(missing_ok=True)
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode() + ids.tobytes()).hexdigest()
+    known = artifacts.read_json(marker) if marker.exists() and partial.exists() else {}
+    done = known["done"] if known.get("key") == key else 0
+    shape = (len(ids), facts["dimension"])
+    written = np.lib.format.open_memmap(partial, "r+" if done else "w+", np.float32, shape)
+    progress = Progress(title, len(ids))
+    for start in range(done, len(ids), batch):
+        stop = min(start + batch, len(ids))
+        written[start:stop] = features(slice(start, stop)).cpu().numpy()
+        if stop // FLUSH > start // FLUSH or stop == len(ids):
+            written.flush()
+            artifacts.write_json(marker, {"key": key, "done": stop})
+        progress.step(stop)
+    progress.close(f"{len(ids)} examples")
+    with artifacts.atomic(out / "ids.npy") as temporary:
+        np.save(temporary, ids.astype(np.uint32))
+    partial.replace(file)
+    marker.unlink()
+    artifacts.write_manifest(out / "manifest.json", [file, out / "ids.npy"], **facts)
+
+
+class Features(NamedTuple):
+    """What `stream` wrote: ids u32 [n], values [n, k] as a memory map, the manifest."""
+
+    ids: np.ndarray
+    values: np.ndarray
+    facts: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> Features:
+        """Map a folder of features."""
+        facts = artifacts.read_json(folder / "manifest.json")
+        if not (folder / "features.npy").exists():
+            hint = "remove the manifest beside it, and snakemake makes both again"
+            raise UserError(f"no such file: {folder}/features.npy", hint=hint)
+        values = np.load(folder / "features.npy", mmap_mode="r")
+        return cls(np.load(folder / "ids.npy"), values, facts)
+
+    def blocks(self, device: torch.device) -> Iterator[Tensor]:
+        """The values, some thousand rows at a time."""
+        for start in range(0, len(self.values), ROWS):
+            yield torch.from_numpy(np.array(self.values[start : start + ROWS])).to(device)
+
+
+def trak(train: Features, target: Tensor, ridge: float) -> Tensor:
+    """One model's scores [targets, n] f64 of the examples in `train`, for `target` [targets, k].
+
+    λ = ridge × mean non-zero eigenvalue of ΦᵀΦ [k, k], which is summed block by block and solved
+    in float64.
+    """
+    device = target.device
+    gram = torch.zeros(target.shape[1], target.shape[1], dtype=torch.float64, device=device)
+    for block in train.blocks(device):
+        gram += transposed_times(block, block)
+    penalty = ridge * gram.trace() / min(train.values.shape)
+    gram.diagonal().add_(penalty)
+    solved = torch.cholesky_solve(target.double().T, torch.linalg.cholesky(gram))
+    scores = [block.double() @ solved for block in train.blocks(device)]
+    return torch.cat(scores).T
+
+
+def score(
+    out: Path,
+    train: Sequence[Path],
+    target: Sequence[Path],
+    spec: Mapping[str, Any],
+    single: Path | None = None,
+    threads: int | None = None,
+) -> None:
+    """Write the candidates' scores for a task: the mean over its examples (kind score).
+
+    `train` and `target` are folders of features, one of each for every model; the models' scores,
+    each divided by its standard deviation over the candidates, are averaged. `spec`: ridge. The
+    manifest beside `out`, with the suffix .json, says which split was scored. `single`, an .npy,
+    takes the scores of each example by itself, f32 [examples, candidates].
+    """
+    language_model.prepare_cpu(threads)
+    pairs = [(Features.open(a), Features.open(b)) for a, b in zip(train, target, strict=True)]
+    pool, task = pairs[0]
+    _check_pairs(pairs)
+    total: Tensor | float = 0.0
+    for candidates, wanted in pairs:
+        values = torch.from_numpy(np.array(wanted.values)).to(language_model.device())
+        rows = values if single else values.double().mean(0, keepdim=True)
+        scores = trak(candidates, rows, spec["ridge"])
+        total = total + scores / scores.mean(0).std() / len(pairs)
+    assert isinstance(total, Tensor)
+    written = [out]
+    mean = total.mean(0).cpu().numpy()
+    artifacts.write(out, pa.table({"example": pool.ids, "score": mean}), "score")
+    if single:
+        with artifacts.atomic(single) as temporary:
+            np.save(temporary, total.float().cpu().numpy())
+        written.append(single)
+    facts = {"split": task.facts["split"], "models": len(pairs), **spec}
+    artifacts.write_manifest(out.with_suffix(".json"), written, examples=task.ids.tolist(), **facts)
+
+
+def _check_pairs(pairs: Sequence[tuple[Features, Features]]) -> None:
+    """ValueError if the models' features are not of the same examples, UserError for no models."""
+    pool, task = pairs[0]
+    for candidates, wanted in pairs:
+        if candidates.facts["model"] != wanted.facts["model"]:
+            raise ValueError("features of candidates and of the task are of different models")
+        for key in ("dimension", "seed"):
+            if candidates.facts[key] != wanted.facts[key]:
+                raise ValueError(f"features of candidates and of the task differ in {key}")
+        same = np.array_equal(candidates.ids, pool.ids) and np.array_equal(wanted.ids, task.ids)
+        if not same or wanted.facts["examples"] != task.facts["examples"]:
+            raise ValueError("the models' features are of different examples")

@@ -1,0 +1,291 @@
+"""The artifacts: their schemas, checked when written and when read, and their manifests.
+
+Everything is written under a temporary name and renamed, so that no half-written file is ever
+taken for a whole one; a job's manifest is written last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from proxyscale.base.errors import UserError
+from proxyscale.base.lock import PARTIAL
+from proxyscale.base.progress import aligned
+
+_LOSS = [
+    ("example", pa.uint32()),
+    ("loss", pa.float32()),  # nats per scored token
+    ("tokens", pa.uint32()),  # scored tokens
+    ("correct", pa.bool_()),  # null where the task has no notion of a correct answer
+    ("margin", pa.float32()),  # mean log(p / (1 - p)) over the scored tokens; images: of the class
+]
+_RUN = [
+    ("scale", pa.string()),
+    ("distribution", pa.string()),
+    ("draw", pa.uint16()),
+    ("seed", pa.uint32()),
+]
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "documents": pa.schema(
+        [
+            ("document", pa.uint32()),
+            ("name", pa.string()),
+            ("text", pa.string()),
+            ("hash", pa.uint64()),
+            ("split", pa.string()),  # pool, target or holdout
+        ]
+    ),
+    "index": pa.schema(
+        [
+            ("example", pa.uint32()),
+            ("source", pa.string()),
+            ("document", pa.uint32()),
+            ("hash", pa.uint64()),
+        ]
+    ),
+    "task": pa.schema(
+        [
+            ("example", pa.uint32()),
+            ("choice", pa.uint8()),
+            ("gold", pa.bool_()),
+            ("tokens", pa.list_(pa.uint32())),
+            ("scored_from", pa.uint32()),  # tokens[scored_from:] are scored, given all before them
+            ("prompt", pa.string()),
+            ("continuation", pa.string()),
+        ]
+    ),
+    "distribution": pa.schema(
+        [("draw", pa.uint16()), ("example", pa.uint32()), ("score", pa.float32())]
+    ),
+    "curve": pa.schema(
+        [
+            ("step", pa.uint32()),
+            ("tokens", pa.uint64()),
+            ("loss", pa.float32()),
+            ("lr", pa.float32()),
+            ("seconds", pa.float32()),
+        ]
+    ),
+    "run_losses": pa.schema(_LOSS),
+    "score": pa.schema([("example", pa.uint32()), ("score", pa.float32())]),
+    "agreement": pa.schema(
+        [
+            ("task", pa.string()),
+            ("first", pa.string()),  # a scale
+            ("first_model", pa.uint16()),
+            ("second", pa.string()),
+            ("second_model", pa.uint16()),
+            ("spearman", pa.float64()),
+            ("n", pa.uint32()),  # candidates
+        ]
+    ),
+    "influence": pa.schema(
+        [
+            ("task", pa.string()),
+            ("example", pa.uint32()),  # of the task's target
+            ("prompt", pa.string()),
+            ("continuation", pa.string()),
+            ("scale", pa.string()),
+            ("side", pa.string()),  # helpful or harmful
+            ("rank", pa.uint16()),
+            ("candidate", pa.uint32()),
+            ("source", pa.string()),
+            ("score", pa.float32()),  # in standard deviations over the candidates
+            ("text", pa.string()),
+        ]
+    ),
+    # in double, so that values that others measured stay as they are
+    "losses": pa.schema(
+        [*_RUN, ("task", pa.string()), _LOSS[0], ("loss", pa.float64()), *_LOSS[2:]]
+    ),
+    "runs": pa.schema(
+        [
+            *_RUN,
+            ("role", pa.string()),
+            ("parameters", pa.uint64()),
+            ("tokens", pa.uint64()),
+            ("epochs", pa.float32()),
+            ("flops", pa.float64()),  # 6·P·D
+            ("seconds", pa.float32()),
+            ("final_loss", pa.float32()),
+            ("versions", pa.string()),
+        ]
+    ),
+    "statistics": pa.schema(
+        [
+            ("statistic", pa.string()),
+            ("level", pa.string()),  # distribution or example
+            ("group", pa.string()),
+            ("task", pa.string()),
+            ("example", pa.uint32()),  # null at level distribution
+            ("proxy", pa.string()),
+            ("reference", pa.string()),
+            ("value", pa.float64()),
+            ("low", pa.float64()),
+            ("high", pa.float64()),
+            ("ceiling", pa.float64()),
+            ("n", pa.uint32()),
+            ("compute_ratio", pa.float64()),  # reference / proxy, at least 1
+            ("version", pa.string()),
+        ]
+    ),
+}
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed onto it when the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        prefix=f"{PARTIAL}{path.stem}-", suffix=path.suffix, dir=path.parent
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def conform(table: pa.Table, kind: str) -> pa.Table:
+    """The table with the schema's columns, in order and cast; absent nullable ones are null."""
+    schema = SCHEMAS[kind]
+    extra = set(table.column_names) - set(schema.names)
+    if extra:
+        raise ValueError(f"a {kind} table has no column {sorted(extra)[0]!r}")
+    columns = []
+    for field in schema:
+        if field.name in table.column_names:
+            columns.append(table[field.name].cast(field.type))
+        else:
+            columns.append(pa.nulls(len(table), field.type))
+    return pa.table(columns, schema=schema)
+
+
+def write(path: str | Path, table: pa.Table, kind: str) -> None:
+    """Write a table of a known kind as parquet (zstd; floats split by byte)."""
+    table = conform(table, kind)
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    others = [field.name for field in table.schema if field.name not in floats]
+    with atomic(path) as temporary:
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            use_dictionary=[n for n in others if n != "tokens"],
+            column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
+        )
+
+
+def read(path: str | Path, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table of a known kind. UserError if the file is missing or is not of that kind."""
+    schema = SCHEMAS[kind]
+    try:
+        table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}", hint="run snakemake to make it") from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"not a parquet file: {error}", where=str(path)) from None
+    for name in columns or schema.names:
+        if (
+            name not in table.column_names
+            or table.schema.field(name).type != schema.field(name).type
+        ):
+            raise UserError(
+                f"column {name!r} of a {kind} table is missing or mistyped", where=str(path)
+            )
+    return table
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of the same keys, a number to its last digit; NaN and None are empty cells."""
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, float):
+            return "" if value != value else repr(float(value))
+        return "" if value is None else value
+
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
+
+
+def read_csv(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a CSV file that `write_csv` wrote; empty cells are None."""
+    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+    found: list[dict[str, Any]] = pyarrow.csv.read_csv(path, convert_options=options).to_pylist()
+    return found
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table for people: CSV, and beside it aligned text (.txt) with rounded numbers."""
+    write_csv(path, rows)
+    with atomic(path.with_suffix(".txt")) as temporary:
+        temporary.write_text("\n".join(text(rows)) + "\n")
+
+
+def text(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows as lines of an aligned table."""
+    return aligned([list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if type(value) is int else str(value)
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file's bytes, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Canonical JSON: sorted keys, two spaces, a final newline."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """A JSON file's value. UserError if it is missing or broken."""
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}", hint="run snakemake to make it") from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error}", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not JSON: {error}", where=str(path)) from None
+
+
+def write_manifest(path: str | Path, files: Sequence[str | Path], **facts: Any) -> None:
+    """Write a job's manifest, last: sha256 of its files, named relative to it, and `facts`.
+
+    Nothing in it may depend on when or how fast the job ran: what reads a manifest is stale only
+    if its content changed.
+    """
+    folder = Path(path).parent
+    digests = {os.path.relpath(file, folder): sha256(file) for file in files}
+    write_json(path, {"files": digests, **facts})

@@ -1,0 +1,154 @@
+"""One workflow at a time writes into a results folder, and no job outlives its workflow.
+
+The kernel, or the file server, drops a process's locks when it dies, however it dies: no lock can
+be stale, and nothing has to be unlocked by hand. In `{results}/.claim`:
+
+    workflow.lock   held alone by the workflow at work
+    owner.json      who that is: a token made at its start, which its jobs carry in ENVIRONMENT
+    jobs.lock       shared by its running jobs
+
+A job whose token is no longer the owner's ends itself before it has touched a file, or within a
+second; a new workflow waits until no job of an earlier one holds `jobs.lock`. Whether the jobs run
+here or on the nodes of a cluster makes no difference.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from proxyscale.base.errors import UserError
+
+ENVIRONMENT = "PROXYSCALE_CLAIM"  # "token folder"
+PARENT = "PROXYSCALE_PARENT"  # process id of the Snakemake that starts a job
+PARTIAL = ".partial-"  # how names of half-written files begin
+INTERVAL = 1.0  # seconds between two looks at the owner
+PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
+_UNSUPPORTED = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
+_held: list[int] = []  # descriptors that keep a lock until the process ends
+
+
+def take(results: str | Path) -> None:
+    """Make this process the one workflow that writes below `results`, until it ends.
+
+    Waits for jobs that an earlier workflow left running, and removes what they left half written.
+    UserError if another workflow is at work.
+    """
+    folder = Path(results).absolute() / ".claim"
+    folder.mkdir(parents=True, exist_ok=True)
+    workflow = _open(folder / "workflow.lock")
+    if not _lock(workflow, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        raise UserError(
+            f"another call is at work on {results}: {_told(folder)}",
+            where="results",
+            hint="wait for it, or end it: nothing has to be unlocked by hand",
+        )
+    _held.append(workflow)
+    token = secrets.token_hex(8)
+    owner = {"token": token, "host": socket.gethostname(), "process": os.getpid()}
+    temporary = folder / f"{PARTIAL}{token}"
+    temporary.write_text(json.dumps(owner))
+    temporary.replace(folder / "owner.json")
+    _wait_for_orphans(folder)
+    for partial in Path(results).rglob(f"{PARTIAL}*"):
+        partial.unlink(missing_ok=True)
+    os.environ[ENVIRONMENT] = f"{token} {folder}"
+
+
+def join(parent_dies: bool) -> None:
+    """Make this process a job of the workflow whose claim is in the environment, if one is.
+
+    It ends, together with the jobs it started, when the claim passes to another workflow, and with
+    `parent_dies` also when its parent ends. Ends at once if that has happened already.
+    """
+    claim = os.environ.get(ENVIRONMENT)
+    if not claim:
+        return
+    token, _, place = claim.partition(" ")
+    folder = Path(place)
+    if parent_dies and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if _is_orphan():
+            sys.exit("this job's workflow is gone")
+    jobs = _open(folder / "jobs.lock")
+    _lock(jobs, fcntl.LOCK_SH)
+    _held.append(jobs)
+    if not _is_owner(folder, token):
+        sys.exit("this job's workflow is gone")
+    threading.Thread(target=_watch, args=(folder, token), daemon=True).start()
+
+
+def _is_orphan() -> bool:
+    """Whether this process's parent ended before the kernel was asked to tell of that."""
+    try:
+        os.kill(int(os.environ.get(PARENT, os.getpid())), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
+def _watch(folder: Path, token: str) -> None:
+    """End this process, with no time for it to clean up after itself, when the owner changes."""
+    while _is_owner(folder, token):
+        time.sleep(INTERVAL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _is_owner(folder: Path, token: str) -> bool:
+    try:
+        return bool(json.loads((folder / "owner.json").read_text())["token"] == token)
+    except FileNotFoundError:
+        return False  # the results were removed
+    except OSError:
+        return True  # a file server that does not answer decides nothing
+
+
+def _wait_for_orphans(folder: Path) -> None:
+    jobs = _open(folder / "jobs.lock")
+    told = False
+    while not _lock(jobs, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        if not told:
+            told = True
+            print("waiting for jobs that an earlier call left running", file=sys.stderr)
+        time.sleep(INTERVAL / 10)
+    os.close(jobs)
+
+
+def _open(path: Path) -> int:
+    """A descriptor that programs started by this process do not inherit."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    """Whether the lock was had; on a file system without locks it always is."""
+    try:
+        fcntl.flock(descriptor, kind)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        print("this file system has no locks: run one call at a time", file=sys.stderr)
+    return True
+
+
+def _told(folder: Path) -> str:
+    """Who the owner is, in words."""
+    try:
+        owner: dict[str, Any] = json.loads((folder / "owner.json").read_text())
+    except (OSError, ValueError):
+        return "it has just begun"
+    return f"process {owner['process']} on {owner['host']}"

@@ -1,0 +1,46 @@
+"""Finished runs shared between studies, clones and users of a machine: `snakemake --cache train`.
+
+Snakemake knows a run by its provenance: the spec, the code, the source files and the same of all
+that it is made of. It does not know what is installed. So runs made with other software, or on
+another kind of device, lie in another folder of the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+from proxyscale.base import devices
+
+ENVIRONMENT = "SNAKEMAKE_OUTPUT_CACHE"  # Snakemake's word for the folder, or a storage's address
+SHARED = "PROXYSCALE_CACHE"  # the folder as the user named it, for jobs that inherit ours
+SOFTWARE = ("numpy", "tokenizers", "torch")  # their versions can change a run's numbers
+
+
+def use_cache(packages: Iterable[str]) -> None:
+    """Point Snakemake's cache, where the user has named one, to the folder for this software.
+
+    `packages`: distributions whose files are read as text. The new folder is as open to others as
+    the one that it lies in.
+    """
+    named = os.environ.get(ENVIRONMENT)
+    if not named:
+        return
+    base = os.environ.setdefault(SHARED, named)
+    place = os.environ[ENVIRONMENT] = f"{base}/{key(packages)}"
+    if "://" not in base and not Path(place).exists():
+        Path(place).mkdir(parents=True, exist_ok=True)
+        Path(place).chmod(Path(base).stat().st_mode & 0o7777)
+
+
+def key(packages: Iterable[str]) -> str:
+    """Digest of the versions of the software, and of the kind of device."""
+    versions = {name: importlib.metadata.version(name) for name in {*SOFTWARE, *packages}}
+    versions["python"] = platform.python_version()
+    versions["device"] = "cuda" if devices.visible() else "cpu"
+    return hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()[:16]

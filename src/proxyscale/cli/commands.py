@@ -1,0 +1,105 @@
+"""The commands for people."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from proxyscale.base.errors import UserError
+from proxyscale.base.verbs import Arguments, verb
+
+
+@verb("run", "tokenizer", "out")
+def export(args: Arguments) -> None:
+    """Write a run's model as a folder for Hugging Face transformers."""
+    from proxyscale.training.export import export
+
+    export(Path(args.out), Path(args.run), Path(args.tokenizer))
+
+
+@verb("configfile?", "cores?")
+def plan(args: Arguments) -> None:
+    """What a study will do and what it will cost."""
+    from proxyscale.cli.load_study import load
+    from proxyscale.study.config import read_yaml
+    from proxyscale.study.inputs import check_inputs
+    from proxyscale.study.outside_study import OwnRunsStudy
+    from proxyscale.study.plan import CALIBRATED, Estimate, ask_snakemake, told
+    from proxyscale.vision.plan import told_images
+    from proxyscale.vision.study import ImageStudy
+
+    study = load(read_yaml(args.configfile or "config.yaml"))
+    if isinstance(study, ImageStudy):
+        return print(told_images(study))
+    if isinstance(study, OwnRunsStudy):
+        raise UserError("this study reads runs that are there: it trains nothing", where="runs")
+    check_inputs(study)
+
+    def seconds(name: str) -> float | None:
+        scale = study.scales[name]
+        if 60 * scale.parameters * scale.training["batch_tokens"] > CALIBRATED:
+            return None
+        from proxyscale.training.native import calibrate
+
+        return calibrate(scale.model, scale.training)
+
+    estimate = Estimate(study, ask_snakemake(args.configfile), seconds)
+    print(told(study, estimate, int(args.cores or os.cpu_count() or 1)))
+
+
+@verb(
+    *("table*", "reference", "recipe?", "scale?", "seed?", "task?", "example?", "metrics="),
+    *("higher=", "parameters=", "tokens=", "tokens-per-parameter?", "weights?", "trust?"),
+    "results?",
+)
+def compare(args: Arguments) -> None:
+    """Compare runs that somebody trained: statistics, figures, verdict and report at once.
+
+    proxyscale compare table.csv --reference 1B
+    proxyscale compare 1M=a.csv 60M=b.csv --recipe index --metrics 'metric/*' --reference 60M
+
+    One table (CSV, TSV, parquet or jsonl, packed or not) with a row per run, and per task or test
+    example if it is long; or one such table for each scale.
+
+    --recipe, --scale, --seed, --task, --example   columns, where they have no usual name
+    --metrics           columns of losses or metrics, as a glob; may be repeated (default: loss)
+    --higher            tasks of which higher is better, as a glob; may be repeated
+    --parameters, --tokens   60M=6e7: what a scale is and saw; may be repeated
+    --tokens-per-parameter   tokens of the scales for which none are given
+    --weights           a table of mixture weights by recipe: they are regressed on, too
+    --trust             decision accuracy that a scale must be known to exceed (default: 0.9)
+    --results           folder to write to (default: compared)
+    """
+    from proxyscale.reporting.compare import compare, config_of
+
+    said = vars(args)
+    said["metrics"] = said["metrics"] or None
+    for key in ("trust", "tokens_per_parameter"):
+        said[key] = None if said[key] is None else number(said[key], key)
+    compare(config_of(args.table, said))
+
+
+def number(text: str, key: str) -> float:
+    """A number from the command line. UserError if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"is {text!r}, which is no number", where=f"--{key}") from None
+
+
+@verb("family?", "key*")
+def explain(args: Arguments) -> None:
+    """What a key of the config means; `--family resnet` for a study of image models."""
+    from proxyscale.cli.explain import explain
+    from proxyscale.cli.load_study import known
+
+    print(explain(".".join(args.key), known(args.family or "language")))
+
+
+@verb("family?")
+def schema(args: Arguments) -> None:
+    """The JSON schema of a study, for editors; `--family resnet` for one of image models."""
+    from proxyscale.cli.explain import schema
+    from proxyscale.cli.load_study import known
+
+    print(schema(known(args.family or "language")), end="")

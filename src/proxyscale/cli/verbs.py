@@ -1,0 +1,296 @@
+"""The verbs of language studies and of tables from outside, one per rule."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from proxyscale.base.verbs import Arguments, folder, pairs, verb
+from proxyscale.cli.job_messages import corpus_line, pack_line, rows_line, task_line
+from proxyscale.registry import load_plugins
+
+
+@verb("plugin=", "source", "spec", "out")
+def corpus(args: Arguments) -> str:
+    """Read a source's documents and split them."""
+    from proxyscale.data.corpora import build_corpus
+
+    load_plugins(args.plugin)
+    build_corpus(folder(args.out), args.source, json.loads(args.spec))
+    return f"{args.source} · {corpus_line(folder(args.out))}"
+
+
+@verb("corpus+", "spec", "out")
+def tokenizer(args: Arguments) -> str:
+    """Train or fetch the tokenizer."""
+    from proxyscale.data.pool import build_tokenizer, load_tokenizer
+
+    build_tokenizer(Path(args.out), pairs(args.corpus), json.loads(args.spec))
+    return f"{load_tokenizer(Path(args.out)).get_vocab_size():,} tokens"
+
+
+@verb("corpus", "tokenizer", "spec", "out")
+def pack(args: Arguments) -> str:
+    """Tokenize a source and cut it into examples of one length."""
+    from proxyscale.data.pool import pack
+
+    out = folder(args.out)
+    pack(out, folder(args.corpus), Path(args.tokenizer), json.loads(args.spec))
+    return f"{out.name} · {pack_line(out)}"
+
+
+@verb("pack+", "out")
+def pool(args: Arguments) -> str:
+    """Number the examples of all sources."""
+    from proxyscale.data.pool import Pool, assemble
+
+    assemble(Path(args.out), pairs(args.pack))
+    return f"{len(Pool.open(Path(args.out))):,} examples"
+
+
+@verb("plugin=", "corpus+", "tokenizer", "pool", "spec", "out")
+def task(args: Arguments) -> str:
+    """Build a test set's target and holdout examples."""
+    from proxyscale.data import builtin_tasks  # noqa: F401 (it registers kinds)
+    from proxyscale.data.tasks import build_task
+
+    load_plugins(args.plugin)
+    build_task(
+        folder(args.out),
+        json.loads(args.spec),
+        pairs(args.corpus),
+        Path(args.tokenizer),
+        Path(args.pool),
+    )
+    return f"{folder(args.out).name} · {task_line(folder(args.out))}"
+
+
+@verb("plugin=", "pool", "tokenizer", "target?", "scores?", "spec", "out")
+def select(args: Arguments) -> str:
+    """Choose a training distribution's examples."""
+    from proxyscale.selection.select import build_distribution
+
+    load_plugins(args.plugin)
+    build_distribution(
+        Path(args.out),
+        json.loads(args.spec),
+        Path(args.pool),
+        tokenizer=Path(args.tokenizer),
+        target=Path(args.target) if args.target else None,
+        scores=Path(args.scores) if args.scores else None,
+    )
+    out = Path(args.out)
+    return f"{out.stem} · {rows_line(out, 'examples')}"
+
+
+@verb("pool", "distribution", "title", "spec", "execution", "out")
+def train(args: Arguments) -> None:
+    """Train one model."""
+    from proxyscale.training.engines import train
+
+    spec, execution = json.loads(args.spec), json.loads(args.execution)
+    train(folder(args.out), spec, Path(args.pool), Path(args.distribution), args.title, execution)
+
+
+@verb("run", "pool", "task+", "title", "code", "spec", "out")
+def features(args: Arguments) -> None:
+    """Project a model's gradients on candidates and on tasks' target examples."""
+    from proxyscale.attribution.language_scores import features
+
+    features(
+        folder(args.out).parent,
+        folder(args.run),
+        Path(args.pool),
+        pairs(args.task),
+        json.loads(args.spec),
+        title=args.title,
+        version=args.code,
+    )
+
+
+@verb("pool+", "target+", "spec", "out")
+def score(args: Arguments) -> str:
+    """Score the candidates for a task, from features of both by one model after another."""
+    from proxyscale.attribution.language_scores import score
+
+    pool, target = ([folder(path) for path in paths] for paths in (args.pool, args.target))
+    score(Path(args.out), pool, target, json.loads(args.spec))
+    return f"{Path(args.out).stem} · {rows_line(Path(args.out), 'examples')}"
+
+
+@verb("run", "task+", "title", "code", "out")
+def evaluate(args: Arguments) -> str:
+    """Take a model's loss on every test example."""
+    from proxyscale.training.evaluate import evaluate
+
+    tasks = pairs(args.task)
+    evaluate(Path(args.out), folder(args.run), tasks, title=args.title, version=args.code)
+    return f"{args.title} · {len(tasks)} tasks"
+
+
+@verb("results", "spec", "losses", "runs")
+def collect(args: Arguments) -> str:
+    """Gather all runs in two tables."""
+    from proxyscale.statistics.collect import collect
+
+    collect(Path(args.losses), Path(args.runs), json.loads(args.spec), args.results)
+    return rows_line(Path(args.losses), "losses")
+
+
+@verb("pool", "distribution=", "out")
+def mixtures(args: Arguments) -> str:
+    """Each distribution's share of every source."""
+    from proxyscale.selection.mixture_weights import write_mixtures
+
+    distributions = pairs(args.distribution)
+    write_mixtures(Path(args.out), Path(args.pool), distributions)
+    return f"{len(distributions)} distributions"
+
+
+@verb("table=", "spec", "losses", "runs")
+def own_runs(args: Arguments) -> str:
+    """Read runs that somebody trained into the same two tables."""
+    from proxyscale.base import artifacts
+    from proxyscale.statistics.loss_tables import read_own_runs
+
+    losses, runs = read_own_runs(pairs(args.table), json.loads(args.spec))
+    artifacts.write(args.losses, losses, "losses")
+    artifacts.write(args.runs, runs, "runs")
+    return f"{len(losses):,} losses of {len(runs):,} runs"
+
+
+@verb("results", "losses", "runs", "spec", "out")
+def gains(args: Arguments) -> None:
+    """What selecting data through each proxy gains over random subsets."""
+    from proxyscale.base import artifacts
+    from proxyscale.statistics.selection_gains import gains
+
+    losses, runs = artifacts.read(args.losses, "losses"), artifacts.read(args.runs, "runs")
+    rows = gains(losses, runs, json.loads(args.spec), Path(args.results))
+    artifacts.write_csv(Path(args.out), rows)
+
+
+@verb("gains", "spec", "out")
+def gains_figure(args: Arguments) -> None:
+    """Draw Figure 8 as PDF and SVG, with its numbers as CSV."""
+    from proxyscale.base import artifacts
+    from proxyscale.figures.selection_gains import draw_gains
+
+    draw_gains(Path(args.out), artifacts.read_csv(Path(args.gains)), **json.loads(args.spec))
+
+
+@verb("losses", "runs", "weights?", "spec", "out")
+def statistics(args: Arguments) -> str:
+    """How well each scale foretells the reference."""
+    from proxyscale.base import artifacts
+    from proxyscale.statistics.all_statistics import every_statistic
+
+    losses, runs = artifacts.read(args.losses, "losses"), artifacts.read(args.runs, "runs")
+    found = every_statistic(losses, runs, json.loads(args.spec), args.weights)
+    artifacts.write(args.out, found, "statistics")
+    return f"{len(found):,} numbers"
+
+
+@verb("pool", "distribution=", "out")
+def composition(args: Arguments) -> str:
+    """What the distributions are made of."""
+    from proxyscale.base import artifacts
+    from proxyscale.selection.composition import composition
+
+    rows = composition(Path(args.pool), pairs(args.distribution))
+    artifacts.write_rows(Path(args.out), rows)
+    return f"{len(rows):,} distributions"
+
+
+@verb("losses", "runs", "spec", "out")
+def effects(args: Arguments) -> str:
+    """Whether selected distributions help their tasks."""
+    from proxyscale.base import artifacts
+    from proxyscale.selection.composition import effects
+
+    losses, runs = artifacts.read(args.losses, "losses"), artifacts.read(args.runs, "runs")
+    rows = effects(losses, runs, **json.loads(args.spec))
+    artifacts.write_rows(Path(args.out), rows)
+    return f"{len(rows):,} effects"
+
+
+@verb("features=", "task=", "pool", "tokenizer", "spec", "agreement", "influence")
+def compare_scores(args: Arguments) -> str:
+    """Hold the scores of all scales side by side."""
+    from proxyscale.attribution.agreement import compare
+
+    models: dict[str, list[Path]] = {}
+    for name, place in pairs(args.features).items():
+        models.setdefault(name.rpartition(":")[0], []).append(place)
+    compare(
+        Path(args.agreement),
+        Path(args.influence),
+        models,
+        pairs(args.task),
+        Path(args.pool),
+        Path(args.tokenizer),
+        json.loads(args.spec),
+    )
+    return f"{len(args.task)} tasks, {len(models)} scales"
+
+
+@verb(
+    *("losses", "runs", "statistics", "spec", "out"),
+    *("task=", "results?", "agreement?", "influence?"),
+)
+def figure(args: Arguments) -> str:
+    """Draw one figure as PDF and SVG, with its numbers as CSV."""
+    from proxyscale.base import artifacts
+    from proxyscale.figures.draw import draw
+    from proxyscale.figures.training_curves import read_curves
+
+    spec = json.loads(args.spec)
+    runs = artifacts.read(args.runs, "runs")
+    asked = {n: artifacts.read(f / "holdout.parquet", "task") for n, f in pairs(args.task).items()}
+    more: dict[str, Any] = {"asked": asked}
+    for kind in ("agreement", "influence"):
+        if path := getattr(args, kind):
+            more[kind] = artifacts.read(path, kind)
+    if args.results:
+        more["curves"] = read_curves(runs, args.results)
+    draw(
+        spec.pop("figure"),
+        Path(args.out),
+        statistics=artifacts.read(args.statistics, "statistics"),
+        losses=artifacts.read(args.losses, "losses"),
+        runs=runs,
+        more=more,
+        **spec,
+    )
+    return Path(args.out).name
+
+
+@verb("runs", "pool", "features=", "spec", "out")
+def table(args: Arguments) -> str:
+    """Write one table of what scales are and cost, as CSV and as text."""
+    from proxyscale.base import artifacts
+    from proxyscale.figures.cost_tables import write_table
+
+    rows = artifacts.read_json(args.pool)["rows"]
+    spec, runs = json.loads(args.spec), artifacts.read(args.runs, "runs")
+    logs = [(scale, Path(log)) for scale, _, log in (f.partition("=") for f in args.features)]
+    write_table(Path(args.out), spec, runs, pool_rows=rows, features=logs)
+    return Path(args.out).stem
+
+
+@verb("statistics", "losses", "runs", "pool?", "task=", "spec", "out")
+def report(args: Arguments) -> None:
+    """Write the report: one file with the verdict, figures to explore and tables."""
+    from proxyscale.base import artifacts
+    from proxyscale.reporting.report import write_report
+
+    write_report(
+        Path(args.out),
+        json.loads(args.spec),
+        statistics=artifacts.read(args.statistics, "statistics"),
+        losses=artifacts.read(args.losses, "losses"),
+        runs=artifacts.read(args.runs, "runs"),
+        pool=Path(args.pool) if args.pool else None,
+        tasks=pairs(args.task),
+    )

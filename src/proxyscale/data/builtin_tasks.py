@@ -1,0 +1,193 @@
+"""Test sets out of Python's own documents, in the image of SQuAD, LAMBADA, HellaSwag, TriviaQA.
+
+Their records are held-out documents: source, name, text. What is shown of a document is shown as
+it stands there, so that windows of its tokens can be found in the pool.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from proxyscale.data.task_items import Item, Records, take
+from proxyscale.registry import task
+
+# A section that documents names with their types: numpydoc's, up to the next underlined title, and
+# Google's, as far as it is indented.
+SECTION = re.compile(
+    r"^(?:Other )?(?:Parameters|Attributes|Returns|Yields)\n-{3,}\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)"
+    r"|^(?:Args|Arguments|Attributes):\n((?:[ \t]+[^\n]*(?:\n|\Z)|\n)+)",
+    re.M | re.S,
+)
+# "name : type" and "    name (type): …".
+ENTRY = re.compile(
+    r"^(\*{0,2}[A-Za-z_]\w*) ?: ?(\S[^\n]*)$|^[ \t]+(\*{0,2}[A-Za-z_]\w*) \(([^()\n]+)\):[^\n]*$",
+    re.M,
+)
+# Where a type's description stops being the type.
+TYPE_END = re.compile(r",? *(?:optional|default|\(|keyword|required|shape|of shape)")
+
+# Words that end sentences without referring to anything.
+COMMON = re.compile(
+    "also|another|been|both|does|each|from|have|here|into|itself|more|most|only|other|otherwise|same|"
+    "such|than|that|them|then|there|these|they|this|those|used|using|very|well|were|what|when|where|"
+    "which|will|with|would",
+    re.I,
+)
+LAST_WORD = re.compile(r"(?<=\S )([A-Za-z]{4,})(?=\.(?:\s|\Z))")
+
+
+@task
+def parameters(records: Records, *, context: int = 200, questions: int = 4) -> Iterator[Item]:
+    """Extractive questions on documented parameters: which type does a parameter have? (as SQuAD)
+
+    A context is at most `context` characters of a section and has two types at least; at most
+    `questions` are asked on it, and each answer is a span of it.
+    """
+    for record in records:
+        for section in SECTION.finditer(take(record, "text")):
+            for passage in _passages(section[1] or section[2], context):
+                yield from _type_questions(passage, questions)
+
+
+def _passages(section: str, limit: int) -> Iterator[str]:
+    """Runs of whole lines of at most `limit` characters, each begun by an entry."""
+    start = 0
+    while entry := ENTRY.search(section, start):
+        end = entry.start() + limit
+        end = len(section) if end >= len(section) else section.rfind("\n", entry.start(), end)
+        if end <= entry.end():  # its description does not fit
+            start = entry.end()
+            continue
+        yield section[entry.start() : end].rstrip()
+        start = end
+
+
+def _type_questions(passage: str, limit: int) -> Iterator[Item]:
+    types = {}
+    for entry in ENTRY.finditer(passage):
+        name, told = entry[1] or entry[3], entry[2] or entry[4]
+        if kind := TYPE_END.split(told, maxsplit=1)[0].strip(" ,.:`"):
+            types[name.lstrip("*")] = kind
+    if len(set(types.values())) < 2:
+        return
+    for name, kind in list(types.items())[:limit]:
+        asked = f"Context: {passage}\nQuestion: What type is {name}?\nAnswer:"
+        yield Item(asked, (f" {kind}",))
+
+
+@task
+def last_word(records: Records, *, passage: int = 280, minimum: int = 80) -> Iterator[Item]:
+    """The last word of a passage that has the word earlier on, too (as LAMBADA).
+
+    A passage is the end of a sentence and up to `passage` characters before it, whole lines of the
+    same document; the word stands at least 20 characters before its end already, and passages of a
+    document do not overlap.
+    """
+    for record in records:
+        text, last = take(record, "text"), 0
+        for match in LAST_WORD.finditer(text):
+            start = _line_start(text, match.start() - passage, last)
+            before = text[start : match.start()].lstrip(".\n")
+            word = match[1]
+            earlier = re.search(rf"\b{word}\b", before[:-20])
+            if len(before) >= minimum and earlier and not COMMON.fullmatch(word):
+                yield Item(before, (word,))
+                last = match.end()
+
+
+def _line_start(text: str, place: int, least: int) -> int:
+    """The first beginning of a line at or after `place`; not before `least`."""
+    if place <= least:
+        return least
+    line = text.find("\n", place - 1)
+    return place if line < 0 else line + 1
+
+
+class _Line(NamedTuple):
+    """A line of code that can be asked for, and the lines before it."""
+
+    document: int
+    context: str
+    line: str
+
+
+@task
+def next_line(
+    records: Records,
+    *,
+    context: int = 240,
+    choices: int = 4,
+    per_document: int = 20,
+    seed: int = 0,
+) -> Iterator[Item]:
+    """The next line of code, among lines of similar length from other documents (as HellaSwag).
+
+    The context is whole lines of at most `context` characters; no choice stands in it. At most
+    `per_document` lines are asked for, drawn by `seed`, as are distractors and the right place.
+    """
+    lines: list[_Line] = []
+    for number, record in enumerate(records):
+        found = list(_code_lines(number, take(record, "text"), context))
+        rng = random.Random(f"{seed} {record['name']}")
+        lines += rng.sample(found, min(per_document, len(found)))
+    ranked = sorted(lines, key=lambda one: (len(one.line), one.line))
+    lengths = [len(one.line) for one in ranked]
+    for one in lines:
+        rng = random.Random(f"{seed} {one.context}{one.line}")
+        length = len(one.line)
+        near = range(bisect_left(lengths, 0.85 * length), bisect_right(lengths, 1.15 * length))
+        picks = (ranked[i] for i in rng.sample(near, min(len(near), 8 * choices)))
+        others = _distractors(one, picks, choices - 1)
+        if len(others) == choices - 1:
+            gold = rng.randrange(choices)
+            yield Item(one.context, (*others[:gold], one.line, *others[gold:]), gold)
+
+
+def _code_lines(document: int, text: str, limit: int) -> Iterator[_Line]:
+    """Lines of code whose contexts do not overlap; comments and short lines are passed over."""
+    place = start = 0
+    for line in text.splitlines(keepends=True):
+        before = text[_line_start(text, place - limit, start) : place]
+        bare = line.strip()
+        asked = 16 <= len(bare) <= 70 and re.match(r"[A-Za-z_@]", bare)
+        if asked and len(before) >= limit // 2 and bare not in before:
+            yield _Line(document, before, line.rstrip())
+            start = place + len(line)
+        place += len(line)
+
+
+def _distractors(one: _Line, picks: Iterable[_Line], count: int) -> list[str]:
+    """The first `count` different lines of other documents that are not in the context."""
+    chosen: dict[str, str] = {one.line.strip(): one.line}
+    for other in picks:
+        bare = other.line.strip()
+        if other.document != one.document and bare not in one.context and len(chosen) <= count:
+            chosen.setdefault(bare, other.line)
+    return list(chosen.values())[1:]
+
+
+@task
+def summary(records: Records, *, minimum: int = 15, maximum: int = 160) -> Iterator[Item]:
+    """What does this function do? Its docstring's summary, closed-book (as TriviaQA).
+
+    The summary is the docstring's first paragraph, of one or two lines and `minimum` to `maximum`
+    characters; the document's name ("package/file.py:object") becomes the dotted name.
+    """
+    for record in records:
+        first = re.split(r"\n\s*\n", take(record, "text").strip(), maxsplit=1)[0]
+        prose = re.match(r"[A-Z`*]", first) and not re.search(r"-{3,}|>>>|:: *$", first)
+        if prose and first.count("\n") <= 1 and minimum <= len(first) <= maximum:
+            asked = f"Question: What does {dotted_name(record)} do?\nAnswer:"
+            yield Item(asked, (f" {first}",))
+
+
+def dotted_name(record: Mapping[str, Any]) -> str:
+    """The public-looking name of what a docstring document documents: scipy.linalg.norm."""
+    file, _, thing = take(record, "name").rpartition(":")
+    parts = file.removesuffix(".py").split("/")
+    folders = [part for part in parts if part and not part.startswith("_")]
+    return ".".join([*folders, *([] if thing == "module" else [thing])])

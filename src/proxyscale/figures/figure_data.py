@@ -1,0 +1,202 @@
+"""What the figures read out of the tables: names in their order, run means, estimates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from proxyscale.base.errors import UserError
+from proxyscale.base.progress import quantity
+from proxyscale.figures.style import Mark, Style, marks
+from proxyscale.statistics.grid import Array, Grid, read_grid
+from proxyscale.statistics.measures import chance, is_higher
+
+Rows = list[dict[str, Any]]  # of a CSV
+PAPER_RATIO = 175.0  # the paper's Figures 1, 4 and 5: the reference's compute over the proxy's
+
+
+class Estimate(NamedTuple):
+    """One number of the statistics; NaN where it is not known."""
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    ceiling: float = math.nan
+    n: int = 0
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    value, low, high, ceiling = (
+        math.nan if row[name] is None else float(row[name]) for name in Estimate._fields[:4]
+    )
+    return Estimate(value, low, high, ceiling, row["n"] or 0)
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The tables of a study (schemas statistics, losses, runs), and what to make of them.
+
+    `named` may name the `reference`, the `proxy` of Figures 1, 4 and 5 and the `smallest` one of
+    Figures 12 and 13, and hold more tables: `curves`, `agreement`, `influence`, and by task what
+    is `asked` of a model.
+    """
+
+    statistics: pa.Table
+    losses: pa.Table
+    runs: pa.Table
+    style: Style
+    named: Mapping[str, Any]
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The losses of the distributions that are compared. UserError for a hole."""
+        return read_grid(self.losses, self.runs)
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        """The tasks in the style's order, else in that of the losses. UserError if unknown."""
+        for task in self.style.tasks:
+            if task not in self.grid.tasks:
+                where = "figures.style.tasks"
+                raise UserError("no such task", where=where, value=task, allowed=self.grid.tasks)
+        return list(self.style.tasks) or self.grid.tasks
+
+    @cached_property
+    def marks(self) -> dict[str, Mark]:
+        """The mark of each distribution, the same in every figure, in the order of the runs."""
+        return marks(self.grid.distributions, self.style)
+
+    @cached_property
+    def reference(self) -> str:
+        """The scale that every proxy is held against. UserError if it must be named."""
+        names = self.statistics["reference"].unique().to_pylist()
+        name = self.named.get("reference") or (names[0] if len(names) == 1 else None)
+        if name not in names:
+            message = f"{name!r} is not the reference of these statistics"
+            raise UserError(message, where="reference", value=name, allowed=names)
+        return str(name)
+
+    @cached_property
+    def ratios(self) -> dict[str, float]:
+        """The reference's compute over each proxy's; NaN where it is unknown."""
+        mine = self.statistics.filter(pc.equal(self.statistics["reference"], self.reference))
+        pairs = mine.group_by(["proxy", "compute_ratio"], use_threads=False).aggregate([])
+        rows = [(row["proxy"], row["compute_ratio"]) for row in pairs.to_pylist()]
+        return {name: math.nan if ratio is None else ratio for name, ratio in rows}
+
+    @cached_property
+    def proxies(self) -> list[str]:
+        """The single-scale proxies, the cheapest first."""
+        return [s for s in self.grid.scales if s in self.ratios and s != self.reference]
+
+    @cached_property
+    def extrapolations(self) -> list[str]:
+        """Proxies that are no scale but a law through several, named `law:…`; cheapest first."""
+        names = sorted(set(self.ratios) - set(self.grid.scales))
+        return sorted(names, key=lambda name: -self.ratios[name])
+
+    @cached_property
+    def proxy(self) -> str:
+        """The proxy that is named, or the one nearest to the paper's 1/175 of the compute."""
+        if name := self.named.get("proxy"):
+            return self._known(name)
+        known = [name for name in self.proxies if math.isfinite(self.ratios[name])]
+        if not known:
+            return self.smallest
+        return min(known, key=lambda name: abs(math.log(self.ratios[name] / PAPER_RATIO)))
+
+    @cached_property
+    def smallest(self) -> str:
+        """The proxy that is named as the smallest, or the cheapest one."""
+        return self._known(self.named.get("smallest") or self.proxies[0])
+
+    def _known(self, proxy: str) -> str:
+        if proxy not in self.proxies:
+            message = f"no proxy is named {proxy!r}"
+            raise UserError(message, where="figures.proxy", value=proxy, allowed=self.proxies)
+        return proxy
+
+    @cached_property
+    def groups(self) -> list[str]:
+        """The groups of distributions that have statistics, `all` first."""
+        names = self.statistics["group"].unique().to_pylist()
+        return sorted(names, key=lambda name: name != "all")
+
+    def relative_compute(self, proxy: str) -> float:
+        """The proxy's compute over the reference's. UserError if it is unknown."""
+        ratio = self.ratios[proxy]
+        if not math.isfinite(ratio):
+            hint = "give every scale its parameters and tokens, or its FLOPs"
+            raise UserError(f"the compute of {proxy!r} is not known", where="runs", hint=hint)
+        return 1 / ratio
+
+    def asked(self, task: str) -> dict[int, Rows]:
+        """The choices of every example of a task's holdout: prompt, continuation, gold, choice.
+
+        UserError if the task's table was not given.
+        """
+        if task not in self.named.get("asked", {}):
+            raise UserError(f"the examples of {task!r} are needed", where="tasks", value=task)
+        columns = ["example", "choice", "gold", "prompt", "continuation"]
+        found: dict[int, Rows] = {}
+        for row in self.named["asked"][task].select(columns).to_pylist():
+            found.setdefault(row["example"], []).append(row)
+        return found
+
+    def more(self, kind: str) -> pa.Table:
+        """A table that only some figures need. UserError if it was not given."""
+        if self.named.get(kind) is None:
+            raise UserError(f"the table of {kind} is needed", where=kind)
+        table: pa.Table = self.named[kind]
+        return table
+
+    def chance(self, task: str) -> float:
+        """Accuracy of a guess: as the style says, else by the number of choices, else 0."""
+        if task in self.style.chance or task not in self.named.get("asked", {}):
+            return float(self.style.chance.get(task, 0.0))
+        return chance(self.named["asked"][task])
+
+    def heading(self, proxy: str) -> str:
+        """Both models with their parameters, and the share of the compute, for a title."""
+        sizes = [self._size(proxy, " parameters"), self._size(self.reference, "")]
+        names = [self.style.label(name) for name in (proxy, self.reference)]
+        ratio = self.ratios[proxy]
+        share = f": 1/{ratio:,.3g} of the compute" if math.isfinite(ratio) else ""
+        return f"Proxy {names[0]}{sizes[0]} against reference {names[1]}{sizes[1]}{share}"
+
+    def _size(self, scale: str, unit: str) -> str:
+        rows = self.runs.filter(pc.equal(self.runs["scale"], scale))["parameters"].drop_null()
+        return f" ({quantity(rows[0].as_py())}{unit})" if len(rows) else ""
+
+    def estimates(self, statistic: str, group: str = "all") -> dict[tuple[str, str], Estimate]:
+        """The estimates over distributions, by (task, proxy)."""
+        rows = self._rows(statistic=statistic, level="distribution", group=group)
+        return {(row["task"], row["proxy"]): _estimate(row) for row in rows.to_pylist()}
+
+    def examples(self, statistic: str, proxy: str, task: str) -> dict[int, Estimate]:
+        """The estimates of single test examples, by example."""
+        rows = self._rows(statistic=statistic, level="example", proxy=proxy, task=task)
+        return {row["example"]: _estimate(row) for row in rows.to_pylist()}
+
+    def _rows(self, **values: str) -> pa.Table:
+        table = self.statistics
+        for column, value in (values | {"reference": self.reference}).items():
+            table = table.filter(pc.equal(table[column], value))
+        return table
+
+    def runs_of(self, scale: str, distribution: str, task: str) -> Array:
+        """Mean loss of every run (draw and seed) of a scale and distribution: [runs].
+
+        A metric of which higher is better stands as it was measured.
+        """
+        grid = self.grid
+        cell = grid.index(scale) * len(grid.distributions) + grid.distributions.index(distribution)
+        means: Array = grid.losses[task][np.flatnonzero(grid.cell == cell)].mean(axis=1)
+        return -means if is_higher(task, self.style.direction) else means

@@ -1,0 +1,148 @@
+"""A page: titled panels with shared labels and one legend, without overlaps; and its files.
+
+Files are the same bytes for the same numbers.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
+
+from proxyscale.base import artifacts
+from proxyscale.figures.style import GREY, INK, LEGEND, LINE, POINTS, RC, TEXT, Style
+
+
+@functools.lru_cache(maxsize=4096)
+def text_width(text: str, size: float) -> float:
+    """Width of one line of text in points."""
+    if not text.strip():
+        return 0.0
+    font = FontProperties(family=RC["font.family"], size=size)
+    return float(TextPath((0, 0), text, prop=font).get_extents().width)
+
+
+def shorten(text: str, points: float, size: float = LEGEND) -> str:
+    """The text, its middle left out if it is wider than `points`."""
+
+    def cut(kept: int) -> str:
+        left, right = kept - kept // 2, kept // 2
+        return text[:left].rstrip() + "…" + text[len(text) - right :].lstrip()
+
+    if text_width(text, size) <= points:
+        return text
+    kept = bisect.bisect_right(range(1, len(text)), points, key=lambda n: text_width(cut(n), size))
+    return cut(max(kept, 1))
+
+
+def wrap(text: str, points: float, size: float = TEXT) -> str:
+    """The text in lines no wider than `points`, broken after a space, `_`, `-`, `/` or `:`."""
+    lines = [""]
+    for piece in re.findall(r"[^\s_/:-]*[\s_/:-]+|[^\s_/:-]+$", text):
+        if lines[-1] and text_width((lines[-1] + piece).rstrip(), size) > points:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(shorten(line.rstrip(), points, size) for line in lines)
+
+
+def columns(panels: int) -> int:
+    """Columns of a page of panels: as square as it reads well, three at most."""
+    return {1: 1, 2: 2, 4: 2}.get(panels, 3)
+
+
+def page(
+    titles: Sequence[str],
+    style: Style,
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    legend: Sequence[Line2D] = (),
+    height: float = 1.5,
+    wide: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """A page of titled panels, each `height` inches, with shared labels and legend.
+
+    A lone panel is a column wide unless it is to be `wide`. Long titles are wrapped and long
+    legend labels shortened, so that nothing overlaps.
+    """
+    across = columns(len(titles))
+    down = -(-len(titles) // across)
+    width = style.column if across == 1 and not wide else style.width
+    wrapped = [wrap(text, ((width - 0.9) / across - 0.15) * POINTS) for text in titles]
+    heading = wrap(title, (width - 0.3) * POINTS, TEXT + 0.5)
+    breaks = [max(t.count("\n") for t in wrapped[i::across]) for i in range(across)]
+    more = LINE * (max(breaks) * down + heading.count("\n"))
+    tall, foot = down * (height + 0.42) + 0.42 + more, LINE * _rows(legend, width) + 0.06
+    figure = Figure(figsize=(width, tall + foot), layout="constrained")
+    body, below = figure.subfigures(2, 1, height_ratios=[tall, foot], squeeze=False).ravel()
+    axes = [body.add_subplot(down, across, i + 1) for i in range(len(titles))]
+    for ax, text in zip(axes, wrapped, strict=True):
+        ax.set_title(text)
+    body.suptitle(heading, color=INK)
+    body.supxlabel(wrap(xlabel, (width - 0.5) * POINTS))
+    body.supylabel(wrap(ylabel, down * height * POINTS))
+    if legend:
+        _put_legend(below, legend, width)
+    return figure, axes
+
+
+def _across(entries: Sequence[Line2D], width: float) -> int:
+    """Columns of a legend: as many as fit, each as wide as its widest entry."""
+    wide = [text_width(str(entry.get_label()), LEGEND) + 4.6 * LEGEND for entry in entries]
+    room = (width - 0.1) * POINTS
+    fits = (n for n in range(len(wide), 1, -1) if sum(max(wide[c::n]) for c in range(n)) <= room)
+    return next(fits, 1)
+
+
+def _rows(entries: Sequence[Line2D], width: float) -> int:
+    """Rows of a legend, once its labels are short enough: for two columns if there are many."""
+    room = (width / (2 if len(entries) > 8 else 1)) * POINTS - 6 * LEGEND
+    for entry in entries:
+        entry.set_label(shorten(str(entry.get_label()), room))
+    return -(-len(entries) // _across(entries, width)) if entries else 0
+
+
+def _put_legend(below: SubFigure, entries: Sequence[Line2D], width: float) -> None:
+    """The legend, its entries in order along its rows, balanced."""
+    rows = _rows(entries, width)
+    across = -(-len(entries) // rows)
+    along = [entries[i] for c in range(across) for i in range(c, len(entries), across)]
+    below.legend(handles=along, loc="center", ncols=across, borderpad=0, borderaxespad=0)
+
+
+def even_ticks(axis: Axis, most: int = 4) -> None:
+    """At most `most` + 1 round ticks within the limits, all with the same decimals."""
+    low, high = sorted(axis.get_view_interval())
+    values = np.asarray(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
+    values = values[(values >= low) & (values <= high)]
+    texts = [np.format_float_positional(value, precision=8, trim="-") for value in values]
+    decimals = max([1, *(len(text.partition(".")[2]) for text in texts)])
+    axis.set_ticks(values, [f"{value:.{decimals}f}" for value in values])
+
+
+def say_undefined(ax: Axes, what: str) -> None:
+    """Say in an empty panel that it is not forgotten."""
+    ax.text(0.5, 0.5, f"{what} n/a", transform=ax.transAxes, ha="center", va="center", color=GREY)
+
+
+def save(stem: Path, figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write stem.pdf, stem.svg and stem.csv, the numbers drawn, each whole or not at all."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, so that both files are alike
+    for suffix, dated in ((".pdf", "CreationDate"), (".svg", "Date")):
+        with artifacts.atomic(f"{stem}{suffix}") as temporary:
+            figure.savefig(temporary, format=suffix[1:], metadata={dated: None})
+    artifacts.write_csv(f"{stem}.csv", rows)

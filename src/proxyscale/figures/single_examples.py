@@ -1,0 +1,113 @@
+"""Figure 4: Figure 1 for single test examples, with their text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from proxyscale.base.errors import UserError
+from proxyscale.figures.figure_data import Readout, Rows
+from proxyscale.figures.layout import even_ticks, shorten
+from proxyscale.figures.style import PALE, POINTS, SMALL, keys
+from proxyscale.figures.text_layout import EDGE, STEP, Passage, Sheet
+from proxyscale.statistics.measures import pearson
+
+RULES = ("best", "median", "worst")
+LINES = 6  # of an example's text
+TICK = 5.5  # points
+PANEL, LEGEND_ROW = 0.78, 0.15  # inches
+
+
+def examples(readout: Readout) -> tuple[Figure, Rows]:
+    """The best, the median and the worst correlated example of every task (Fig 4).
+
+    Correlated is Pearson's r of an example's losses, draws and seeds averaged, over the
+    distributions; of equals the first is taken, and examples without variance are left out.
+    """
+    width = (readout.style.width - 2 * EDGE) / len(RULES)
+    proxy, reference = (readout.style.label(s) for s in (readout.proxy, readout.reference))
+    sheet = Sheet(readout.style, "Losses of single test examples, nats per scored token")
+    told = f"across: proxy {proxy}, upright: reference {reference}"
+    sheet.write(sheet.width - EDGE, 0.22, told, size=SMALL, ends=True)
+    rows: Rows = []
+    top = 0.3
+    for task in readout.tasks:
+        sheet.rule(top)
+        sheet.write(EDGE, top + 0.14, shorten(readout.style.label(task), 0.6 * width * POINTS))
+        found = _chosen(readout, task)
+        asked = readout.asked(task) if found else {}
+        for place, (rule, example, r) in enumerate(found):
+            left = EDGE + place * width
+            told = f"{rule}, r = {r:.2f}".replace("-", "−")
+            sheet.write(left + width - 0.1, top + 0.14, told, size=6, ends=True)
+            ax = sheet.panel(left + 0.3, top + 0.21, width - 0.4, PANEL)
+            points = _points(readout, task, example)
+            _draw(ax, readout, points)
+            gold = next(choice for choice in asked[example] if choice["gold"])
+            text = Passage.of(gold["prompt"], gold["continuation"])
+            below = top + PANEL + 0.38
+            sheet.passage(left, below, width - 0.1, LINES, text, end=bool(gold["prompt"]))
+            facts = {"task": task, "rule": rule, "example": example, "pearson": r}
+            facts |= {key: gold[key] for key in ("prompt", "continuation")}
+            rows += [facts | point for point in points]
+        top += PANEL + 0.46 + LINES * STEP
+    if not rows:
+        hint = "losses by example are needed, not their averages"
+        raise UserError("no task has examples that vary", where="examples_fig4", hint=hint)
+    return sheet.finish(_legend(sheet, readout, top + 0.05)), rows
+
+
+def _chosen(readout: Readout, task: str) -> list[tuple[str, int, float]]:
+    """(rule, example, Pearson's r) of the three examples."""
+    grid = readout.grid
+    losses = grid.example_means(task)
+    r = pearson(losses[grid.index(readout.proxy)], losses[grid.index(readout.reference)])
+    known = np.flatnonzero(~np.isnan(r))
+    if not len(known):
+        return []
+    order = known[np.argsort(-r[known], kind="stable")]
+    places = (0, len(order) // 2, len(order) - 1)
+    ids = grid.examples[task]
+    return [
+        (rule, int(ids[order[i]]), float(r[order[i]]))
+        for rule, i in zip(RULES, places, strict=True)
+    ]
+
+
+def _points(readout: Readout, task: str, example: int) -> Rows:
+    """Both losses of an example after training on each distribution."""
+    grid = readout.grid
+    column = int(np.flatnonzero(grid.examples[task] == example)[0])
+    losses = grid.example_means(task)[:, :, column]
+    proxy, reference = (losses[grid.index(s)] for s in (readout.proxy, readout.reference))
+    return [
+        {"distribution": name, "proxy_loss": float(x), "reference_loss": float(y)}
+        for name, x, y in zip(grid.distributions, proxy, reference, strict=True)
+    ]
+
+
+def _draw(ax: Axes, readout: Readout, points: Rows) -> None:
+    for point in points:
+        look: dict[str, Any] = readout.marks[point["distribution"]].look(3.6)
+        ax.plot([point["proxy_loss"]], [point["reference_loss"]], ls="none", **look)
+    ax.margins(0.12)
+    ax.grid(color=PALE, lw=0.4)
+    ax.tick_params(labelsize=TICK, pad=1.5)
+    even_ticks(ax.xaxis, 3)
+    even_ticks(ax.yaxis, 3)
+
+
+def _legend(sheet: Sheet, readout: Readout, top: float) -> float:
+    """The distributions' marks below everything; where the page ends."""
+    entries = keys(readout.marks)
+    rows = math.ceil(len(entries) / 5)
+    across = math.ceil(len(entries) / rows)
+    ax = sheet.panel(EDGE, top, sheet.width - 2 * EDGE, rows * LEGEND_ROW)
+    ax.axis("off")
+    along = [entry for column in range(across) for entry in entries[column::across]]
+    ax.legend(handles=along, loc="center", ncols=across, borderpad=0, borderaxespad=0)
+    return top + rows * LEGEND_ROW + 0.1

@@ -1,0 +1,59 @@
+"""Figures 18 and 19: what the tasks ask, by examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from proxyscale.figures.figure_data import Readout, Rows
+from proxyscale.figures.style import SMALL
+from proxyscale.figures.text_layout import EDGE, Passage, Sheet, clean
+
+EXAMPLES, LINES = 2, 9  # of a task; of an example
+
+
+def first_half(readout: Readout) -> tuple[Figure, Rows]:
+    """Sample prompts of the first half of the tasks (Fig 18)."""
+    return _prompts(readout, readout.tasks[: -(-len(readout.tasks) // 2)])
+
+
+def second_half(readout: Readout) -> tuple[Figure, Rows]:
+    """Sample prompts of the second half of the tasks (Fig 19)."""
+    return _prompts(readout, readout.tasks[-(-len(readout.tasks) // 2) :])
+
+
+def _prompts(readout: Readout, tasks: Sequence[str]) -> tuple[Figure, Rows]:
+    """The first examples of each task's holdout, which are in random order; scored text in colour.
+
+    Of examples with choices all are shown, the right one in colour.
+    """
+    sheet = Sheet(readout.style, "Sample prompts; what is scored in colour")
+    rows: Rows = []
+    top = 0.34
+    for task in tasks:
+        sheet.rule(top)
+        sheet.write(EDGE, top + 0.16, readout.style.label(task))
+        examples = readout.asked(task)
+        told = f"{len(examples)} test examples"
+        sheet.write(sheet.width - EDGE, top + 0.16, told, size=SMALL, ends=True)
+        top += 0.24
+        for example in sorted(examples)[:EXAMPLES]:
+            top += _example(sheet, top, examples[example]) + 0.1
+            rows += [{"task": task} | row for row in examples[example]]
+    return sheet.finish(top), rows
+
+
+def _example(sheet: Sheet, top: float, choices: Rows) -> float:
+    """Write one example, with its choices if it has any; its height."""
+    start, left, room = top, 2 * EDGE, sheet.width - 3 * EDGE
+    prompt, answer = choices[0]["prompt"], choices[0]["continuation"]
+    if len(choices) == 1:
+        return sheet.passage(left, top, room, LINES, Passage.of(prompt, answer), end=bool(prompt))
+    rows = max(2, LINES - len(choices))
+    top += sheet.passage(left, top, room, rows, Passage.of(prompt, ""), end=True)
+    for choice in choices:
+        text = f"{'●' if choice['gold'] else '○'} {clean(choice['continuation']).strip()}"
+        passage = Passage(text, 0 if choice["gold"] else len(text))
+        top += sheet.passage(left, top, room, 1, passage, end=False)
+    return top - start

@@ -1,0 +1,132 @@
+"""Text in figures: passages in a fixed-width face on a page that is laid out by hand."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any, NamedTuple
+
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Affine2D, BboxTransformTo, ScaledTranslation
+
+from proxyscale.figures.layout import shorten
+from proxyscale.figures.style import COLORS, GREY, INK, PALE, POINTS, TEXT, Style
+
+FACE = "DejaVu Sans Mono"  # comes with matplotlib
+ADVANCE = 0.6021  # of the face, in font sizes
+TYPE = 5.2  # points
+STEP = 1.22 * TYPE / POINTS  # from line to line, inches
+EDGE = 0.1  # inches
+SCORED = COLORS[1]
+
+
+class Passage(NamedTuple):
+    """A text, of which everything from `scored_from` on (in characters) is asked for."""
+
+    text: str
+    scored_from: int
+
+    @classmethod
+    def of(cls, prompt: str, continuation: str) -> Passage:
+        """An example as it is put to a model; of a whole text nothing is set apart."""
+        prompt, continuation = clean(prompt), clean(continuation)
+        whole = prompt + continuation
+        return cls(whole, len(prompt) if prompt else len(whole))
+
+
+def clean(text: str) -> str:
+    """The text with tabs as spaces, and a box for what the face cannot show."""
+    known = _characters()
+    text = text.expandtabs(4).replace("\r", "")
+    return "".join(c if c == "\n" or ord(c) in known else "□" for c in text)
+
+
+@functools.cache
+def _characters() -> frozenset[int]:
+    path = font_manager.findfont(font_manager.FontProperties(family=FACE))
+    return frozenset(font_manager.get_font(path).get_charmap())
+
+
+def spans(text: str, columns: int) -> list[tuple[int, int]]:
+    """Start and end of every line of at most `columns` characters, broken after a space."""
+    found = []
+    for line in re.finditer(r"[^\n]*\n|[^\n]+\Z", text):
+        start, end = line.start(), line.end() - line.group().endswith("\n")
+        while end - start > columns:
+            cut = text.rfind(" ", start + columns // 2, start + columns) + 1 or start + columns
+            found.append((start, cut))
+            start = cut
+        found.append((start, end))
+    return found
+
+
+def lines(passage: Passage, columns: int, rows: int, *, end: bool) -> tuple[list[str], list[str]]:
+    """At most `rows` lines, twice: what is given and what is scored, blank where the other is.
+
+    Of a text that is too long the beginning is shown, or with `end` the end.
+    """
+    found = [(a, b) for a, b in spans(passage.text, columns) if passage.text[a:b].strip()]
+    kept = found[-rows:] if end else found[:rows]
+    given, scored = [], []
+    for number, (start, stop) in enumerate(kept):
+        line, edge = passage.text[start:stop], max(0, passage.scored_from - start)
+        if len(found) > rows and number == (0 if end else len(kept) - 1):
+            line = "…" + line[1:] if end else line[: columns - 1] + "…"
+        given.append(line[:edge])
+        scored.append(" " * min(edge, len(line)) + line[edge:])
+    return given, scored
+
+
+class Sheet:
+    """A page measured in inches from its upper left corner; `finish` gives it its height."""
+
+    def __init__(self, style: Style, title: str) -> None:
+        self.width = style.width
+        self.figure = Figure(figsize=(style.width, 1.0))
+        corner = ScaledTranslation(0, 1, BboxTransformTo(self.figure.bbox))
+        self.place = Affine2D().scale(1, -1) + self.figure.dpi_scale_trans + corner
+        self.axes: list[tuple[Axes, tuple[float, float, float, float]]] = []
+        self.write(EDGE, 0.22, shorten(title, (self.width - 2 * EDGE) * POINTS, TEXT + 0.5))
+
+    def finish(self, height: float) -> Figure:
+        """The page, of that height."""
+        self.figure.set_size_inches(self.width, height)
+        for ax, (left, top, wide, high) in self.axes:
+            across, up = left / self.width, (height - top - high) / height
+            ax.set_position((across, up, wide / self.width, high / height))
+        return self.figure
+
+    def panel(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Axes whose frame has this place."""
+        ax = self.figure.add_subplot()
+        self.axes.append((ax, (left, top, width, height)))
+        return ax
+
+    def write(
+        self, left: float, base: float, text: str, *, size: float = TEXT, ends: bool = False
+    ) -> None:
+        """One line of text on a base line, from `left` on; with `ends` up to there, and pale."""
+        look: dict[str, Any] = {"color": GREY if ends else INK, "ha": "right" if ends else "left"}
+        self.figure.text(left, base, text, size=size, transform=self.place, **look)
+
+    def rule(self, top: float) -> None:
+        """A thin line across the page."""
+        ends = [EDGE, self.width - EDGE]
+        self.figure.add_artist(Line2D(ends, [top, top], color=PALE, lw=0.6, transform=self.place))
+
+    def passage(
+        self, left: float, top: float, width: float, rows: int, passage: Passage, *, end: bool
+    ) -> float:
+        """A passage in a box of that width, in at most `rows` lines; its height."""
+        columns = int(width * POINTS / (ADVANCE * TYPE))
+        both = lines(passage, columns, rows, end=end)
+        for texts, color in zip(both, (INK, SCORED), strict=True):
+            for i, text in enumerate(texts):
+                if text.strip():
+                    base = top + (i + 0.8) * STEP
+                    words: dict[str, Any] = {"size": TYPE, "family": FACE, "color": color}
+                    self.figure.text(left, base, text, transform=self.place, **words)
+        return len(both[0]) * STEP

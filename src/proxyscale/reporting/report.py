@@ -1,0 +1,129 @@
+"""The report: one file that holds the verdict, the figures to explore, tables and the config.
+
+It works offline: styles, script and data stand in it, and its policy lets nothing be fetched.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import string
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from proxyscale.base import artifacts
+from proxyscale.base.errors import UserError
+from proxyscale.figures.figure_data import Readout
+from proxyscale.figures.style import Style
+from proxyscale.reporting.report_data import (
+    costs_data,
+    examples_data,
+    figures_data,
+    ladder,
+    material_data,
+    runs_data,
+)
+from proxyscale.statistics.verdict import Verdict, trials, verdict, words
+
+ASSETS = Path(__file__).parent / "assets"
+FILES = ("report.html", "report.css", "report.js")
+
+
+def write_report(
+    out: Path,
+    spec: Mapping[str, Any],
+    *,
+    statistics: pa.Table,
+    losses: pa.Table,
+    runs: pa.Table,
+    pool: Path | None = None,
+    tasks: Mapping[str, Path] | None = None,
+) -> None:
+    """Write the report of tables of these schemas.
+
+    `spec`: study, config (as it was written) and the order of its sections' keys, level and
+    confidence of the verdict, style, and perhaps reference and proxy (as for `figures.draw`).
+    `pool` is a pool's manifest and `tasks` are folders of artifacts; without them what they tell
+    is left out.
+    """
+    readout = Readout(statistics, losses, runs, Style.of(spec["style"]), spec)
+    tasks = tasks or {}
+    found, refusal = _verdicts(statistics, spec)
+    tested = trials(statistics, spec["confidence"]) if found else {}
+    data = {
+        **figures_data(readout),
+        "level": spec["level"],
+        "confidence": spec["confidence"],
+        "ladder": ladder(tested),
+        "examples": examples_data(readout, tasks),
+        "costs": costs_data(readout),
+        "material": material_data(pool, tasks),
+        **runs_data(readout),
+    }
+    page = string.Template((ASSETS / "report.html").read_text()).substitute(
+        title=html.escape(spec["study"]),
+        subtitle=html.escape(_subtitle(readout)),
+        headline=html.escape(_headline(found, refusal)),
+        verdict=_paragraphs(found, refusal),
+        config=html.escape(_config(spec["config"], spec["order"])),
+        css=(ASSETS / "report.css").read_text(),
+        script=(ASSETS / "report.js").read_text(),
+        # "</" must not end the element that holds the data
+        data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
+    )
+    with artifacts.atomic(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _config(config: Mapping[str, Any], order: Mapping[str, list[str]]) -> str:
+    """The config as YAML, `study` first, the sections named in `order` in that order."""
+    first = sorted(config, key=lambda key: key != "study")
+    sections = {key: {name: config[key][name] for name in names} for key, names in order.items()}
+    words = {key: sections.get(key, config[key]) for key in first}
+    return str(yaml.safe_dump(words, sort_keys=False, width=96))
+
+
+def _verdicts(statistics: pa.Table, spec: Mapping[str, Any]) -> tuple[list[Verdict], str]:
+    """The verdicts, or none and why."""
+    try:
+        return verdict(statistics, spec["level"], spec["confidence"]), ""
+    except UserError as error:
+        return [], str(error)
+
+
+def _headline(found: list[Verdict], refusal: str) -> str:
+    """The verdict in a few words."""
+    if refusal:
+        return "No verdict"
+    trusted = found[0].trusted
+    if trusted is None:
+        return "None of these scales can be trusted on every task"
+    ratio = trusted.compute_ratio
+    saved = f", at 1/{ratio:,.3g} of the compute" if ratio == ratio else ""
+    return f"{trusted.scale} can be trusted on every task{saved}"
+
+
+def _paragraphs(found: list[Verdict], refusal: str) -> str:
+    """The overall verdict as a paragraph, those of the tasks as a list below it."""
+    if refusal:
+        return f"<p>{html.escape(refusal)}</p>"
+    overall, *each = (html.escape(words(one)) for one in found)
+    if len(each) < 2:
+        return f"<p>{overall}</p>"
+    rows = "".join(f"<li>{told}</li>" for told in each)
+    return f"<p>{overall}</p><details><summary>Task by task</summary><ul>{rows}</ul></details>"
+
+
+def _subtitle(readout: Readout) -> str:
+    grid = readout.grid
+    seeds = sorted({int(count) for count in grid.counts.ravel()})
+    told = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return (
+        f"{len(grid.scales)} scales × {len(grid.distributions)} training distributions × {told} "
+        f"run{'s' * (seeds != [1])} each, measured on {len(grid.tasks)} "
+        f"task{'s' * (len(grid.tasks) != 1)}; the reference is {readout.reference}"
+    )

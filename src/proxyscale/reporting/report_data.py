@@ -1,0 +1,214 @@
+"""What the report shows, as plain values: read from the tidy tables and, where there are, from the
+manifests of the pool and the tasks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from proxyscale.base import artifacts
+from proxyscale.figures.figure_data import Readout
+from proxyscale.figures.style import COLORS, MARKERS
+from proxyscale.statistics.grid import Array
+from proxyscale.statistics.loss_tables import unpaired
+from proxyscale.statistics.measures import is_higher
+from proxyscale.statistics.verdict import Trial
+
+EXAMPLES = 150  # of each task, evenly over the ranks of their R², so that the file stays small
+SHOWN_TEXT = 2000  # characters of an example
+SHOWN_COUNTS = ("records", "kept", "in_pool", "in_holdout", "duplicates", "cut")
+
+
+def figures_data(readout: Readout) -> dict[str, Any]:
+    """Everything that is drawn: names and marks, losses of every run, statistics, examples."""
+    grid = readout.grid
+    return {
+        "reference": readout.reference,
+        "proxies": readout.proxies,
+        "proxy": readout.proxy,
+        "variants": grid.variants,
+        "palette": COLORS,
+        "shapes": MARKERS,
+        "ratios": {name: _number(ratio, 9) for name, ratio in readout.ratios.items()},
+        "labels": {
+            name: readout.style.label(name)
+            for name in [*grid.scales, *grid.tasks, *grid.distributions]
+        },
+        "tasks": [
+            {"name": task, "higher": is_higher(task, readout.style.direction)}
+            for task in readout.tasks
+        ],
+        "distributions": [
+            {"name": name, "color": mark.color, "marker": mark.marker, "filled": mark.filled}
+            for name, mark in readout.marks.items()
+        ],
+        "losses": {
+            task: {
+                scale: [_rounded(readout.runs_of(scale, name, task)) for name in grid.distributions]
+                for scale in grid.scales
+            }
+            for task in readout.tasks
+        },
+        "statistics": _statistics(readout),
+    }
+
+
+def _number(value: float | None, digits: int = 5) -> float | None:
+    """A number that JSON can hold, to so many significant digits."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{digits}g}")
+
+
+def _rounded(values: Array) -> list[float | None]:
+    return [_number(float(value)) for value in values]
+
+
+def _statistics(readout: Readout) -> list[list[Any]]:
+    """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n]."""
+    table = readout.statistics
+    table = table.filter(pc.equal(table["level"], "distribution"))
+    table = table.filter(pc.equal(table["reference"], readout.reference))
+    words, numbers = ("statistic", "group", "task", "proxy"), ("value", "low", "high", "ceiling")
+    return [
+        [*(row[w] for w in words), *(_number(row[x], 4) for x in numbers), row["n"]]
+        for row in table.to_pylist()
+    ]
+
+
+def examples_data(readout: Readout, tasks: Mapping[str, Path]) -> dict[str, Any]:
+    """Some examples of each task that has them: R² at every proxy, losses, texts where known.
+
+    `tasks` are folders of artifacts. Losses are [scales][distributions][examples].
+    """
+    found = {}
+    for task in readout.tasks:
+        ids = readout.grid.examples[task]
+        known = {
+            proxy: {i: e.value for i, e in readout.examples("r2", proxy, task).items()}
+            for proxy in readout.proxies
+        }
+        by_r2 = known[readout.proxy]
+        ranked = sorted((i for i in by_r2 if not math.isnan(by_r2[i])), key=by_r2.__getitem__)
+        if not ranked:
+            continue
+        places = np.unique(np.linspace(0, len(ranked) - 1, EXAMPLES).round().astype(int))
+        chosen = [ranked[place] for place in places]
+        sign = -1 if is_higher(task, readout.style.direction) else 1
+        means = sign * readout.grid.example_means(task)[..., np.searchsorted(ids, chosen)]
+        found[task] = {
+            "ids": chosen,
+            "of": len(ids),
+            "median": {p: _number(float(np.nanmedian(list(v.values())))) for p, v in known.items()},
+            "r2": {p: [_number(values.get(i), 3) for i in chosen] for p, values in known.items()},
+            "losses": {
+                scale: [_rounded_short(row) for row in means[readout.grid.index(scale)]]
+                for scale in readout.grid.scales
+            },
+            "texts": _texts(tasks[task], chosen) if task in tasks else None,
+        }
+    return found
+
+
+def _rounded_short(values: Array) -> list[float | None]:
+    return [_number(float(value), 4) for value in values]
+
+
+def _texts(folder: Path, chosen: list[int]) -> list[list[str]]:
+    """[prompt, scored text] of each chosen example; the right one of several choices."""
+    table = artifacts.read(
+        folder / "holdout.parquet", "task", ["example", "gold", "prompt", "continuation"]
+    )
+    rows = {row["example"]: row for row in table.to_pylist() if row["gold"]}
+    return [
+        [rows[i]["prompt"][-SHOWN_TEXT:], rows[i]["continuation"][:SHOWN_TEXT]]
+        if i in rows
+        else ["", ""]
+        for i in chosen
+    ]
+
+
+def ladder(trials: Mapping[str, list[Trial]]) -> list[dict[str, Any]]:
+    """Every task's scales with their decision accuracy and its lower bound, the largest first."""
+    return [
+        {
+            "task": task,
+            "scales": [
+                {
+                    "scale": trial.scale,
+                    "accuracy": _number(trial.accuracy, 4),
+                    "bound": _number(trial.bound, 4),
+                }
+                for trial in scales
+            ],
+        }
+        for task, scales in trials.items()
+    ]
+
+
+def costs_data(readout: Readout) -> list[dict[str, Any]]:
+    """What every scale is and took: per run, and all its runs together."""
+    rows = []
+    for scale in readout.grid.scales:
+        mine = readout.runs.filter(pc.equal(readout.runs["scale"], scale))
+        seconds = mine["seconds"].drop_null().to_numpy()
+        flops = mine["flops"].drop_null().to_numpy()
+        ratio = 1.0 if scale == readout.reference else readout.ratios.get(scale, math.nan)
+        rows.append(
+            {
+                "scale": scale,
+                "parameters": _median(mine["parameters"]),
+                "tokens": _median(mine["tokens"]),
+                "flops": _number(float(np.median(flops))) if len(flops) else None,
+                "ratio": _number(ratio, 9),
+                "runs": len(mine),
+                "seconds": _number(float(seconds.mean())) if len(seconds) else None,
+                "total_seconds": _number(float(seconds.sum())) if len(seconds) else None,
+            }
+        )
+    return rows
+
+
+def _median(column: pa.ChunkedArray) -> int | None:
+    values = column.drop_null().to_numpy()
+    return int(np.median(values)) if len(values) else None
+
+
+def runs_data(readout: Readout) -> dict[str, Any]:
+    """Where runs came from: what has no partner, epochs, the versions they were trained with."""
+    epochs: dict[str, float] = {}
+    for row in readout.runs.select(["distribution", "epochs"]).to_pylist():
+        if row["epochs"] is not None:
+            name = row["distribution"]
+            epochs[name] = max(epochs.get(name, 0.0), row["epochs"])
+    versions = {"proxyscale": metadata.version("proxyscale")}
+    for told in readout.runs["versions"].drop_null().unique().to_pylist():
+        versions |= json.loads(told)
+    return {
+        "unpaired": unpaired(readout.runs),
+        "epochs": {name: _number(value, 3) for name, value in epochs.items()},
+        "versions": versions,
+    }
+
+
+def material_data(pool: Path | None, tasks: Mapping[str, Path]) -> dict[str, Any]:
+    """Rows of the sources and what became of the tasks' records, overlap included."""
+    sources = artifacts.read_json(pool)["sources"] if pool else []
+    counts = []
+    for task, folder in tasks.items():
+        facts = artifacts.read_json(folder / "manifest.json")
+        for split, told in facts["counts"].items():
+            row = {"task": task, "kind": facts["kind"], "split": split}
+            counts.append(row | {name: told.get(name, 0) for name in SHOWN_COUNTS})
+    return {
+        "sources": [{"source": source["name"], "rows": source["rows"]} for source in sources],
+        "tasks": counts,
+    }

@@ -1,0 +1,67 @@
+"""All runs of a study in two tidy tables: what was lost where, and what it took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from proxyscale.base import artifacts
+from proxyscale.base.paths import Paths
+
+
+def collect(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> None:
+    """Write `losses` and `runs` from the run folders below `results`.
+
+    `spec`: {"tasks": [...], "roles": {distribution: role}, "runs": {scale: {distribution:
+    ["draw-seed", ...]}}}.
+    """
+    paths = Paths(results)
+    keys = list(_keys(spec["runs"]))
+    artifacts.write(losses, pa.concat_tables(_losses(paths, keys, spec["tasks"])), "losses")
+    rows = [_row(paths, key, spec["roles"]) for key in keys]
+    artifacts.write(runs, pa.Table.from_pylist(rows), "runs")
+
+
+Key = tuple[str, str, int, int]
+
+
+def _keys(runs: Mapping[str, Any]) -> Iterator[Key]:
+    for scale, distributions in runs.items():
+        for distribution, realized in distributions.items():
+            for name in realized:
+                draw, seed = map(int, name.split("-"))
+                yield scale, distribution, draw, seed
+
+
+def _losses(paths: Paths, keys: list[Key], tasks: list[str]) -> Iterator[pa.Table]:
+    for key in keys:
+        for task in tasks:
+            table = artifacts.read(f"{paths.run(*key)}/losses/{task}.parquet", "run_losses")
+            named = {**dict(zip(("scale", "distribution", "draw", "seed"), key, strict=True))}
+            for name, value in {**named, "task": task}.items():
+                table = table.append_column(name, pa.repeat(pa.scalar(value), len(table)))
+            yield artifacts.conform(table, "losses")
+
+
+def _row(paths: Paths, key: Key, roles: Mapping[str, str]) -> dict[str, Any]:
+    scale, distribution, draw, seed = key
+    manifest = artifacts.read_json(f"{paths.run(*key)}/manifest.json")
+    curve = artifacts.read(f"{paths.run(*key)}/curve.parquet", "curve", ["seconds"])
+    return {
+        "scale": scale,
+        "distribution": distribution,
+        "draw": draw,
+        "seed": seed,
+        "role": roles[distribution],
+        "seconds": pc.max(curve["seconds"]).as_py(),
+        "versions": json.dumps(manifest["versions"], sort_keys=True),
+        **{
+            name: manifest[name]
+            for name in ("parameters", "tokens", "epochs", "flops", "final_loss")
+        },
+    }

@@ -1,0 +1,135 @@
+"""A scale as it will be trained: the study's `model` and `training` with the scale's own words."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from proxyscale.base import artifacts
+from proxyscale.base.cost import language_parameters, training_flops
+from proxyscale.base.errors import UserError
+from proxyscale.base.paths import expand
+from proxyscale.data.packing import END
+from proxyscale.study.config import Config, Execution, Model, Tokenizer, Training
+
+LEARNING_RATES = ("learning_rate", "hidden_learning_rate")
+
+
+@dataclass(frozen=True)
+class ResolvedScale:
+    """One scale with nothing left to default: what the trainer is given."""
+
+    name: str
+    model: dict[str, Any]
+    training: dict[str, Any]
+    execution: dict[str, Any]
+    seeds: tuple[int, ...]
+    length: int
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, embeddings and head included."""
+        return language_parameters(self.model)
+
+    @property
+    def tokens(self) -> int:
+        """The token budget, in whole optimizer steps."""
+        return self.steps(self.training["tokens"])
+
+    def steps(self, tokens: float) -> int:
+        """The nearest number of tokens that makes whole optimizer steps, one at least."""
+        batch = int(self.training["batch_tokens"])
+        return max(1, round(tokens / batch)) * batch
+
+    @property
+    def flops(self) -> float:
+        """6·P·D of one run."""
+        return training_flops(self.parameters, self.tokens)
+
+    def mistakes(self) -> Iterator[UserError]:
+        """What makes this scale untrainable."""
+        where = f"scales.{self.name}"
+        for key in ("width", "layers"):
+            if self.model[key] is None:
+                yield UserError(f"the scale has no {key}", where=where, hint=f"say {key}: here")
+        width, heads, context = (self.model[key] for key in ("width", "heads", "context"))
+        if width and width % heads:
+            yield UserError(f"width {width} is no multiple of {heads} heads", where=where)
+        if self.length % context:
+            yield UserError(
+                f"context {context} does not divide pool.length {self.length}",
+                where=f"{where}.context",
+            )
+        elif self.training["batch_tokens"] % context:
+            yield UserError(
+                f"batch_tokens {self.training['batch_tokens']} is no multiple of the "
+                f"context {context}",
+                where=f"{where}.batch_tokens",
+            )
+        gpus = self.execution["gpus"]
+        if gpus > 1 and gpus != int(gpus):
+            yield UserError(f"{gpus} GPUs are no whole number", where=f"{where}.gpus")
+        if self.model["parametrization"] == "mup" and self.model["tied"]:
+            yield UserError(
+                "tied embeddings have no mup readout", where=f"{where}.tied", hint="tied: false"
+            )
+
+
+def resolve(config: Config, name: str) -> ResolvedScale:
+    """The scale `name` of a study, defaults filled in."""
+    scale = config.scales[name]
+    own = {key: value for key, value in scale.model_dump().items() if value is not None}
+    seeds = own.pop("seeds", config.seeds)
+    own.pop("grid")
+    model = config.model.model_dump() | {k: v for k, v in own.items() if k in Model.model_fields}
+    training = config.training.model_dump()
+    training |= {k: v for k, v in own.items() if k in Training.model_fields}
+    execution = config.execution.model_dump()
+    execution |= {k: v for k, v in own.items() if k in Execution.model_fields}
+    model["vocabulary"] = vocabulary(config.tokenizer)
+    model["context"] = model["context"] or config.pool.length
+    model["heads"] = model["heads"] or max(1, (model["width"] or 1) // 16)
+    per_parameter = training.pop("tokens_per_parameter")
+    factor = training.pop("learning_rate_factor")
+    training |= {key: factor * training[key] for key in LEARNING_RATES}
+    complete = model["width"] is not None and model["layers"] is not None
+    if training["tokens"] is None:
+        parameters = language_parameters(model) if complete else 1
+        training["tokens"] = round(per_parameter * parameters)
+    training["betas"] = list(training["betas"])
+    return ResolvedScale(
+        name=name,
+        model=model,
+        training=training,
+        execution=execution,
+        seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+        length=config.pool.length,
+    )
+
+
+def vocabulary(section: Tokenizer) -> int:
+    """The model's vocabulary, known before anything is tokenized.
+
+    It is said (`pad_vocabulary_to`, or `vocabulary` of a tokenizer that is trained here), or it is
+    that of a local tokenizer.json; 1 where that cannot be read, which is a mistake of its own.
+    """
+    if section.pad_vocabulary_to or section.train:
+        return section.pad_vocabulary_to or section.vocabulary
+    try:
+        return tokenizer_size(expand(section.file)) if section.file else 1
+    except UserError:
+        return 1
+
+
+@functools.cache
+def tokenizer_size(path: str) -> int:
+    """Entries of a tokenizer.json, the end of text included. UserError if it is none."""
+    told = artifacts.read_json(path)
+    try:
+        entries = told["model"]["vocab"]
+        known = set(entries if isinstance(entries, dict) else (word for word, _ in entries))
+        return len(known | {token["content"] for token in told["added_tokens"]} | {END})
+    except (KeyError, TypeError, ValueError):
+        raise UserError("not a tokenizer.json", where=path) from None

@@ -1,0 +1,57 @@
+"""Engines: programs that train a run. The same specification in, the same artifacts out.
+
+An engine is a module with one function,
+
+    train(out, spec, pool, distribution, title, execution) -> None
+
+that trains the run of `spec` (see `train.train`) on the draw's examples in the order of `Batches`,
+from the weights that `language.build` draws from the seed, and writes into the folder `out`
+model.safetensors, with the names and shapes of `LanguageModel`, then curve.parquet and
+manifest.json by `train.write_records`. Whatever reads a run reads these: losses, features and
+exports are the same code for every engine. A new one is a module and its name here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch.distributed
+
+from proxyscale.base import devices
+
+MODULES = {"native": "proxyscale.training.native", "llm-foundry": "proxyscale.training.llm_foundry"}
+
+
+def train(
+    out: Path,
+    spec: Mapping[str, Any],
+    pool: Path,
+    distribution: Path,
+    title: str,
+    execution: Mapping[str, Any],
+) -> None:
+    """Train one run with the engine that `spec["training"]["engine"]` names."""
+    engine = spec["training"]["engine"]
+    alone = not torch.distributed.is_torchelastic_launched()
+    if engine == "native" and execution["gpus"] > 1 and alone:
+        spread(int(execution["gpus"]))
+        return
+    module = importlib.import_module(MODULES[engine])
+    module.train(out, spec, pool, distribution, title, execution)
+
+
+def spread(processes: int) -> None:
+    """Run this very command as `processes` processes, one a GPU, under torchrun."""
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, *launch, "-m", "proxyscale", *sys.argv[1:]]
+    # The GPUs are taken already.
+    environment = {k: v for k, v in os.environ.items() if k != devices.ENVIRONMENT}
+    done = subprocess.run(command, check=False, env=environment)
+    if done.returncode:
+        sys.exit(done.returncode)

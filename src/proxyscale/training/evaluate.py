@@ -1,0 +1,217 @@
+"""Per-example losses of a trained run on tasks: nats per scored token, correctness, margin.
+
+Only scored positions pass the last block and the readout. Rows are batched with others of nearly
+their length and padded on the right, which a causal model does not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from proxyscale.base import artifacts
+from proxyscale.base.progress import Progress
+from proxyscale.training import language_model
+from proxyscale.training.language_model import LanguageModel
+from proxyscale.training.matmul import linear
+
+BATCH_TOKENS = 4096
+ALIGNMENT = 16  # attention is up to twice as slow on lengths that are no multiple of it
+
+
+class Piece(NamedTuple):
+    """Consecutive tokens of a row, of which those from `scored_from` on are predicted."""
+
+    row: int
+    tokens: np.ndarray
+    scored_from: int
+
+
+class Measured(NamedTuple):
+    """Per row: sums of losses and margins, count of scored tokens, count of greedy hits."""
+
+    loss: np.ndarray
+    margin: np.ndarray
+    tokens: np.ndarray
+    hits: np.ndarray
+
+
+def evaluate(
+    out: Path,
+    run: Path,
+    tasks: Mapping[str, Path],
+    title: str,
+    version: str,
+    split: str = "holdout",
+    threads: int | None = None,
+) -> None:
+    """Measure a run on the tasks' `split` examples into `out`/{task}.parquet.
+
+    A task whose file is there and is vouched for by `out`/manifest.json (same model, same task,
+    same `version` of the code, same bytes) is not measured again.
+    """
+    language_model.prepare_cpu(threads)
+    record = out / "manifest.json"
+    known = artifacts.read_json(record) if record.exists() else {}
+    digest = artifacts.sha256(run / "model.safetensors")
+    wanted = {
+        name: {
+            "model": digest,
+            "task": artifacts.sha256(folder / "manifest.json"),
+            "version": version,
+        }
+        for name, folder in tasks.items()
+    }
+    stale = [name for name in tasks if not _vouched(out, name, wanted[name], known.get(name))]
+    if not stale:
+        return
+    model, progress = (
+        language_model.load(run).to(language_model.device()),
+        Progress(title, len(stale)),
+    )
+    precision = artifacts.read_json(run / "manifest.json")["precision"]
+    for done, name in enumerate(stale, 1):
+        file = out / f"{name}.parquet"
+        table = artifacts.read(tasks[name] / f"{split}.parquet", "task")
+        artifacts.write(file, losses(model, table, precision), "run_losses")
+        known[name] = {**wanted[name], "sha256": artifacts.sha256(file)}
+        artifacts.write_json(record, known)
+        progress.step(done, name)
+    progress.close()
+
+
+def _vouched(out: Path, name: str, wanted: dict[str, str], known: dict[str, str] | None) -> bool:
+    """Whether the task's file is the one that would be made."""
+    file = out / f"{name}.parquet"
+    return file.exists() and known == {**wanted, "sha256": artifacts.sha256(file)}
+
+
+def losses(
+    model: LanguageModel, table: pa.Table, precision: str = "fp32", batch_tokens: int = BATCH_TOKENS
+) -> pa.Table:
+    """Losses of a task's examples (table of kind task → table of kind run_losses).
+
+    An example's loss, tokens and margin are those of its gold choice. `correct`: with choices,
+    whether the gold one has the lowest mean loss per token; with a prompt and one continuation,
+    whether greedy decoding would give it; null for whole sequences.
+    """
+    measured = _measure(model, table, precision, batch_tokens)
+    mean = measured.loss / measured.tokens
+    example, gold = table["example"].to_numpy(), table["gold"].to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(gold)
+    _, inverse, counts = np.unique(example, return_inverse=True, return_counts=True)
+    best = np.full(len(counts), np.inf)
+    np.minimum.at(best, inverse, mean)
+    choices = counts[inverse] > 1
+    correct = np.where(choices, mean <= best[inverse], measured.hits == measured.tokens)
+    whole = ~choices & pc.equal(table["prompt"].fill_null(""), "").to_numpy()
+    return pa.table(
+        {
+            "example": example[rows],
+            "loss": mean[rows].astype(np.float32),
+            "tokens": measured.tokens[rows],
+            "correct": pa.array(correct[rows], mask=whole[rows]),
+            "margin": (measured.margin / measured.tokens)[rows].astype(np.float32),
+        }
+    )
+
+
+def pieces(tokens: np.ndarray, scored_from: int, context: int, row: int = 0) -> Iterator[Piece]:
+    """Cut a row to what the model can see; every scored token lands in exactly one piece.
+
+    A row that is too long loses its beginning, as long as all scored tokens still fit; otherwise
+    the scored part is cut into pieces, each predicted from its own beginning.
+    """
+    scored = len(tokens) - scored_from
+    if scored <= context:
+        start = max(0, len(tokens) - context - 1)
+        yield Piece(row, tokens[start:], scored_from - start)
+        return
+    for start in range(scored_from - 1, len(tokens) - 1, context):
+        yield Piece(row, tokens[start : start + context + 1], 1)
+
+
+@torch.inference_mode()
+def _measure(model: LanguageModel, table: pa.Table, precision: str, batch_tokens: int) -> Measured:
+    """Sums over the scored tokens of every row of the task."""
+    device = model.readout.device
+    tokens = table["tokens"].combine_chunks()
+    values, offsets = tokens.values.to_numpy(), tokens.offsets.to_numpy()
+    starts = table["scored_from"].to_numpy()
+    cut = [
+        piece
+        for row in range(len(table))
+        for piece in pieces(
+            values[offsets[row] : offsets[row + 1]], int(starts[row]), model.context, row
+        )
+    ]
+    sums = Measured(*(np.zeros(len(table), kind) for kind in (float, float, np.int64, np.int64)))
+    for batch in _batches(cut, batch_tokens):
+        rows, states, targets = _scored_states(model, batch, precision, device)
+        size = language_model.chunk_rows(model.readout)
+        with language_model.autocast(precision, device):
+            parts = [
+                score(linear(chunk, model.readout).float(), gold)
+                for chunk, gold in zip(states.split(size), targets.split(size), strict=True)
+            ]
+        loss, margin, hit = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+        for total, value in zip(sums, (loss, margin, np.ones_like(rows), hit), strict=True):
+            np.add.at(total, rows, value)
+    return sums
+
+
+def _batches(cut: list[Piece], batch_tokens: int) -> Iterator[list[Piece]]:
+    """Pieces in batches of nearly equal length and about `batch_tokens` tokens."""
+    cut = sorted(cut, key=lambda piece: -len(piece.tokens))
+    while cut:
+        size = max(1, batch_tokens // len(cut[0].tokens))
+        yield cut[:size]
+        cut = cut[size:]
+
+
+def _scored_states(
+    model: LanguageModel, batch: list[Piece], precision: str, device: torch.device
+) -> tuple[np.ndarray, Tensor, Tensor]:
+    """Rows [n], hidden states [n, width] and targets [n] of all scored positions of a batch."""
+    longest = len(batch[0].tokens) - 1
+    length = min(model.context, -(-longest // ALIGNMENT) * ALIGNMENT)
+    inputs = np.zeros((len(batch), length), np.int64)
+    places, targets = [], []
+    for line, piece in enumerate(batch):
+        size = len(piece.tokens) - 1
+        inputs[line, :size] = piece.tokens[:-1]
+        places.append(line * length + np.arange(piece.scored_from - 1, size))
+        targets.append(piece.tokens[piece.scored_from :])
+    chosen = torch.from_numpy(np.concatenate(places)).to(device)
+    with language_model.autocast(precision, device):
+        states = model.hidden(torch.from_numpy(inputs).to(device), chosen)
+    gold = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device)
+    rows = np.repeat([piece.row for piece in batch], [len(part) for part in targets])
+    return rows, states, gold
+
+
+def score(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss −log p, margin log(p / (1 − p)) and greedy hit of targets [n] under logits [n, V].
+
+    Both come from the other tokens' sum alone, so that they are exact also where p rounds to one:
+    with r = log Σ exp(others), the margin is z − r and the loss log(1 + exp(r − z)). Overwrites the
+    logits.
+    """
+    targets = targets[:, None]
+    gold = logits.gather(1, targets)
+    highest = logits.scatter_(1, targets, -torch.inf).amax(1, keepdim=True)
+    hit = (gold > highest)[:, 0]
+    tied = (gold == highest)[:, 0]
+    # A tie is decided as argmax does: the first of the highest.
+    hit[tied] = (logits[tied] == highest[tied]).int().argmax(1) > targets[tied][:, 0]
+    # By log-softmax, whose kernel is twice as fast as that of logsumexp.
+    rest = highest - torch.log_softmax(logits, 1).amax(1, keepdim=True)
+    return F.softplus(rest - gold)[:, 0], (gold - rest)[:, 0], hit

@@ -1,0 +1,56 @@
+"""All packs of a study of image models in two tidy tables: what was lost where, what it took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from proxyscale.base import artifacts
+from proxyscale.base.paths import Paths
+
+
+def collect_packs(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> None:
+    """Write `losses` and `runs` from the packs below `results`.
+
+    `spec`: `tasks` and `packs`, each with its scale, distribution, pack, role, parameters, and
+    flops of training on one image.
+    """
+    paths = Paths(results)
+    parts, rows = [], []
+    for entry in spec["packs"]:
+        folder = paths.image_pack(entry["scale"], entry["distribution"], entry["pack"])
+        parts += [
+            artifacts.read(f"{folder}/losses/{task}.parquet", "losses") for task in spec["tasks"]
+        ]
+        rows += list(_rows(Path(folder), entry))
+    artifacts.write(losses, pa.concat_tables(parts), "losses")
+    artifacts.write(runs, pa.Table.from_pylist(rows), "runs")
+
+
+def _rows(folder: Path, entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row for each run of a pack. Its seconds are a stack's, shared out among the networks."""
+    manifest = artifacts.read_json(folder / "manifest.json")
+    curve = artifacts.read(folder / "curve.parquet", "curve", ["seconds"])
+    most = max(run["examples"] for run in manifest["runs"])
+    together = sum(run["examples"] == most for run in manifest["runs"])
+    seconds = pc.max(curve["seconds"]).as_py() / min(together, manifest["stack"])
+    for run in manifest["runs"]:
+        yield {
+            "scale": entry["scale"],
+            "distribution": entry["distribution"],
+            "draw": run["draw"],
+            "seed": run["seed"],
+            "role": entry["role"],
+            "parameters": entry["parameters"],
+            "tokens": run["seen"],  # images
+            "epochs": run["epochs"],
+            "flops": entry["flops"] * run["seen"],
+            "seconds": seconds * run["examples"] / most,
+            "final_loss": run["final_loss"],
+            "versions": json.dumps(manifest["versions"], sort_keys=True),
+        }

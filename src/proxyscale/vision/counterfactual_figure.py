@@ -1,0 +1,67 @@
+"""Margins of single test images, small width against large, over training sets (Fig 14)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from proxyscale.figures.figure_data import Rows
+from proxyscale.figures.layout import even_ticks, page
+from proxyscale.figures.style import PALE, Style, keys, marks
+from proxyscale.vision.counterfactuals import margin_points, where
+
+
+def counterfactual(
+    losses: pa.Table, statistics: pa.Table, style: Style, spec: Mapping[str, Any]
+) -> tuple[Figure, Rows]:
+    """A panel per test image, a point per training distribution: mean margins over models.
+
+    Larger points leave more out. Titles give R² over all distributions and over each group.
+    """
+    section = spec["counterfactuals"]
+    removals = dict(spec["removals"])
+    looks = marks(list(removals), style)
+    proxy, large = style.label(section["proxy"]), style.label(section["large"])
+    titles = [_title(statistics, spec, style, image) for image in section["images"]]
+    groups = [f"{g}: {', '.join(map(style.label, names))}" for g, names in spec["groups"].items()]
+    legend = "; ".join(["larger marks leave more out", *groups])
+    figure, axes = page(
+        titles,
+        style,
+        title=f"Margins of single test images when a part of the pool is left out, "
+        f"{proxy} against {large}",
+        xlabel=f"margin with {proxy}: log-odds of the correct class ({legend})",
+        ylabel=f"margin with {large}",
+        legend=keys(looks),
+        height=1.7,
+    )
+    rows: Rows = []
+    for ax, image in zip(axes, section["images"], strict=True):
+        for point in margin_points(losses, spec, image):
+            shares = removals[point["distribution"]]
+            size = 3.0 + 2.5 * (shares.index(point["share"]) + 1) / len(shares)
+            mark = looks[point["distribution"]]
+            ax.plot(point["proxy"], point["large"], ls="none", **mark.look(size))
+            rows.append({"test_image": image} | point)
+        even_ticks(ax.xaxis)
+        even_ticks(ax.yaxis)
+        ax.grid(color=PALE, lw=0.4)
+    return figure, rows
+
+
+def _title(statistics: pa.Table, spec: Mapping[str, Any], style: Style, image: int) -> str:
+    """The image's number, and R² over all training distributions and over each group."""
+    found = where(statistics, statistic="r2", level="example", example=image)
+    values = {row["group"]: row["value"] for row in found.to_pylist()}
+    signs = where(statistics, statistic="pearson", level="example", example=image)
+    negative = {row["group"] for row in signs.to_pylist() if (row["value"] or 0) < 0}
+
+    def told(group: str) -> str:
+        value = values.get(group)
+        mark = " (r < 0)" if group in negative else ""
+        return f"{style.label(group)} {'n/a' if value is None else f'{value:.2f}'}{mark}"
+
+    return f"image {image}: R² " + ", ".join(told(group) for group in ("all", *spec["groups"]))

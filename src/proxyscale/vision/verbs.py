@@ -1,0 +1,152 @@
+"""The verbs of studies of image models, one per rule."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from proxyscale.base.verbs import Arguments, pairs, verb
+
+
+def listed(values: Iterable[str]) -> dict[str, list[Path]]:
+    """`["a=x", "a=y"]` as a mapping to lists of paths."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for key, _, path in (value.partition("=") for value in values):
+        found[key].append(Path(path))
+    return found
+
+
+@verb("plugin=", "source", "spec", "out")
+def image_corpus(args: Arguments) -> None:
+    """Read a source's images and split them."""
+    from proxyscale.registry import load_plugins
+    from proxyscale.vision.pool import build_images
+
+    load_plugins(args.plugin)
+    build_images(Path(args.out), args.source, json.loads(args.spec))
+
+
+@verb("corpus", "spec", "out")
+def image_pool(args: Arguments) -> None:
+    """Choose the candidate images."""
+    from proxyscale.vision.pool import build_image_pool
+
+    build_image_pool(Path(args.out), Path(args.corpus), json.loads(args.spec))
+
+
+@verb("corpus", "pool", "spec", "out")
+def image_task(args: Arguments) -> None:
+    """Choose a test set's images."""
+    from proxyscale.vision.pool import build_image_task
+
+    build_image_task(Path(args.out), Path(args.corpus), Path(args.pool), json.loads(args.spec))
+
+
+@verb("pool", "holdout?", "scores=", "pack?", "task?", "spec", "out")
+def subsets(args: Arguments) -> None:
+    """Draw the training distributions of a pack."""
+    from proxyscale.vision.score_files import Scores
+    from proxyscale.vision.select import build_subsets
+
+    known: dict[str, Any] = {}
+    if args.scores:
+        folders = [folder for parts in listed(args.scores).values() for folder in parts]
+        known["influence"] = Scores.open(folders, args.task, False).mean()
+    if args.pack:
+        from proxyscale.vision.features import likeness
+
+        known["likeness"] = likeness(Path(args.pack), Path(args.pool), Path(args.holdout))
+    holdout = Path(args.holdout) if args.holdout else None
+    build_subsets(Path(args.out), json.loads(args.spec), Path(args.pool), holdout=holdout, **known)
+
+
+@verb("pool", "distribution", "title", "spec", "out")
+def train_pack(args: Arguments) -> None:
+    """Train the image models of a pack."""
+    from proxyscale.vision.model_packs import train_pack
+
+    spec = json.loads(args.spec)
+    runs = [tuple(run) for run in spec.pop("runs")]
+    train_pack(Path(args.out), spec, Path(args.pool), Path(args.distribution), runs, args.title)
+
+
+@verb("pack", "task", "folder", "scale", "distribution", "out")
+def evaluate_pack(args: Arguments) -> None:
+    """Take the losses and margins of a pack's models on a test set."""
+    from proxyscale.vision.model_packs import evaluate_pack
+
+    tasks = {args.task: Path(args.folder)}
+    names = {"scale": args.scale, "distribution": args.distribution}
+    evaluate_pack(Path(args.out), Path(args.pack), tasks, **names)
+
+
+@verb("pool", "pack", "task=", "title", "spec", "out")
+def score_pack(args: Arguments) -> None:
+    """Attribute every test image to the pool through a pack's models (TRAK)."""
+    from proxyscale.vision.scores import score_pack
+
+    paths = Path(args.out), Path(args.pack), Path(args.pool), pairs(args.task)
+    score_pack(*paths, json.loads(args.spec), title=args.title)
+
+
+@verb("pool", "subsets=", "losses=", "spec", "out")
+def datamodels(args: Arguments) -> None:
+    """Regress outputs on the subsets that were trained on (datamodels)."""
+    from proxyscale.vision.regression import fit
+
+    files = [path for paths in listed(args.subsets).values() for path in paths]
+    fit(Path(args.out), json.loads(args.spec), Path(args.pool), files, listed(args.losses))
+
+
+@verb("results", "spec", "losses", "runs")
+def collect_packs(args: Arguments) -> None:
+    """Gather all packs in two tables."""
+    from proxyscale.vision.collect import collect_packs
+
+    collect_packs(Path(args.losses), Path(args.runs), json.loads(args.spec), args.results)
+
+
+@verb("losses", "runs", "pool", "task=", "truth=", "scores=", "datamodels=", "spec", "out")
+def image_statistics(args: Arguments) -> None:
+    """How well the scores of each width foretell the reference."""
+    from proxyscale.base import artifacts
+    from proxyscale.vision.statistics import Inputs, summarize_images
+
+    inputs = Inputs(
+        losses=artifacts.read(args.losses, "losses"),
+        runs=artifacts.read(args.runs, "runs"),
+        pool=Path(args.pool),
+        tasks=pairs(args.task),
+        truth=list(pairs(args.truth).values()),
+        scores=listed(args.scores),
+        datamodels=pairs(args.datamodels),
+    )
+    artifacts.write(args.out, summarize_images(inputs, json.loads(args.spec)), "statistics")
+
+
+@verb("losses", "runs", "statistics", "pool", "task=", "scores=", "spec", "out")
+def image_figure(args: Arguments) -> None:
+    """Draw one figure as PDF and SVG, with its numbers as CSV."""
+    from proxyscale.base import artifacts
+    from proxyscale.vision.figures import Sources, draw
+
+    sources = Sources(
+        statistics=artifacts.read(args.statistics, "statistics"),
+        losses=artifacts.read(args.losses, "losses"),
+        runs=artifacts.read(args.runs, "runs"),
+        pool=Path(args.pool),
+        tasks=pairs(args.task),
+        scores=listed(args.scores),
+    )
+    draw(Path(args.out), sources, json.loads(args.spec))
+
+
+@verb("spec", "out")
+def image_table(args: Arguments) -> None:
+    """Write a table of architectures or hyperparameters."""
+    from proxyscale.vision.tables import write_table
+
+    write_table(Path(args.out), json.loads(args.spec))

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from proxyscale.attribution.gradients import GradientComputer, model_output, output_gradient
+from proxyscale.training import language_model, matmul
+
+SPEC = {
+    "vocabulary": 50,
+    "context": 12,
+    "width": 16,
+    "layers": 2,
+    "heads": 2,
+    "mlp_ratio": 4,
+    "bias": False,
+    "tied": False,
+    "parametrization": "mup",
+    "base_width": 8,
+}
+VARIANTS = [
+    {},
+    {"bias": True, "parametrization": "standard"},
+    {"tied": True, "parametrization": "standard"},
+]
+
+
+def model(**changes) -> language_model.LanguageModel:
+    built = language_model.build({**SPEC, **changes}, seed=0).double()
+    generator = torch.Generator().manual_seed(1)
+    for parameter in built.parameters():
+        noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        parameter.data.add_(0.2 * noise)
+    return built
+
+
+def batch(examples: int, pieces: int, length: int, seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (examples, pieces, length)
+    tokens, true = (torch.randint(50, shape, generator=generator) for _ in range(2))
+    scored = torch.rand(shape, generator=generator) < 0.5
+    scored[:, 0, -1] = True
+    return tokens, true, scored
+
+
+def loop(net, tokens, true, scored) -> list[dict[str, torch.Tensor]]:
+    found = []
+    net.requires_grad_(True)
+    for row in range(len(tokens)):
+        logits = net(tokens[row]).view(1, -1, 50)
+        output = model_output(logits, true[row].view(1, -1), scored[row].view(1, -1))
+        gradients = torch.autograd.grad(output.sum(), list(net.parameters()))
+        names = [name for name, _ in net.named_parameters()]
+        found.append(dict(zip(names, gradients, strict=True)))
+    return found
+
+
+def summed(computer, *parts) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = {}
+    for name, rows, gradient in computer(*parts):
+        shape = len(parts[0]), *gradient.shape[1:]
+        found.setdefault(name, gradient.new_zeros(shape))[rows] += gradient
+    return found
+
+
+@pytest.mark.parametrize("changes", VARIANTS)
+@pytest.mark.parametrize(("pieces", "length"), [(1, 12), (3, 12), (1, 7)])
+def test_gradients_equal_a_loops(changes, pieces, length):
+    net = model(**changes)
+    parts = batch(4, pieces, length)
+    expected = loop(net, *parts)
+    found = summed(GradientComputer(net), *parts)
+    assert set(found) == set(expected[0])
+    for name, gradient in found.items():
+        wanted = torch.stack([row[name] for row in expected])
+        torch.testing.assert_close(gradient, wanted, rtol=1e-9, atol=1e-12, msg=name)
+        assert wanted.abs().max() > 1e-6, name
+
+
+def test_model_output_is_the_mean_log_odds():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 5, 11, generator=generator, dtype=torch.float64)
+    true = torch.randint(11, (3, 5), generator=generator)
+    scored = torch.tensor([[1, 1, 0, 0, 0], [0, 0, 0, 0, 1], [1, 1, 1, 1, 1]], dtype=torch.bool)
+    p = torch.softmax(logits, 2).gather(2, true[:, :, None])[:, :, 0]
+    odds = torch.log(p / (1 - p))
+    expected = torch.stack([odds[row][scored[row]].mean() for row in range(3)])
+    torch.testing.assert_close(model_output(logits, true, scored), expected)
+
+
+def test_output_gradient_equals_autograds():
+    generator = torch.Generator().manual_seed(0)
+    logits = 5 * torch.randn(3, 5, 11, generator=generator, dtype=torch.float64)
+    true = torch.randint(11, (3, 5), generator=generator)
+    scored = torch.rand(3, 5, generator=generator) < 0.5
+    scored[:, 0] = True
+    leaf = logits.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(model_output(leaf, true, scored).sum(), leaf)
+    torch.testing.assert_close(output_gradient(logits, true, scored), expected)
+
+
+def test_a_certain_token_has_a_finite_gradient():
+    logits = torch.tensor([[[80.0, 0.0, 0.0]]])
+    gradient = output_gradient(logits, torch.tensor([[0]]), torch.tensor([[True]]))
+    torch.testing.assert_close(gradient, torch.tensor([[[1.0, -0.5, -0.5]]]))
+
+
+def test_padding_and_company_change_nothing():
+    computer = GradientComputer(model())
+    tokens, true, scored = batch(5, 1, 9)
+    scored[:, :, 5:] = False
+    scored[:, :, 4] = True
+    together = summed(computer, tokens, true, scored)
+    for row in range(5):
+        alone = summed(computer, *(part[row : row + 1, :, :5] for part in (tokens, true, scored)))
+        for name, gradient in alone.items():
+            torch.testing.assert_close(gradient[0], together[name][row], rtol=1e-9, atol=1e-13)
+
+
+def test_products_of_one_example_at_a_time_equal_those_of_a_batch(monkeypatch):
+    net = model().float()
+    parts = batch(4, 1, 12)
+    together = summed(GradientComputer(net), *parts)
+    monkeypatch.setattr(matmul, "SMALLEST", 0)
+    alone = summed(GradientComputer(net), *parts)
+    expected = loop(net.double(), *parts)
+    assert set(alone) == set(together)
+    for name, gradient in alone.items():
+        wanted = torch.stack([row[name] for row in expected])
+        for found in (gradient, together[name]):
+            torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("smallest", [0, matmul.SMALLEST])
+def test_matrices_lie_along_their_longer_side(monkeypatch, smallest):
+    monkeypatch.setattr(matmul, "SMALLEST", smallest)
+    for _, _, gradient in GradientComputer(model().float())(*batch(3, 1, 12)):
+        if gradient.dim() == 3 and gradient.shape[1] > gradient.shape[2]:
+            gradient = gradient.transpose(1, 2)
+        assert gradient.is_contiguous()

@@ -1,0 +1,286 @@
+"""Figures of synthetic studies: the numbers they show, their looks, their files."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from scipy import stats
+from support.drawn import make, open_figure
+from support.paths import ROOT
+from support.synthetic_study import (
+    DISTRIBUTIONS,
+    SCALES,
+    TASKS,
+    Study,
+    synthetic,
+    with_curves,
+    with_laws,
+)
+
+from proxyscale.base.errors import UserError
+from proxyscale.figures.draw import draw
+from proxyscale.figures.figure_data import Readout
+from proxyscale.figures.layout import shorten, text_width, wrap
+from proxyscale.figures.style import Style, marks
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return synthetic(falling="trivia_like")
+
+
+def panels(figure: Figure) -> list[Any]:
+    return figure.subfigs[0].axes
+
+
+def test_correlation_shows_mean_losses_and_the_r2_that_follows(
+    study: Study,
+) -> None:
+    _, rows = make("correlation_fig1", study, proxy="s")
+    mine = [row for row in rows if row["task"] == "squad_like"]
+    assert [row["distribution"] for row in mine] == list(DISTRIBUTIONS)
+    losses = study["losses"].to_pandas().groupby(["scale", "task", "distribution"])["loss"].mean()
+    x, y = (
+        np.array([float(row[f"{side}_loss"]) for row in mine]) for side in ("proxy", "reference")
+    )
+    np.testing.assert_allclose(x, losses["s", "squad_like"][list(DISTRIBUTIONS)], rtol=1e-6)
+    line = stats.linregress(x, y)
+    assert mine[0]["value"] == pytest.approx(line.rvalue**2, abs=1e-9)
+    assert mine[0]["slope"] == pytest.approx(line.slope)
+    assert mine[0]["intercept"] == pytest.approx(line.intercept)
+    assert {row["proxy_runs"] for row in mine} == {2}
+    assert all(row["proxy_lowest"] < row["proxy_loss"] for row in mine)
+
+
+def test_a_negative_correlation_is_marked(study: Study) -> None:
+    texts = [panel.texts[0].get_text() for panel in panels(open_figure("correlation_fig1", study))]
+    assert ["(r < 0)" in text for text in texts] == [task == "trivia_like" for task in TASKS]
+
+
+def test_proxies_default_to_the_papers_ratio_and_to_the_cheapest(study: Study) -> None:
+    tables_ = {key: study[key] for key in ("statistics", "losses", "runs")}
+    readout = Readout(**tables_, style=Style(), named={})
+    assert readout.proxies == list(SCALES)[:-1]
+    assert (readout.proxy, readout.smallest) == ("xxs", "xxs")  # 1/249; xs is 1/106
+    assert Readout(**tables_, style=Style(), named={"proxy": "m"}).proxy == "m"
+
+
+def test_histogram_counts_every_example_once(study: Study) -> None:
+    _, rows = make("histogram_fig5", study, proxy="s")
+    table = study["statistics"]
+    for column, value in {"statistic": "r2", "level": "example", "proxy": "s"}.items():
+        table = table.filter(pc.equal(table[column], value))
+    for task in TASKS:
+        mine = [row for row in rows if row["task"] == task]
+        values = table.filter(pc.equal(table["task"], task))["value"].to_numpy()
+        assert sum(row["share"] for row in mine) == pytest.approx(1)
+        assert mine[0]["median"] == pytest.approx(np.median(values))
+        top = np.mean(values >= 0.95)
+        assert mine[-1]["share"] == pytest.approx(top)
+    negative = {row["task"] for row in rows if row["share_negative"] > 0.2}
+    assert negative == {"trivia_like"}
+
+
+def test_variants_of_a_scale_stand_beside_the_line() -> None:
+    slow = {"xs": 20_000, "xs_slow": 20_000, "s": 60_000, "ref": 300_000}
+    study = synthetic(scales=slow, tasks=TASKS[:2], examples=2)
+    figure, rows = make("compute_fig2", study)
+    assert {row["proxy"]: row["variant_of"] for row in rows} == {
+        **{"xs": "", "xs_slow": "xs", "s": ""}
+    }
+    lines = [line for line in panels(figure)[0].lines if len(line.get_xdata()) > 1]
+    through = [line for line in lines if line.get_linewidth() == 1.0]
+    assert len(through) == 2
+    crosses = [line for line in panels(figure)[0].lines if line.get_marker() == "x"]
+    assert len(crosses) == 2
+
+
+def test_compute_has_a_line_per_task_in_every_group(study: Study) -> None:
+    _, rows = make("compute_fig2", study)
+    keys = {(row["group"], row["task"], row["proxy"]) for row in rows}
+    assert keys == {(g, t, p) for g in ("all", "similar") for t in TASKS for p in list(SCALES)[:-1]}
+    relative = {row["proxy"]: row["relative_compute"] for row in rows}
+    assert relative["xxs"] == pytest.approx((SCALES["xxs"] / SCALES["ref"]) ** 2)
+    assert {row["n"] for row in rows if row["group"] == "similar"} == {6}
+
+
+def test_proxies_at_chance_are_marked(study: Study) -> None:
+    _, rows = make("accuracy_fig3", study)
+    assert {row["task"] for row in rows} == {"hellaswag_like"}
+    assert {row["proxy"]: row["at_chance"] for row in rows}["xxs"]
+    correct = study["losses"].filter(pc.equal(study["losses"]["scale"], "m"))["correct"]
+    accuracy = pc.mean(correct.cast(pa.float64())).as_py()
+    measured = {row["proxy"]: row["above_chance"] for row in rows}["m"]
+    assert measured == pytest.approx(accuracy - 0.25)
+
+
+def test_the_frontier_never_falls_and_extrapolations_can_be_on_it(
+    study: Study,
+) -> None:
+    _, rows = make("frontier", with_laws(study))
+    assert list(dict.fromkeys(row["task"] for row in rows)) == ["mean of the tasks", *TASKS]
+    for task in TASKS:
+        mine = [row for row in rows if row["task"] == task]
+        compute = [row["relative_compute"] for row in mine]
+        assert compute == sorted(compute)
+        on = [row["value"] for row in mine if row["frontier"]]
+        assert on == sorted(set(on))
+        assert max(on) == max(row["value"] for row in mine)
+    assert {row["kind"] for row in rows} == {"single scale", "law2", "law3"}
+    assert any(row["kind"] == "law2" and row["frontier"] for row in rows)
+
+
+def test_curves_average_runs_and_steps() -> None:
+    study = with_curves(synthetic(tasks=TASKS[:1], examples=3))
+    _, rows = make("curves_fig21", study)
+    mine = [row for row in rows if (row["scale"], row["distribution"]) == ("ref", "docs")]
+    tokens = [row["tokens"] for row in mine]
+    assert len(mine) <= 60
+    assert tokens == sorted(tokens)
+    curves = study["curves"].to_pandas().query("scale == 'ref' and distribution == 'docs'")
+    assert mine[0]["loss"] == pytest.approx(curves.query("tokens == 512")["loss"].mean())
+
+
+HARD = {
+    "no variance, one seed": {"flat": "docs", "seeds": 1, "tasks": TASKS[:4]},
+    "two distributions": {"distributions": ("a", "b"), "tasks": TASKS[:2]},
+    "one task": {"tasks": TASKS[:1]},
+    "long names": {
+        "distributions": tuple(f"a distribution with a long name {'x' * i}" for i in range(20)),
+        "tasks": ("a_long_name_of_a_task_in_words", "withoutanybreak" * 4, "$x$ {y}_^2", "t"),
+        "scales": {f"a-long-name-of-{name}": size for name, size in SCALES.items()},
+        "examples": 3,
+    },
+    "many": {
+        "distributions": ("mix", "docs", *(f"dirichlet-{i:02d}" for i in range(40))),
+        "tasks": tuple(f"task_{i}" for i in range(7)),
+        "scales": {name: SCALES[name] for name in ("xs", "m", "ref")},
+        "examples": 3,
+    },
+}
+
+
+@pytest.mark.parametrize("case", HARD)
+def test_no_text_overlaps_or_leaves_the_page(case: str) -> None:
+    study = synthetic(**HARD[case])
+    for name in ("correlation_fig1", "compute_fig2"):
+        figure = open_figure(name, study)
+        page = figure.bbox
+        boxes = _texts(figure)
+        for text, box in boxes:
+            inside = page.padded(1.0)
+            assert inside.contains(box.x0, box.y0), (name, text)
+            assert inside.contains(box.x1, box.y1), (name, text)
+        for i, (text, box) in enumerate(boxes):
+            for other, second in boxes[:i]:
+                shared = Bbox.intersection(box, second)
+                apart = shared is None or min(shared.width, shared.height) < 0.5
+                assert apart, (name, text, other)
+
+
+def _texts(figure: Figure) -> list[tuple[str, Bbox]]:
+    """Titles, labels, legend and notes with their places."""
+    body, below = figure.subfigs
+    texts = [body._suptitle, body._supxlabel, body._supylabel, *below.legends[0].get_texts()]
+    texts += [text for panel in panels(figure) for text in (panel.title, *panel.texts)]
+    renderer = figure.canvas.get_renderer()
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
+
+
+@pytest.mark.parametrize("name", ["correlation_fig1", "compute_fig2", "frontier"])
+def test_a_task_without_variance_is_not_available(name: str) -> None:
+    study = synthetic(flat="docs", seeds=1, tasks=TASKS[:2], examples=3)
+    _, rows = make(name, study)
+    assert all(np.isnan(row["value"]) for row in rows if row["task"] == "docs")
+    assert all(row["value"] > 0 for row in rows if row["task"] == "mix")
+
+
+def test_the_same_distribution_looks_the_same_everywhere(study: Study) -> None:
+    legends = []
+    for name in ("correlation_fig1", "curves_fig21"):
+        legend = open_figure(name, with_curves(study)).subfigs[1].legends[0]
+        looks = {
+            line.get_label(): (line.get_color(), line.get_marker()) for line in legend.get_lines()
+        }
+        legends.append(looks)
+    assert legends[0] == legends[1]
+    assert set(legends[0]) == set(DISTRIBUTIONS)
+
+
+@given(st.integers(1, 60), st.booleans())
+def test_marks_differ_until_they_are_shared_by_a_family(count: int, numbered: bool) -> None:
+    names = [f"mixture-{i}" if numbered else f"name {'x' * i}" for i in range(count)]
+    looks = marks(names, Style())
+    shapes = {(mark.color, mark.marker, mark.filled) for mark in looks.values()}
+    assert len(shapes) == (count if count <= 20 else 1)
+    assert len({mark.label for mark in looks.values()}) == len(shapes)
+
+
+@settings(max_examples=30)
+@given(st.text("ab_-/ é", max_size=40), st.floats(20, 200))
+def test_wrapped_and_shortened_text_fits(text: str, points: float) -> None:
+    assert all(text_width(line, 8.0) <= points for line in wrap(text, points, 8.0).split("\n"))
+    assert text_width(shorten(text, points, 8.0), 8.0) <= points
+    if text_width(text.strip(), 8.0) <= points:
+        assert wrap(text.strip(), points, 8.0) == text.strip()
+
+
+def test_files_are_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]);"
+        "from support.synthetic_study import TASKS, synthetic;"
+        "from proxyscale.figures.draw import draw;"
+        "draw('histogram_fig5', sys.argv[2], **synthetic(tasks=TASKS[:1], examples=3));"
+        "assert 'torch' not in sys.modules, 'figures must not pay for torch'"
+    )
+    command = [sys.executable, "-c", code, str(ROOT / "tests"), str(tmp_path / "there")]
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "1"}
+    subprocess.run(command, check=True, env=environment)
+    draw("histogram_fig5", tmp_path / "here", **synthetic(tasks=TASKS[:1], examples=3))
+    for suffix in (".pdf", ".svg", ".csv"):
+        here, there = (tmp_path / f"{stem}{suffix}" for stem in ("here", "there"))
+        assert here.read_bytes() == there.read_bytes(), suffix
+    with (tmp_path / "here.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    _, rows = make("histogram_fig5", synthetic(tasks=TASKS[:1], examples=3))
+    assert [float(row["share"]) for row in written] == [row["share"] for row in rows]
+    assert {row["ceiling"] for row in written} == {""}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("correlation_fig2", {}, "correlation_fig1"),
+        ("correlation_fig1", {"proxy": "xsx"}, "did you mean 'xs'"),
+        ("correlation_fig1", {"reference": "xs"}, "not the reference"),
+        ("correlation_fig1", {"style": {"widht": 3}}, "did you mean 'width'"),
+        ("correlation_fig1", {"style": {"tasks": ["mixx"]}}, "did you mean 'mix'"),
+    ],
+)
+def test_mistakes_are_told(
+    study: Study, name: str, change: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=told):
+        draw(name, tmp_path / "figure", **(study | change))
+    assert not list(tmp_path.iterdir())
+
+
+def test_averaged_losses_have_no_histogram(tmp_path: Path) -> None:
+    study = synthetic(tasks=TASKS[:1], examples=1)
+    with pytest.raises(UserError, match="per-example"):
+        draw("histogram_fig5", tmp_path / "figure", **study)
+    with pytest.raises(UserError, match="correct"):
+        draw("accuracy_fig3", tmp_path / "figure", **study)

@@ -1,0 +1,147 @@
+"""Figures that show text or attribution: what is chosen, and that it stays on the page."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.drawn import make, open_figure
+from support.paths import ROOT
+from support.synthetic_study import (
+    SCALES,
+    TASKS,
+    Study,
+    synthetic,
+    with_curves,
+    with_scores,
+    with_texts,
+)
+
+from proxyscale.base.errors import UserError
+from proxyscale.figures import draw, text_layout
+from proxyscale.study.config import read_yaml
+from proxyscale.study.study import READ
+from proxyscale.study.study import Study as Config
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return with_scores(with_texts(synthetic(examples=30)))
+
+
+SHEETS = ("examples_fig4", "prompts_fig18", "prompts_fig19", "influence_fig24", "influence_fig25")
+
+
+@pytest.mark.parametrize("name", SHEETS)
+def test_text_stays_on_the_page_and_apart(study: Study, name: str) -> None:
+    figure = open_figure(name, study)
+    page = figure.bbox.padded(1.0)
+    renderer = figure.canvas.get_renderer()
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in figure.texts]
+    for text, box in boxes:
+        assert page.contains(box.x0, box.y0), text
+        assert page.contains(box.x1, box.y1), text
+    written = [(t, b) for t, b in boxes if not t.startswith(" ")]  # blank where others write
+    for i, (text, box) in enumerate(written):
+        for other, second in written[:i]:
+            width = min(box.x1, second.x1) - max(box.x0, second.x0)
+            height = min(box.y1, second.y1) - max(box.y0, second.y0)
+            assert width < 1 or height < 2.5, (text, other)
+
+
+def test_examples_are_the_best_the_median_and_the_worst(study: Study) -> None:
+    _, rows = make("examples_fig4", study, proxy="s")
+    losses = study["losses"].to_pandas().astype({"loss": float})
+    keys = ["task", "example", "scale", "distribution"]
+    means = losses.groupby(keys)["loss"].mean().unstack("distribution")
+    for task in TASKS:
+        proxy, reference = (means.xs(s, level="scale").loc[task] for s in ("s", "ref"))
+        r = proxy.corrwith(reference, axis=1)
+        told = {row["rule"]: row for row in rows if row["task"] == task}
+        assert told["best"]["pearson"] == pytest.approx(r.max())
+        assert told["worst"]["pearson"] == pytest.approx(r.min())
+        assert told["best"]["example"] == r.idxmax()
+        assert (r > told["median"]["pearson"] + 1e-9).sum() in (len(r) // 2, (len(r) - 1) // 2)
+        assert f" {task} " in told["best"]["continuation"]
+
+
+def test_every_task_is_shown_once(study: Study) -> None:
+    shown = [{row["task"] for row in make(f"prompts_fig{n}", study)[1]} for n in (18, 19)]
+    assert shown == [set(TASKS[:3]), set(TASKS[3:])]
+
+
+def test_chance_is_that_of_the_choices() -> None:
+    study = with_texts(synthetic(tasks=TASKS[4:], examples=10)) | {"style": {}}
+    assert {row["chance"] for row in make("accuracy_fig3", study)[1]} == {0.25}
+    told = study | {"style": {"chance": {"hellaswag_like": 0.5}}}
+    assert {row["chance"] for row in make("accuracy_fig3", told)[1]} == {0.5}
+
+
+def test_agreement_is_corrected_for_the_models_noise(study: Study) -> None:
+    _, rows = make("agreement_fig29", study)
+    assert len(rows) == 2 * len(SCALES) ** 2
+    for kind, expected in (("single models", 0.5), ("same scale", 0.5), ("corrected", 1.0)):
+        values = [row["spearman"] for row in rows if row["kind"] == kind]
+        assert values == pytest.approx([expected] * len(values), abs=0.03)
+
+
+def test_influence_shows_the_smallest_the_proxy_and_the_reference(study: Study) -> None:
+    _, rows = make("influence_fig25", study, proxy="m")
+    assert {row["task"] for row in rows} == {"lambada_like"}
+    assert list(dict.fromkeys(row["scale"] for row in rows)) == ["xxs", "m", "ref"]
+
+
+@pytest.mark.parametrize("name", ["curves_fig21", "agreement_fig29", "prompts_fig18"])
+def test_a_table_that_is_missing_is_told(name: str) -> None:
+    with pytest.raises(UserError, match="needed"):
+        make(name, synthetic(tasks=TASKS[:1], examples=3))
+
+
+def test_every_figure_of_a_study_can_be_drawn() -> None:
+    config = read_yaml(ROOT / "config.yaml")
+    # Figure 8 has a rule of its own
+    names = [name for name in Config.load(config).figures if name != "selection_fig8"]
+    assert set(names) <= set(draw.FIGURES)
+    assert set(READ) <= set(draw.FIGURES)
+    drawn = with_curves(with_scores(with_texts(synthetic(examples=4))))
+    for name in set(names) - {"influence_fig26"}:
+        assert make(name, drawn)[1], name
+    without = json.loads(json.dumps(config))
+    without["tasks"] = {"mix": config["tasks"]["mix"]}
+    without["attribution"] = {}
+    natural = {n: d for n, d in config["distributions"].items() if "task" not in d}
+    without |= {"distributions": natural, "groups": {}, "proxy_selection": None}
+    assert not {"accuracy_fig3", "prompts_fig19", "agreement_fig29"} & set(
+        Config.load(without).figures
+    )
+
+
+texts = st.text("ab _-\n\té漢", max_size=120)
+
+
+@given(texts, texts, st.integers(4, 40), st.integers(1, 9), st.booleans())
+def test_lines_hold_the_text_within_the_box(
+    prompt: str, continuation: str, columns: int, rows: int, end: bool
+) -> None:
+    passage = text_layout.Passage.of(prompt, continuation)
+    given, scored = text_layout.lines(passage, columns, rows, end=end)
+    assert len(given) == len(scored) <= rows
+    assert all(len(line) <= columns for line in (*given, *scored))
+    for a, b in zip(given, scored, strict=True):
+        assert not any(x.strip() and y.strip() for x, y in zip(a, b, strict=False))
+    everything, _ = text_layout.lines(passage, columns, 10_000, end=end)
+    _, asked = text_layout.lines(passage, columns, 10_000, end=end)
+    shown = sum(len(line.strip()) > 0 for line in everything) + len("".join(asked).strip())
+    assert bool(shown) == bool(passage.text.strip())
+    letters = "".join("".join(c) for c in (*everything, *asked)).replace(" ", "")
+    assert sorted(letters) == sorted(passage.text.replace(" ", "").replace("\n", ""))
+
+
+def test_text_is_broken_after_a_space_where_there_is_one() -> None:
+    text = "one two three four"
+    assert [text[a:b] for a, b in text_layout.spans(text, 10)] == ["one two ", "three four"]
+    assert [text[a:b] for a, b in text_layout.spans("x" * 9 + "\n", 4)] != []
+    assert np.diff(text_layout.spans("x" * 9, 4)).ravel().tolist() == [4, 4, 1]

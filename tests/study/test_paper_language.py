@@ -1,0 +1,99 @@
+"""The paper's language study: its numbers, its jobs and its plan, without a network."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.paths import ROOT
+
+from proxyscale.figures import paper
+from proxyscale.study.config import read_yaml
+from proxyscale.study.study import Study
+
+FILE = ROOT / "workflow/studies/paper-language.yaml"
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return Study.load(read_yaml(FILE))
+
+
+def test_the_scales_are_the_papers_to_the_digit(study: Study) -> None:
+    assert list(study.scales) == list(paper.SCALES)
+    printed = {name: own.printed_parameters for name, own in paper.SCALES.items()}
+    assert sum(count is not None for count in printed.values()) == 5
+    for name, scale in study.scales.items():
+        own = paper.SCALES[name]
+        wanted = {key: value for key, value in own.model.items() if key in scale.model}
+        assert {key: scale.model[key] for key in wanted} == wanted
+        assert printed[name] in (None, scale.parameters)
+        if own.tokens:
+            assert abs(scale.tokens - own.tokens) <= paper.TRAINING["batch_tokens"] / 2
+    assert study.scales["57M"].parameters == 57_837_568
+    inferred = [line for line in FILE.read_text().splitlines() if "[I]" in line]
+    assert [re.search(r"(57|220)M:", line) is not None for line in inferred].count(True) == 2
+
+
+def test_training_is_that_of_table_20(study: Study) -> None:
+    for scale in study.scales.values():
+        said = {key: value for key, value in paper.TRAINING.items() if key != "warmup"}
+        assert {key: scale.training[key] for key in said} == said
+        steps = scale.tokens // scale.training["batch_tokens"]
+        assert round(scale.training["warmup"] * steps) == 100
+
+
+def test_tasks_and_selections_are_as_the_paper_says(study: Study) -> None:
+    tasks = study.config.tasks
+    assert set(tasks) == {"c4", "pile", "squad", "lambada", "hellaswag", "trivia"}
+    assert (tasks["squad"].examples, tasks["squad"].target_examples) == (10_557, 23_107)
+    assert (tasks["lambada"].examples, tasks["lambada"].target_examples) == (2570, 2577)
+    assert len(study.grid) == 10
+    assert study.config.attribution.dimension == paper.DIMENSION
+    assert {s.candidates for s in study.scorings} == {f"{paper.EXAMPLES}@c4"}
+    # the reference sees every example of a distribution once
+    assert study.config.selection.size * 2048 >= study.scales["760M"].tokens
+
+
+def pins(value: Any) -> list[tuple[str, str]]:
+    """Every (repository, revision) of a config."""
+    if not isinstance(value, dict):
+        return []
+    own = [(value["hub"], value["revision"])] if "hub" in value else []
+    return own + [pin for inner in value.values() for pin in pins(inner)]
+
+
+def test_every_dataset_is_pinned_and_to_one_commit() -> None:
+    found = pins(read_yaml(FILE))
+    assert len(found) == 14
+    assert all(re.fullmatch("[0-9a-f]{40}", revision) for _, revision in found)
+    assert len(dict(found)) == len(set(found))
+
+
+def offline(*arguments: str, folder: Path) -> str:
+    """A command where any contact with the hub would fail."""
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "PYTHONPATH": f"{ROOT}/src"}
+    command = [sys.executable, "-m", *arguments, "--configfile", str(FILE)]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_its_plan_and_its_dry_run_need_no_network(tmp_path: Path) -> None:
+    told = offline("proxyscale", "plan", folder=tmp_path)
+    assert re.search(r"760M +760,470,528 +15\.3G .* 10 +0 +\?", told)
+    assert "9.49e+20 FLOPs of training" in told
+    assert "1.29e+21 FLOPs of attribution" in told  # three models of 4.30e20, Table 9
+    assert re.search(r"on GPUs: [\d,]+ hours of an H100", told)
+    assert re.search(r"disk, at most: \d.*TB \(.*features \d.*TB", told)
+    assert re.search(r"memory of a job, at most: pack [\d.]+GB, select [\d.]+GB", told)
+    dry = offline("snakemake", "--dry-run", "-s", str(ROOT / "Snakefile"), folder=tmp_path)
+    assert len(re.findall("^rule train:", dry, re.MULTILINE)) == 7 * 10 + 3
+    assert len(re.findall("^rule pack:", dry, re.MULTILINE)) == 16 + 5

@@ -1,0 +1,76 @@
+"""The plan's sums: bounds on disk, FLOPs of both kinds, GPU hours, times from a calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxyscale.base.cost import attribution_flops
+from proxyscale.base.progress import note_duration, noted_duration
+from proxyscale.study.plan import BYTES, FORWARD, START, Estimate, Job, disk_bytes, told
+from proxyscale.study.study import Study
+
+
+def job(rule: str, name: str, pending: bool = True) -> Job:
+    return Job(rule, f"out/logs/{rule}/{name}.log", pending)
+
+
+@pytest.fixture
+def study(minimal: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.chdir(tmp_path)
+    Path("b").mkdir()
+    Path("b/x.jsonl").write_text("x" * 1000)
+    minimal["sources"]["a"]["max_bytes"] = 3_200_000
+    return Study.load(minimal)
+
+
+def test_a_job_that_has_not_run_takes_what_the_calibration_says(study: Study) -> None:
+    estimate = Estimate(study, [], lambda scale: {"small": 100.0, "large": None}[scale])
+    assert estimate.seconds(job("train", "small/mix/0-0")) == START["train"] + 100
+    per_token = 100 / study.scales["small"].tokens
+    tokens = FORWARD * 1400 * 16
+    assert estimate.seconds(job("evaluate", "small/mix/0-0")) == pytest.approx(
+        START["evaluate"] + tokens * per_token
+    )
+    assert estimate.seconds(job("train", "large/mix/0-0")) is None
+    assert estimate.seconds(job("pack", "a")) == START["pack"] + 3_200_000 / BYTES["pack"]
+    assert estimate.pool_examples == 3_201_000 // 16
+
+
+def test_a_job_that_has_run_takes_what_it_took_and_so_do_its_like(study: Study) -> None:
+    jobs = [
+        job("select", "a", False),
+        job("select", "b"),
+        job("task", "t", False),
+        job("task", "p"),
+    ]
+    for done, took in ((jobs[0], 7.0), (jobs[2], 40.0)):
+        Path(done.log).parent.mkdir(parents=True, exist_ok=True)
+        Path(done.log).write_text("said before\n")
+        note_duration(Path(done.log), 2 * took, took)
+        assert noted_duration(Path(done.log)) == (2 * took, took)
+    estimate = Estimate(study, jobs, lambda scale: None)
+    assert estimate.seconds(jobs[2]) == 40
+    assert estimate.seconds(jobs[3]) == START["task"]  # another task is another matter
+    rows = [line.split() for line in told(study, estimate, cores=2).splitlines()]
+    assert ["task", "2", "1", "1", "2s"] in rows
+    assert noted_duration(Path("nowhere.log")) is None
+
+
+def test_disk_and_flops_of_scores_are_bounded(minimal: dict[str, Any], tmp_path: Path) -> None:
+    minimal["attribution"] = {"dimension": 64, "models": 2}
+    minimal["tasks"]["p"]["target_examples"] = 20
+    scored = {"method": "dsdm", "task": "p", "scored_on": "mix", "scale": "small"}
+    minimal["distributions"]["d"] = {**scored, "candidates": 80}
+    study = Study.load(minimal)
+    disk = disk_bytes(study, examples=1000)
+    targets = 20
+    assert disk["features"] == 2 * 64 * 4 * (80 + targets)
+    assert disk["pool"] == 1000 * (16 * 2 + 24)
+    assert disk["models"] == sum(4 * study.scales[run.scale].parameters for run in study.trained)
+    words = told(study, Estimate(study, [], lambda scale: 1.0), 2)
+    flops = 2 * attribution_flops(study.scales["small"].parameters, 16, 64, 80, 20)
+    assert f"{flops:.2e} FLOPs of attribution" in words
+    assert "GPU" not in words

@@ -1,0 +1,1 @@
+"""What several tests share: studies, servers, a browser, a Slurm; no test lies here."""

@@ -1,0 +1,160 @@
+"""A copy of the workflow with a tiny study in it, to edit and run as a user would."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from support.paths import ROOT
+
+WORKFLOW = ("Snakefile", "rules", "src", "profiles", "envs", "workflow")
+JOB = re.compile(r"^(?:local)?rule (\w+):(.*?)(?=^\S)", re.MULTILINE | re.DOTALL)
+WILDCARDS = re.compile(r"^    wildcards: (.*)$", re.MULTILINE)
+SPOKEN = "results: [0-9]+"
+
+
+def study() -> dict[str, Any]:
+    """Three sources of invented words, three distributions, three scales, two tasks."""
+    return {
+        "study": "tiny",
+        "results": "results",
+        "seeds": 1,
+        "plugins": ["plugin.py", "unused.py"],
+        "sources": {n: {"files": f"{n}.jsonl", "holdout": 0.3, "target": 0.1} for n in "abc"},
+        "tokenizer": {"train": "bpe", "vocabulary": 300},
+        "pool": {"length": 16},
+        "tasks": {
+            "text": {"kind": "text", "sources": "all", "examples": 30, "target_examples": 0},
+            "last": {
+                "kind": "prompt",
+                "records": {"files": "last.jsonl"},
+                "prompt": "{prompt}",
+                "continuation": " {word}",
+                "examples": 20,
+                "target_examples": 5,
+            },
+        },
+        "selection": {"size": 60},
+        "distributions": {
+            "mix": {"method": "random"},
+            "a": {"method": "source", "sources": "a"},
+            "long": {"method": "longest"},
+        },
+        "training": {"batch_tokens": 64, "tokens_per_parameter": 0.2},
+        "scales": {
+            "xs": {"width": 4, "layers": 1},
+            "s": {"width": 8, "layers": 1},
+            "ref": {"width": 16, "layers": 1},
+        },
+        "reference": "ref",
+    }
+
+
+PLUGIN = '''
+import numpy as np
+
+from proxyscale.registry import selection
+
+
+@selection
+def longest(candidates):
+    """Rows from the ends of the pool."""
+    return candidates.ids.astype(float)
+'''
+
+UNUSED = '''
+from proxyscale.registry import task
+
+
+@task
+def reversed_words(records):
+    """A kind of task that no task of the study has."""
+    return iter(())
+'''
+
+
+class Workflow:
+    """A folder with the workflow and a study; `config` may be edited before a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = study()
+        for name in WORKFLOW:
+            source = ROOT / name
+            ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=ignore)
+            else:
+                shutil.copy(source, folder / name)
+        (folder / "plugin.py").write_text(PLUGIN)
+        (folder / "unused.py").write_text(UNUSED)
+        rng = np.random.default_rng(0)
+        for index, name in enumerate("abc"):
+            words = ["".join(rng.choice(list("abcdefgh"), 4)) for _ in range(30 + 30 * index)]
+            lines = [f'{{"text": "{" ".join(rng.choice(words, 40))}"}}' for _ in range(60)]
+            (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+        records = [
+            f'{{"prompt": "{" ".join(rng.choice(words, 5))}", "word": "{rng.choice(words)}"}}'
+            for _ in range(40)
+        ]
+        (folder / "last.jsonl").write_text("\n".join(records) + "\n")
+
+    def snakemake(self, *arguments: str) -> str:
+        """Run Snakemake with the study as it is now; its output, or AssertionError."""
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def run(self) -> str:
+        """Bring everything up to date; what is said."""
+        return self.snakemake("--cores", "2")
+
+    def proxyscale(self, *arguments: str) -> str:
+        """Run a verb for people on the study as it was last given to Snakemake; its output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "proxyscale", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.folder / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def stale(self, *targets: str) -> Counter[str]:
+        """Jobs that Snakemake would run now for the targets (default: all), by rule."""
+        jobs = JOB.findall(self.snakemake("--dry-run", *targets) + "\nend")
+        return Counter(rule for rule, _ in jobs if rule != "all")
+
+    def stale_named(self, rule: str) -> set[str]:
+        """Wildcards of the stale jobs of one rule."""
+        jobs = JOB.findall(self.snakemake("--dry-run") + "\nend")
+        return {found for name, body in jobs if name == rule for found in WILDCARDS.findall(body)}
+
+    def edit(self, path: str, change: Callable[[str], str]) -> None:
+        """Rewrite a file of the folder."""
+        file = self.folder / path
+        before = file.read_text()
+        after = change(before)
+        assert after != before, path
+        file.write_text(after)

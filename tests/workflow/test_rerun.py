@@ -1,0 +1,387 @@
+"""The rerun table: after an edit of a finished study, exactly the stale jobs run."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from support.workflow_run import Workflow, study
+
+from proxyscale.base.progress import noted_duration
+from proxyscale.study.config import parse
+from proxyscale.study.study import TABLES, Study
+
+RUNS = 9
+FIGURE = {"figure": len(Study(parse(study())).figures)}
+COSTS = {"table": len(TABLES)}
+READING = {"collect": 1, "statistics": 1, "report": 1, **FIGURE, **COSTS}
+TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}
+POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, "task": 2, "select": 3, "composition": 1, **TRAINED}
+Edit = Callable[[Workflow], None]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A study that has run to its end."""
+    workflow = Workflow(tmp_path_factory.mktemp("workflow"))
+    (workflow.folder / "said").write_text(workflow.run())
+    return workflow
+
+
+@pytest.fixture
+def workflow(finished: Workflow, tmp_path: Path) -> Iterator[Workflow]:
+    """The finished study; files that a test edits are put back."""
+    kept = tmp_path / "kept"
+    ignore = shutil.ignore_patterns("results", ".snakemake", "__pycache__")
+    shutil.copytree(finished.folder, kept, ignore=ignore)
+    yield finished
+    finished.config = study()
+    for file in kept.rglob("*"):
+        back = finished.folder / file.relative_to(kept)
+        if file.is_file() and back.read_bytes() != file.read_bytes():
+            shutil.copy2(file, back)
+
+
+def test_every_job_says_one_line_and_the_end_two_sentences(finished: Workflow) -> None:
+    said = (finished.folder / "said").read_text()
+    for line in (
+        "corpus a · 60 documents · 11.9kB",
+        "tokenizer 300 tokens",
+        "pack a@0 · ",
+        "pool ",
+        "task last · 20 holdout, 5 target",
+        "select mix · 60 examples",
+        "ref/mix draw 0 seed 0 · ",
+        "evaluate ref/mix draw 0 seed 0 · 2 tasks",
+        "statistics ",
+        "figure correlation_fig1 · ",
+    ):
+        assert re.search(rf"^{re.escape(line)}", said, re.MULTILINE), line
+    assert re.search(r"Losses of xs go with those of ref at 1/\d+ of the compute across 3", said)
+    assert "\nresults/report.html\n" in said
+    logs = list((finished.folder / "results/logs").rglob("*.log"))
+    assert all(noted_duration(log) for log in logs)
+
+
+def test_the_plan_knows_what_is_stale_and_what_it_took(workflow: Workflow) -> None:
+    def rows(told: str) -> dict[str, list[str]]:
+        return {line.split()[0]: line.split()[1:] for line in told.splitlines() if line.strip()}
+
+    workflow.stale()  # writes the config
+    done = workflow.proxyscale("plan")
+    assert "to do: 0 jobs, 0s of CPU time" in done
+    assert rows(done)["train"][:3] == ["9"] * 3
+    config(scales__s__width=12, tasks__b=TASK)(workflow)
+    workflow.stale()
+    told = rows(workflow.proxyscale("plan", "--cores", "2"))
+    assert told["train"][:3] == ["9", "6", "6"]  # measured in time: those of the same size
+    assert told["task"][:3] == ["3", "2", "2"]
+    assert told["corpus"][:3] == ["3"] * 3
+    assert told["s"][4:6] == ["3", "0"]
+    assert told["ref"][4:6] == ["3", "3"]
+
+
+def config(**changes: Any) -> Edit:
+    """An edit of the config: keys as `scales__xs__width`; a value, or a function of the old one."""
+
+    def edit(workflow: Workflow) -> None:
+        for path, change in changes.items():
+            *parents, last = path.split("__")
+            section = workflow.config
+            for key in parents:
+                section = section.setdefault(key, {})
+            section[last] = change(section.get(last)) if callable(change) else change
+
+    return edit
+
+
+def source(module: str, old: str, new: str) -> Edit:
+    """An edit of a module of the package."""
+
+    def edit(workflow: Workflow) -> None:
+        assert old in (workflow.folder / f"src/proxyscale/{module}.py").read_text()
+        workflow.edit(f"src/proxyscale/{module}.py", lambda text: text.replace(old, new, 1))
+
+    return edit
+
+
+def file(name: str, change: Callable[[str], str]) -> Edit:
+    """An edit of a file beside the study."""
+    return lambda workflow: workflow.edit(name, change)
+
+
+def touch(workflow: Workflow) -> None:
+    os.utime(workflow.folder / "a.jsonl")
+
+
+def reverse_keys(workflow: Workflow) -> None:
+    def reversed_(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: reversed_(value[key]) for key in reversed(value)}
+
+    tasks = workflow.config["tasks"]  # their order is the order of panels and legends
+    workflow.config = {**reversed_(workflow.config), "tasks": tasks}
+
+
+def put_back(edit: Edit) -> Edit:
+    def both(workflow: Workflow) -> None:
+        edit(workflow)
+        workflow.config = study()
+
+    return both
+
+
+TASK = {"kind": "text", "sources": ["b"], "examples": 10, "target_examples": 0}
+
+TABLE: list[tuple[str, Edit, dict[str, int]]] = [
+    ("nothing", lambda w: None, {}),
+    (
+        "comment in training code",
+        file("src/proxyscale/training/native.py", lambda t: t + "# more\n"),
+        {},
+    ),
+    (
+        "docstring in training code",
+        file("src/proxyscale/training/native.py", lambda t: t.replace('"""', '"""So: ', 1)),
+        {},
+    ),
+    (
+        "layout of training code",
+        file("src/proxyscale/training/native.py", lambda t: t + "\n\n\n"),
+        {},
+    ),
+    (
+        "meaning of training code",
+        file("src/proxyscale/training/native.py", lambda t: t + "X = 1\n"),
+        TRAINED,
+    ),
+    (
+        "meaning of what training and evaluation import",
+        file("src/proxyscale/training/language_model.py", lambda t: t + "X = 1\n"),
+        TRAINED,
+    ),
+    (
+        "meaning of evaluation",
+        file("src/proxyscale/training/evaluate.py", lambda t: t + "X = 1\n"),
+        {"evaluate": RUNS, **READING},
+    ),
+    (
+        "plugin",
+        file("plugin.py", lambda t: t + "X = 1\n"),
+        {"select": 1, "composition": 1, "train": 3, "evaluate": 3, **READING},
+    ),
+    ("docstring in a plugin", file("plugin.py", lambda t: t.replace("Rows", "So: rows")), {}),
+    ("plugin that nothing uses", file("unused.py", lambda t: t + "X = 1\n"), {}),
+    ("plugin no longer named", config(plugins=["plugin.py"]), {"report": 1}),  # shows the config
+    ("figure code", file("src/proxyscale/figures/draw.py", lambda t: t + "X = 1\n"), FIGURE),
+    (
+        "statistics code",
+        file("src/proxyscale/statistics/proxy_statistics.py", lambda t: t + "X = 1\n"),
+        {"statistics": 1, "report": 1, **FIGURE},
+    ),
+    (
+        "code is off",
+        lambda w: (
+            config(code="off")(w),
+            w.edit("src/proxyscale/training/native.py", lambda t: t + "X=1"),
+        ),
+        {"corpus": 3, **POOLED},
+    ),
+    (
+        "figure style",
+        config(figures__style__compute_fig2={"columns": 2}),
+        {"figure": 1, "report": 1},
+    ),
+    (
+        "how runs are executed",
+        config(execution__micro_batch_tokens=16, scales__s__gpus=0.5, scales__s__compile=True),
+        {"report": 1},
+    ),
+    (
+        "engine of a scale",
+        config(scales__s__engine="llm-foundry"),
+        {"train": 3, "evaluate": 3, **READING},
+    ),
+    ("key order", reverse_keys, {}),
+    ("order of the tasks", config(tasks=lambda t: dict(reversed(t.items()))), READING),
+    ("seed added", config(seeds=2), {"train": RUNS, "evaluate": RUNS, **READING}),
+    (
+        "scale added",
+        config(scales__m={"width": 12, "layers": 1}),
+        {"train": 3, "evaluate": 3, **READING},
+    ),
+    ("scale widened", config(scales__s__width=12), {"train": 3, "evaluate": 3, **READING}),
+    ("scale dropped", config(scales=lambda s: {k: s[k] for k in ("xs", "ref")}), READING),
+    (
+        "distribution added",
+        config(distributions__b={"method": "source", "sources": "b"}),
+        {"select": 1, "composition": 1, "train": 3, "evaluate": 3, **READING},
+    ),
+    (
+        "size of a distribution",
+        config(distributions__a__size=50),
+        {"select": 1, "composition": 1, "train": 3, "evaluate": 3, **READING},
+    ),
+    ("task added", config(tasks__b=TASK), {"task": 1, "evaluate": RUNS, **READING}),
+    (
+        "template of a task",
+        config(tasks__last__prompt="Q: {prompt}"),
+        {"task": 1, "evaluate": RUNS, **READING},
+    ),
+    (
+        "task dropped",  # the jobs of its runs run and measure nothing
+        config(tasks=lambda t: {"text": t["text"]}),
+        {"evaluate": RUNS, **READING, "figure": FIGURE["figure"] - 2},  # 3 and 19 need another
+    ),
+    (
+        "records of a task changed by a byte",
+        file("last.jsonl", lambda t: t[:12] + ("x" if t[12] != "x" else "y") + t[13:]),
+        {"task": 1, "evaluate": RUNS, **READING},
+    ),
+    (
+        "source added",
+        config(sources__d={"files": "last.jsonl", "column": "prompt"}),
+        {"corpus": 1, **POOLED, "pack": 4},
+    ),
+    ("tokenizer", config(tokenizer__vocabulary=310), POOLED),
+    ("context", config(pool__length=32), {k: v for k, v in POOLED.items() if k != "tokenizer"}),
+    (
+        "shards of a source",  # its text is not read again, nor is any other source packed again
+        config(sources__a__shards=2),
+        {k: v for k, v in POOLED.items() if k != "tokenizer"} | {"pack": 2},
+    ),
+    ("corpus file touched", touch, {}),
+    (
+        "corpus file changed by a byte",
+        file("a.jsonl", lambda t: t[:12] + ("x" if t[12] != "x" else "y") + t[13:]),
+        {"corpus": 1, **POOLED},
+    ),
+    ("edit taken back", put_back(config(pool__length=32)), {}),
+]
+
+
+@pytest.mark.parametrize(("edit", "stale"), [row[1:] for row in TABLE], ids=[r[0] for r in TABLE])
+def test_only_what_is_stale_runs(workflow: Workflow, edit: Edit, stale: dict[str, int]) -> None:
+    edit(workflow)
+    assert workflow.stale() == Counter(stale)
+
+
+def test_threads_cores_and_resources_make_nothing_stale(workflow: Workflow) -> None:
+    words = workflow.snakemake(
+        *("--dry-run", "--cores", "7", "--set-threads", "train=3", "--resources", "gpu=1"),
+        *("--set-resources", "train:mem_mb=100", "--default-resources", "mem_mb=50"),
+    )
+    assert "Nothing to be done" in words
+
+
+ADDED = config(scales__m={"width": 12, "layers": 1})
+NEW = {"train": 3, "evaluate": 3, **READING}
+
+
+@pytest.mark.parametrize(
+    ("lost", "edit", "stale"),
+    [
+        ("distributions/mix.parquet", None, {}),
+        ("tasks/text/holdout.parquet", None, {}),
+        ("runs/ref/mix/0-0/model.safetensors", None, {}),
+        ("runs/ref/mix/0-0/losses/text.parquet", None, {}),
+        ("runs/ref/mix/0-0/losses/text.parquet", ADDED, {**NEW, "evaluate": 4}),
+        # Snakemake takes what is made again for new: the runs on this distribution follow.
+        (
+            "distributions/mix.parquet",
+            ADDED,
+            {**NEW, "select": 1, "composition": 1, "train": 6, "evaluate": 6},
+        ),
+        ("compute_fig2.svg", None, {"figure": 1}),
+        ("statistics.parquet", None, {"statistics": 1, "report": 1, **FIGURE}),
+    ],
+)
+def test_a_deleted_file_is_made_again_where_it_is_needed(
+    workflow: Workflow, lost: str, edit: Edit | None, stale: dict[str, int]
+) -> None:
+    path = workflow.folder / "results" / lost
+    kept = path.read_bytes()
+    stat = path.stat()
+    path.unlink()
+    try:
+        if edit:
+            edit(workflow)
+        assert workflow.stale() == Counter(stale)
+    finally:
+        path.write_bytes(kept)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def losses(folder: Path) -> Any:
+    keys = ["scale", "distribution", "draw", "seed", "task", "example"]
+    table = pq.read_table(folder / "results/losses.parquet")
+    return table.sort_by([(key, "ascending") for key in keys])
+
+
+def beside(finished: Workflow, folder: Path, *left_out: str) -> Workflow:
+    """A copy of a study in another folder, without some of its files."""
+    copied = Workflow.__new__(Workflow)
+    copied.folder, copied.config = folder, copy.deepcopy(finished.config)
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(*left_out))
+    return copied
+
+
+def from_nothing(workflow: Workflow, folder: Path) -> Workflow:
+    """The same study, built from nothing."""
+    fresh = beside(workflow, folder, "results", ".snakemake", "__pycache__")
+    fresh.run()
+    return fresh
+
+
+def test_edits_that_really_run_equal_a_study_built_from_nothing(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    edited = beside(finished, tmp_path / "edited")
+    results = edited.folder / "results"
+    kept = [results / f"runs/ref/mix/0-0/{n}" for n in ("losses/text.parquet", "model.safetensors")]
+    # What is written anew has another inode; Snakemake touches what a job leaves as it is.
+    before = [path.stat().st_ino for path in kept]
+
+    config(tasks__b=TASK)(edited)
+    edited.run()
+    assert [path.stat().st_ino for path in kept] == before
+    edited.config["scales"].pop("s")
+    config(seeds=[0, 1], distributions__a__size=50, scales__xs__width=6)(edited)
+    file("plugin.py", lambda text: text.replace("astype(float)", "astype(float)[::-1]"))(edited)
+    file("last.jsonl", lambda text: text.replace("a", "b", 1))(edited)
+    edited.run()
+    assert [path.stat().st_ino for path in kept] == before
+    assert edited.stale() == Counter()
+    assert losses(from_nothing(edited, tmp_path / "fresh").folder).equals(losses(edited.folder))
+
+
+@pytest.mark.slow
+def test_edits_of_all_that_lies_below_equal_a_study_built_from_nothing_and_are_taken_back(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    edited = beside(finished, tmp_path / "edited")
+    before = losses(edited.folder)
+    schedule = (edited.folder / "src/proxyscale/training/schedule.py").read_text()
+    config(tokenizer__vocabulary=310, pool__length=32, figures__style={})(edited)
+    file("a.jsonl", lambda text: text.replace("a", "b", 1))(edited)
+    source("training/schedule", "0.5 * (1 + math.cos", "0.4 * (1 + math.cos")(edited)
+    edited.run()
+    assert edited.stale() == Counter()
+    after = losses(edited.folder)
+    assert not after["loss"].equals(before["loss"])
+    assert losses(from_nothing(edited, tmp_path / "fresh").folder).equals(after)
+
+    edited.config = study()
+    file("src/proxyscale/training/schedule.py", lambda _: schedule)(edited)
+    file("a.jsonl", lambda _: (finished.folder / "a.jsonl").read_text())(edited)
+    edited.run()
+    assert losses(edited.folder).equals(before)

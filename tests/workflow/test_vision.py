@@ -1,0 +1,103 @@
+"""A tiny study of image models from images to figures, and what an edit of it makes stale."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+from support.image_studies import image_study
+from support.workflow_run import Workflow
+
+FIGURES = ("lds_fig6", "influence_fig7", "counterfactual_fig14")  # one of each kind of input
+TARGETS = [*(f"results/{name}.pdf" for name in FIGURES), "results/tables/tab15.csv"]
+READING = {"collect_packs": 1, "image_statistics": 1, "image_figure": len(FIGURES)}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A study whose statistics and figures are made."""
+    workflow = Workflow(tmp_path_factory.mktemp("images"))
+    workflow.config = image_study()
+    said = workflow.snakemake("--cores", "2", "--", *TARGETS)
+    assert "Scores from narrow foretell wide on 6 subsets with LDS" in said
+    return workflow
+
+
+@pytest.fixture
+def workflow(finished: Workflow) -> Workflow:
+    finished.config = image_study()
+    return finished
+
+
+def test_everything_is_made(workflow: Workflow) -> None:
+    results = workflow.folder / "results"
+    for name in FIGURES:
+        assert (results / f"{name}.pdf").stat().st_size > 3000
+        assert len((results / f"{name}.csv").read_text().splitlines()) > 1
+    assert "1382" in (results / "tables/tab15.csv").read_text()
+    assert workflow.stale(*TARGETS) == Counter()
+
+
+def row(folder: Path, **values: str) -> dict[str, float]:
+    """The one row of the statistics where columns have these values."""
+    table = pq.read_table(folder / "results/statistics.parquet")
+    for column, value in values.items():
+        table = table.filter(pc.equal(table[column], value))
+    (found,) = table.to_pylist()
+    return found
+
+
+def test_lds_is_what_the_artifacts_say(workflow: Workflow) -> None:
+    results = workflow.folder / "results"
+    scores = np.load(results / "scores/narrow/pool/0-0/digits.npy").mean(0)
+    drawn = pq.read_table(results / "distributions/halves/0-0.parquet").to_pandas()
+    losses = pq.read_table(results / "losses.parquet").to_pandas()
+    truth = losses[(losses.scale == "wide") & (losses.distribution == "halves")]
+    outputs = truth.groupby(["example", "draw"]).margin.mean()
+    each = [
+        stats.spearmanr(
+            [scores[test, drawn.example[drawn.draw == draw]].sum() for draw in range(6)],
+            [outputs[test, draw] for draw in range(6)],
+        ).statistic
+        for test in range(20)
+    ]
+    found = row(workflow.folder, statistic="lds", group="trak/4", proxy="narrow")
+    assert found["value"] == pytest.approx(np.mean(each), abs=1e-6)
+    assert found["n"] == 6
+    assert found["compute_ratio"] > 1
+
+
+def test_removals_leave_out_what_they_say(workflow: Workflow) -> None:
+    results = workflow.folder / "results"
+    scores = np.load(results / "scores/wide/pool/0-0/digits.npy").mean(0)
+    drawn = pq.read_table(results / "distributions/helpful/0-0.parquet").to_pandas()
+    for draw, (image, count) in enumerate([(0, 3), (0, 6), (3, 3), (3, 6)]):
+        left = set(range(60)) - set(drawn.example[drawn.draw == draw])
+        assert left == set(np.argsort(-scores[image])[:count])
+
+
+def test_another_subset_retrains_nothing_else(workflow: Workflow) -> None:
+    workflow.config["distributions"]["halves"]["draws"] += 1
+    assert workflow.stale(*TARGETS) == Counter(subsets=1, train_pack=1, evaluate_pack=1, **READING)
+    assert "pack=1-0" in str(workflow.stale_named("train_pack"))
+
+
+def test_a_width_retrains_itself_alone(workflow: Workflow) -> None:
+    workflow.config["scales"]["narrow"]["learning_rate"] = 0.05
+    stale = workflow.stale(*TARGETS)
+    assert stale["train_pack"] == stale["evaluate_pack"] == 4
+    assert stale["score_pack"] == stale["datamodels"] == 1
+    assert {"scale=narrow" in words for words in workflow.stale_named("train_pack")} == {True}
+
+
+def test_reading_is_cheap_to_change(workflow: Workflow) -> None:
+    workflow.config["attribution"]["resamples"] = 60
+    assert workflow.stale(*TARGETS) == Counter(image_statistics=1, image_figure=len(FIGURES))
+    workflow.config = image_study()
+    workflow.config["figures"] = {"style": {"lds_fig6": {"width": 6.0}}}
+    assert workflow.stale(*TARGETS) == Counter(image_figure=1)
