@@ -34,15 +34,19 @@ class Block(nn.Module):
         self.norm1 = nn.BatchNorm2d(models * outputs)
         self.convolution2 = _convolution(models, outputs, outputs, 3, 1)
         self.norm2 = nn.BatchNorm2d(models * outputs)
+        self.stride = stride
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
-            convolution = _convolution(models, inputs, outputs, 1, stride)
+            # The shortcut's stride is taken by slicing: on CPUs without AVX-512 the strided 1×1
+            # convolution of torch 2.13 (oneDNN) writes past its buffers when channels are few.
+            convolution = _convolution(models, inputs, outputs, 1, 1)
             self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(models * outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, models · inputs, H, W] → [batch, models · outputs, H / stride, W / stride]."""
         hidden = functional.relu(self.norm1(self.convolution1(x)))
-        return functional.relu(self.norm2(self.convolution2(hidden)) + self.shortcut(x))
+        shortcut = self.shortcut(x[..., :: self.stride, :: self.stride])
+        return functional.relu(self.norm2(self.convolution2(hidden)) + shortcut)
 
 
 class Readout(MuReadout):
