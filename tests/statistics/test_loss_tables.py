@@ -17,9 +17,11 @@ from support.workflow_run import Workflow
 from proxyscale.__main__ import main
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.cli.load_study import load as load_study
 from proxyscale.statistics.all_statistics import every_statistic
 from proxyscale.statistics.loss_tables import read_own_runs, short_name, unpaired
-from proxyscale.study.outside_study import OwnRunsStudy, load_study
+from proxyscale.study.own_runs_config import OwnRuns
+from proxyscale.study.validation import validated
 
 SCALES, RECIPES, TASKS = ("10M", "60M", "1B"), [f"r{i}" for i in range(8)], ("qa", "prose")
 Frame = pd.DataFrame
@@ -43,13 +45,7 @@ def long() -> Frame:
 def spec(**changes: Any) -> dict[str, Any]:
     """The words of `runs`, as the config fills them in."""
     config = {"reference": "1B", "runs": {"table": "t.csv", **changes}}
-    return OwnRunsStudy(load_config(config)).config.runs.model_dump()
-
-
-def load_config(raw: dict[str, Any]) -> Any:
-    from proxyscale.study.outside_config import parse_own_runs
-
-    return parse_own_runs(raw)
+    return validated(OwnRuns, config).runs.model_dump()
 
 
 def read(tmp_path: Path, frame: Frame, **changes: Any) -> Any:

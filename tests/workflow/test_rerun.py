@@ -16,11 +16,12 @@ import pytest
 from support.workflow_run import Workflow, study
 
 from proxyscale.base.progress import noted_duration
-from proxyscale.study.config import parse
-from proxyscale.study.study import TABLES, Study
+from proxyscale.study.config import Config
+from proxyscale.study.language_study import TABLES, LanguageStudy
+from proxyscale.study.validation import validated
 
 RUNS = 9
-FIGURE = {"figure": len(Study(parse(study())).figures)}
+FIGURE = {"figure": len(LanguageStudy(validated(Config, study())).figures)}
 COSTS = {"table": len(TABLES)}
 READING = {"collect": 1, "statistics": 1, "report": 1, **FIGURE, **COSTS}
 TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}

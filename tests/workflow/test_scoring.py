@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.workflow_run import Workflow, study
 
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import LanguageStudy
 
 SCORED = {"task": "last", "scored_on": "proxy", "scale": "xs"}
 CHOSEN = ("dsdm", "bot-dsdm", "dsir", "clear")
@@ -94,7 +94,7 @@ def test_a_proxy_is_trained_where_it_scores_and_is_not_compared(workflow: Scored
     runs = workflow.folder / "results/runs"
     trained = sorted(str(p.parent.relative_to(runs)) for p in runs.rglob("model.safetensors"))
     assert trained == ["xs/proxy/0-0", "xs/proxy/1-0"]
-    opened = Study.load(workflow.config | {"plugins": [str(workflow.folder / "plugin.py")]})
+    opened = LanguageStudy.load(workflow.config | {"plugins": [str(workflow.folder / "plugin.py")]})
     assert "proxy" not in opened.grid
     assert {run.distribution for run in opened.runs} == set(opened.grid)
     assert {run for run in opened.trained if run.distribution == "proxy"} == set(
