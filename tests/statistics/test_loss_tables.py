@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from scipy import stats
+from support.loaded_modules import verbs
 from support.workflow_run import Workflow
 
 from proxyscale.__main__ import main
@@ -302,6 +303,7 @@ def test_a_study_of_own_runs_trains_nothing(tmp_path: Path, long: Frame) -> None
         r"^Losses of 60M .* On every task, .*\nresults/report.html$", said, re.MULTILINE
     )
     assert not workflow.stale()
+    assert verbs(tmp_path) == set(jobs)  # and their digests cover what they load
     workflow.snakemake("--report", "all.zip")
     found = artifacts.read(tmp_path / "results/statistics.parquet", "statistics").to_pandas()
     found = found.sort_values(["task", "proxy", "statistic"], ignore_index=True)

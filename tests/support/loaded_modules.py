@@ -34,22 +34,25 @@ def watch(folder: Path) -> None:
     (folder / "src/sitecustomize.py").write_text(HOOK)
 
 
-def jobs(folder: Path) -> dict[str, list[tuple[list[str], set[str]]]]:
-    """The jobs that have run since `watch`, by verb: the words of each, the modules it loaded."""
-    found: dict[str, list[tuple[list[str], set[str]]]] = {}
+def verbs(folder: Path) -> set[str]:
+    """The verbs of the jobs that have run since `watch`.
+
+    AssertionError if one of them had loaded a module that the digest of its verb does not cover.
+    """
+    found = set()
     for path in sorted(folder.glob("loaded-*.json")):
         told = json.loads(path.read_text())
-        words: list[str] = told["words"]
-        if words[0] in VERBS:
-            found.setdefault(words[0], []).append((words, set(told["modules"])))
+        if told["words"][0] in VERBS:
+            assert not _uncovered(**told), told["words"]
+            found.add(told["words"][0])
     return found
 
 
-def uncovered(words: list[str], modules: set[str]) -> set[str]:
+def _uncovered(words: list[str], modules: list[str]) -> set[str]:
     """The modules that a job had loaded and that its verb's digest does not cover."""
     home = VERBS[words[0]][0].__module__.partition(".")[2]
     engine = []
     if words[0] == "train":
         spec = json.loads(words[words.index("--spec") + 1])
         engine = [f"training.{spec['training']['engine'].replace('-', '_')}"]
-    return modules - covered(f"{home}:{words[0]}", *engine).keys() - NEUTRAL - DOORS
+    return set(modules) - covered(f"{home}:{words[0]}", *engine).keys() - NEUTRAL - DOORS

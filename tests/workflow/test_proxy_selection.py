@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy import stats
+from support.loaded_modules import verbs
 from support.workflow_run import Workflow
 
 from proxyscale.base import artifacts
@@ -252,7 +253,12 @@ def test_figure_1_does_not_wait_for_selections(tmp_path: Path) -> None:
 def test_a_study_with_selections_runs_to_its_end(tmp_path: Path) -> None:
     workflow = Workflow(tmp_path)
     small(workflow)
+    workflow.config["attribution"]["compare"] = {"scored_on": "a", "tasks": ["last"], "sample": 100}
+    weights = {"method": "mixture", "weights": {"a": 1, "b": 2}}
+    workflow.config["distributions"] |= {"chosen": {"method": "dsir", "task": "last"}, "b": weights}
     workflow.run()
+    rare = {"features", "score", "compare_scores", "mixtures", "effects", "gains", "gains_figure"}
+    assert verbs(tmp_path) >= rare
     rows = artifacts.read_csv(tmp_path / "results/tables/selection.csv")
     assert {row["measured_on"] for row in rows} == {"text", "last"}
     assert all(row["seeds"] == 2 for row in rows)

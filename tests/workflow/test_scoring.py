@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from support.loaded_modules import verbs
 from support.workflow_run import Workflow, study
 
 from proxyscale.study.language_study import LanguageStudy
@@ -100,6 +101,10 @@ def test_a_proxy_is_trained_where_it_scores_and_is_not_compared(workflow: Scored
     assert {run for run in opened.trained if run.distribution == "proxy"} == set(
         opened.scoring_runs
     )
+
+
+def test_digests_cover_what_jobs_load(workflow: Scored) -> None:
+    assert verbs(workflow.folder) >= {"select", "train", "features", "score"}
 
 
 def change(workflow: Scored, *path: str, value: Any) -> None:

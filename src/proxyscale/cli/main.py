@@ -28,10 +28,11 @@ WORDS: Registered = {**COMMANDS, **VERBS}
 
 def parser() -> argparse.ArgumentParser:
     """All commands and verbs, told apart, and their flags."""
+    groups = _listed("commands, for people", COMMANDS), _listed("verbs, for rules", VERBS)
     top = argparse.ArgumentParser(
         prog="proxyscale",
         description="Do small models tell you what data will do to a large one?",
-        epilog="\n\n".join([_listed("for people", COMMANDS), _listed("for rules", VERBS)]),
+        epilog="\n\n".join(groups),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     words = top.add_subparsers(dest="word", required=True, metavar="WORD", help="one of these:")
