@@ -10,7 +10,7 @@ import yaml
 from support.paths import ROOT
 
 from proxyscale import registry
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import LanguageStudy
 
 README = (ROOT / "README.md").read_text()
 
@@ -46,7 +46,7 @@ def test_the_sources_and_tasks_of_ones_own_are_a_valid_study() -> None:
     own = yaml.safe_load(block("yaml"))
     study["sources"] |= own["sources"]
     study["tasks"] |= own["tasks"]
-    loaded = Study.load(study)
+    loaded = LanguageStudy.load(study)
     assert loaded.config.tasks["questions"].split_by == "title"
 
 

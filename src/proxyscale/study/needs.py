@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from proxyscale.study.inputs import text_bytes
-from proxyscale.study.plan import PACKED, SELECTED, Estimate, Job
-from proxyscale.study.study import Study, candidates_named
+from proxyscale.study.input_checks import text_bytes
+from proxyscale.study.job_times import Estimate, Job
+from proxyscale.study.language_runs import LanguageRuns, candidates_named
+from proxyscale.study.plan import PACKED, SELECTED
 
 MB = 1e6
 BARE = 800 * MB  # bytes: a process that reads and writes tables, and Snakemake's two about it
@@ -66,7 +67,7 @@ def activations(model: Mapping[str, Any], tokens: int) -> float:
 class Needs:
     """The needs of a study's jobs; `gpus` of a job that runs a model, 0 on a CPU core."""
 
-    def __init__(self, study: Study, gpus: int) -> None:
+    def __init__(self, study: LanguageRuns, gpus: int) -> None:
         self.study, self.gpus = study, gpus
         self.memory = TORCH + CUDA * gpus
 
