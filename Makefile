@@ -24,11 +24,12 @@ test: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 check: $(VENV)/test.stamp
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests workflow
+	$(BIN)/ruff format --check src tests workflow
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test-slurm: $(VENV)/cluster.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -rs -s -m slurm tests/slurm
