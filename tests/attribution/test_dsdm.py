@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from proxyscale.attribution import language_scores
@@ -13,7 +14,8 @@ from proxyscale.data.corpora import build_corpus
 from proxyscale.data.pool import Pool, assemble, build_tokenizer, pack
 from proxyscale.data.tasks import build_task
 from proxyscale.selection import select
-from proxyscale.training.evaluate import evaluate
+from proxyscale.training import language_model
+from proxyscale.training.evaluate import evaluate, losses
 from proxyscale.training.native import train
 
 LENGTH = 128
@@ -110,3 +112,69 @@ def test_what_scores_high_lowers_the_loss_and_what_scores_low_raises_it(tmp_path
     }
     assert max(losses["dsdm"]) < min(losses["random"]) - 0.02
     assert max(losses["random"]) < min(losses["bot-dsdm"]) - 0.02
+
+
+# the same on rows that count up or down
+
+
+COUNTING = {
+    **{"vocabulary": 24, "context": 16, "width": 16, "layers": 1, "heads": 1, "mlp_ratio": 2},
+    **{"bias": False, "tied": False, "parametrization": "mup", "base_width": 32},
+}
+SHORT = {**TRAINING, "tokens": 60 * 256, "batch_tokens": 256}
+
+
+def counting(starts: np.ndarray, by: int) -> np.ndarray:
+    """Rows of 16 tokens that count by `by` from the starts, modulo the vocabulary."""
+    return ((starts[:, None] + by * np.arange(16)) % COUNTING["vocabulary"]).astype(np.uint16)
+
+
+def write_counting(root: Path) -> Path:
+    """A pool of rows that count up, then as many that count down by 1 to 5; a task that counts up.
+
+    No two rows of the pool are one, and nothing but its way of counting tells a row.
+    """
+    every = np.arange(COUNTING["vocabulary"])
+    up, down = (np.concatenate([counting(every, s * by) for by in range(1, 6)]) for s in (1, -1))
+    (root / "pack").mkdir()
+    np.save(root / "pack" / "inputs.npy", np.concatenate([up, down]))
+    source = {"name": "a", "offset": 0, "rows": 240, "shards": [{"folder": "pack", "rows": 240}]}
+    facts = {"length": 16, "vocabulary": COUNTING["vocabulary"], "rows": 240, "sources": [source]}
+    artifacts.write_json(root / "pool.json", facts)
+    columns = {
+        "example": np.arange(len(up)),
+        "choice": np.zeros(len(up)),
+        "gold": [True] * len(up),
+        "tokens": up.tolist(),
+        "scored_from": [8] * len(up),
+        "prompt": [""] * len(up),
+        "continuation": [""] * len(up),
+    }
+    task = artifacts.conform(pa.table(columns), "task")
+    artifacts.write(root / "task" / "target.parquet", task, "task")
+    return root / "pool.json"
+
+
+def test_the_sign_of_dsdm_on_rows_that_count_up_or_down(tmp_path):
+    pool, task = write_counting(tmp_path), tmp_path / "task"
+    scores = tmp_path / "t.parquet"
+
+    def run(method: str) -> Path:
+        chosen, out = tmp_path / f"{method}.parquet", tmp_path / method
+        spec = {"name": method, "method": method, "size": 60, "seed": 0}
+        select.build_distribution(chosen, spec, pool, scores=scores if scores.exists() else None)
+        spec = {"family": "language", "model": COUNTING, "training": SHORT, "draw": 0, "seed": 0}
+        train(out, spec, pool, chosen, method)
+        return out
+
+    def loss(trained: Path) -> float:
+        table = artifacts.read(task / "target.parquet", "task")
+        return losses(language_model.load(trained), table)["loss"].to_numpy().mean()
+
+    random, out = run("random"), tmp_path / "features"
+    spec = {"candidates": None, "dimension": 256, "seed": 0}
+    language_scores.features(out, random, pool, {"t": task}, spec, "features", "")
+    folders = language_scores.pool_part(out), language_scores.target_part(out, "t")
+    language_scores.score(scores, *([folder] for folder in folders), {"ridge": 0.3})
+    assert loss(run("dsdm")) < loss(random) - 0.3
+    assert loss(run("bot-dsdm")) > loss(random) + 3
