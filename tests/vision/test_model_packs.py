@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.spatial.distance import cdist
+from support.image_studies import ONE_CYCLE
 
 from proxyscale.attribution import lds
 from proxyscale.base import artifacts
@@ -37,12 +38,7 @@ def spec(stack: int) -> dict[str, Any]:
         "training": {
             "epochs": 6,
             "batch": 10,
-            "learning_rate": 0.1,
-            "initial_learning_rate": 0.001,
-            "warmup": 0.05,
-            "decay": "linear",
-            "momentum": 0.9,
-            "weight_decay": 5e-4,
+            **ONE_CYCLE,
             "augment": None,
             "checkpoints": [2],
             "precision": "fp32",
