@@ -47,11 +47,11 @@ class Need:
 
     def mem_mb(self, attempt: int) -> int:
         """Megabytes for an attempt, counted from 1."""
-        return math.ceil(self.memory / MB) * 2 ** (attempt - 1)
+        return math.ceil(self.memory / MB) << attempt - 1
 
     def runtime(self, attempt: int) -> int:
         """Minutes for an attempt, counted from 1."""
-        return math.ceil((START + self.seconds) / 60) * 2 ** (attempt - 1)
+        return math.ceil((START + self.seconds) / 60) << attempt - 1
 
 
 def activations(model: Mapping[str, Any], tokens: int) -> float:
@@ -61,7 +61,7 @@ def activations(model: Mapping[str, Any], tokens: int) -> float:
     arXiv 2205.05198, equation 2 without its last term), and three copies of the widest states.
     """
     width, layers = model["width"], model["layers"]
-    return 2.0 * tokens * width * (34 * layers + 12)
+    return float(2.0 * tokens * width * (34 * layers + 12))
 
 
 class Needs:
@@ -145,7 +145,7 @@ class Needs:
     def _by_flops(self, scale: str) -> float:
         found = self.study.scales[scale]
         rate = GPU_FLOPS * self.gpus if self.gpus else CPU_FLOPS
-        return found.flops / rate + STEP * found.tokens / found.training["batch_tokens"]
+        return float(found.flops / rate + STEP * found.tokens / found.training["batch_tokens"])
 
     def _bytes(self, source: str) -> float:
         return text_bytes(self.study, source) or UNTOLD

@@ -49,7 +49,7 @@ class Block(nn.Module):
         return functional.relu(self.norm2(self.convolution2(hidden)) + shortcut)
 
 
-class Readout(MuReadout):
+class Readout(MuReadout):  # type: ignore[misc]
     """`MuReadout` of several models: weights [models · classes, features], zero at the start."""
 
     def __init__(self, models: int, features: int, classes: int) -> None:
@@ -90,11 +90,13 @@ class ResNet(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """The last layer's features: [batch, models · colors, H, W] → [models, batch, features]."""
         hidden = self.stages(self.stem(images)).mean(dim=(2, 3))
-        return hidden.unflatten(1, (self.models, -1)).transpose(0, 1)
+        states: Tensor = hidden.unflatten(1, (self.models, -1)).transpose(0, 1)
+        return states
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits: [batch, models · colors, H, W] → [models, batch, classes]."""
-        return self.readout(self.features(images))
+        logits: Tensor = self.readout(self.features(images))
+        return logits
 
 
 def _convolution(models: int, inputs: int, outputs: int, size: int, stride: int) -> nn.Conv2d:
@@ -127,7 +129,8 @@ def build(spec: Mapping[str, Any], seeds: Sequence[int]) -> ResNet:
     set_shapes(model, make, spec["base_channels"], spec["parametrization"])
     model.readout.multiplier = 1 / width_multiplier(model.readout.weight)
     _initialize(model, seeds)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 @torch.no_grad()
