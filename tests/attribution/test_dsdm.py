@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from proxyscale.attribution import language_scores
+from proxyscale.attribution import features
+from proxyscale.attribution.scores import score
 from proxyscale.base import artifacts
 from proxyscale.data.corpora import build_corpus
 from proxyscale.data.pool import Pool, assemble, build_tokenizer, pack
@@ -86,13 +87,13 @@ class Study:
 
     def score(self, run: Path) -> Path:
         spec = {"dimension": 1024, "seed": 0}
-        pool = language_scores.pool_examples(self.pool, np.arange(len(Pool.open(self.pool))))
-        task = language_scores.task_examples(self.root / "task", "target")
+        pool = features.pool_examples(self.pool, np.arange(len(Pool.open(self.pool))))
+        task = features.task_examples(self.root / "task", "target")
         folders = [self.root / "features" / name for name in ("pool", "task")]
         for folder, examples in zip(folders, (pool, task), strict=True):
-            language_scores.featurize(folder, run, examples, spec)
+            features.featurize(folder, run, examples, spec)
         out = self.root / "scores" / "t.parquet"
-        language_scores.score(out, folders[:1], folders[1:], {"ridge": 0.3})
+        score(out, folders[:1], folders[1:], {"ridge": 0.3})
         return out
 
 

@@ -96,7 +96,7 @@ def test_reading_code_makes_no_run_stale() -> None:
         "selection.select",
         "data.corpora",
         "data.pool",
-        "attribution.language_scores",
+        "attribution.features",
     ):
         waiting, found = {entry}, set()
         while waiting:

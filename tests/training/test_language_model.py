@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from proxyscale.base import artifacts
 from proxyscale.base.cost import language_parameters
 from proxyscale.base.errors import UserError
-from proxyscale.training import language_model
+from proxyscale.training import gpt, language_model
 
 MODEL: dict[str, Any] = {
     "vocabulary": 1024,
@@ -36,7 +36,7 @@ SMALL = {**MODEL, "vocabulary": 50, "context": 12, "width": 32, "layers": 2, "he
 
 def count(spec: dict[str, Any]) -> int:
     with torch.device("meta"):
-        model = language_model.LanguageModel(spec)
+        model = gpt.Gpt(spec)
     return sum(parameter.numel() for parameter in model.parameters())
 
 

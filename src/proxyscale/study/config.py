@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from proxyscale.base.errors import UserError, UserErrors
+from proxyscale.registry import DEFAULT_ARCHITECTURE
 from proxyscale.study import proxy_selection
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -255,6 +256,12 @@ class Model(Strict):
 
     family: Literal["language"] = Field(
         "language", description="GPT form: pre-norm, learned positions"
+    )
+    architecture: str = Field(
+        DEFAULT_ARCHITECTURE, description="gpt, or a plugin's, whose options are `options`"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="of the architecture; gpt has none but the keys here"
     )
     width: Count | None = Field(None, description="residual width")
     layers: Count | None = Field(None, description="transformer blocks")

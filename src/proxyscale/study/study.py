@@ -36,8 +36,8 @@ CODE = {
     "pool": ("data.pool",),
     "task": ("data.tasks", "data.builtin_tasks"),
     "select": ("selection.select",),
-    "features": ("attribution.language_scores",),
-    "score": ("attribution.language_scores",),
+    "features": ("attribution.features",),
+    "score": ("attribution.scores",),
     "compare_scores": ("attribution.agreement",),
     "composition": ("selection.composition",),
     "effects": ("selection.composition",),
@@ -483,17 +483,22 @@ class Study(Readable):
             functions, word = registry.corpus, check.corpus_kind(self.config.sources[name])
         elif rule == "task":
             functions, word = registry.task, self.config.tasks[name].kind
+        elif rule in ("train", "evaluate", "features"):
+            functions, word = registry.architecture, self.scales[name].model.get("architecture")
         else:
             functions, word = registry.selection, self.config.distributions[name].method
-        file = functions.file(word or "")
+        if word is None:
+            return []
+        file = functions.file(word)
         return [path for path in self.config.plugins if Path(path).resolve() == file]
 
     def code(self, rule: str, name: str | None = None) -> str:
         """Digest of the code that a job's result depends on; `name` where plugins may do its work:
-        of its source, task or distribution."""
+        of its source, task, distribution or scale."""
         if self.config.code == "off":
             return "off"
         plugins = self.plugins(rule, name) if name else []
+        rule = f"train-{self.scales[name].training['engine']}" if name and rule == "train" else rule
         return code_digest(*CODE[rule], plugins=tuple(plugins))
 
     def corpus(self, source: str) -> str:
@@ -577,10 +582,6 @@ class Study(Readable):
                 "seed": seed,
             }
         )
-
-    def engine(self, scale: str) -> str:
-        """The rule, as `code` knows it, by which a scale is trained."""
-        return f"train-{self.scales[scale].training['engine']}"
 
     def execution(self, scale: str) -> str:
         """How a scale's runs are executed: no part of a slice, since no result depends on it."""

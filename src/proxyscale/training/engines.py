@@ -4,10 +4,10 @@ An engine is a module with one function,
 
     train(out, spec, pool, distribution, title, execution) -> None
 
-that trains the run of `spec` (see `train.train`) on the draw's examples in the order of `Batches`,
-from the weights that `language.build` draws from the seed, and writes into the folder `out`
-model.safetensors, with the names and shapes of `LanguageModel`, then curve.parquet and
-manifest.json by `train.write_records`. Whatever reads a run reads these: losses, features and
+that trains the run of `spec` (see `native.train`) on the draw's examples in the order of `Batches`,
+from the weights that `language_model.build` draws from the seed, and writes into the folder `out`
+model.safetensors, with the names and shapes of the architecture, then curve.parquet and
+manifest.json by `native.write_records`. Whatever reads a run reads these: losses, features and
 exports are the same code for every engine. A new one is a module and its name here.
 """
 
