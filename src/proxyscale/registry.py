@@ -34,9 +34,9 @@ class Registry:
         """Register under its name, `two_words` or a class's `TwoWords` written as `two-words`."""
         name = WORDS.sub("-", function.__name__).lower()
         file = Path(inspect.getfile(function)).resolve()
-        if self.files.setdefault(name, file) != file:
+        if name in self.functions and self.files[name] != file:
             raise UserError(f"two {self.kind}s are named {name!r}", hint="rename the plugin's")
-        self.functions[name] = function
+        self.functions[name], self.files[name] = function, file
         return function
 
     def __getitem__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A plugin with an architecture of its own: rotary positions, RMSNorm, SwiGLU, tied or not."""
+"""A plugin with an architecture of its own: rotary positions, RMSNorm, SwiGLU."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from proxyscale.base.errors import UserError
 from proxyscale.registry import architecture
 from proxyscale.training.model import LanguageModel
 
@@ -41,9 +42,8 @@ class Block(nn.Module):
     def forward(self, stream: Tensor) -> Tensor:
         parts = self.qkv(self.first(stream)).unflatten(2, (3, self.heads, -1))
         queries, keys, values = parts.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(
-            rotated(queries), rotated(keys), values, is_causal=True
-        )
+        queries, keys = rotated(queries), rotated(keys)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, is_causal=True)
         stream = stream + self.out(mixed.transpose(1, 2).flatten(2))
         gate, up = self.gates(self.second(stream)).chunk(2, -1)
         return stream + self.down(F.silu(gate) * up)
@@ -58,6 +58,8 @@ class RotaryGlu(LanguageModel):
     ) -> None:
         super().__init__(spec)
         width = spec["width"]
+        if width % heads:
+            raise UserError(f"rotary-glu: {heads} heads cannot share a width of {width}")
         self.embedding = nn.Embedding(spec["vocabulary"], width)
         self.blocks = nn.ModuleList(
             Block(width, heads, round(ratio * width)) for _ in range(spec["layers"])

@@ -378,8 +378,8 @@ def _architecture(config: Config, scale: str) -> Iterator[UserError]:
             yield UserError(f"{name} has no options but the keys of model", where=said["options"])
         return
     if name not in registry.architecture.functions:
-        known = [registry.DEFAULT_ARCHITECTURE, *registry.architecture.functions]
-        yield from named(said["architecture"], name, known, "architecture")
+        known = {registry.DEFAULT_ARCHITECTURE, *registry.architecture.functions}
+        yield from named(said["architecture"], name, sorted(known), "architecture")
         return
     where = said.get("options", said["architecture"])
     yield from options_mistakes(where, registry.architecture, name, options)

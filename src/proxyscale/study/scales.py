@@ -96,18 +96,15 @@ class ResolvedScale:
         if self.training["engine"] != "native":
             message = f"{self.training['engine']} trains gpt alone, not {architecture}"
             yield UserError(message, where=f"{where}.engine", hint="engine: native")
-        allowed = registry.architecture[architecture].parametrizations
-        if named not in allowed:
-            yield UserError(
-                f"{architecture} has no parametrization {named!r}",
-                where=f"{where}.parametrization",
-                allowed=allowed,
-            )
-        if complete(self.model):
-            try:
+        try:
+            allowed = registry.architecture[architecture].parametrizations
+            if named not in allowed:
+                message = f"{architecture} has no parametrization {named!r}"
+                yield UserError(message, where=f"{where}.parametrization", allowed=allowed)
+            if complete(self.model):
                 parameters(self.model)
-            except UserError as error:
-                yield UserError(error.message, where=where, allowed=error.allowed, hint=error.hint)
+        except UserError as error:
+            yield UserError(error.message, where=where, allowed=error.allowed, hint=error.hint)
 
 
 def resolve(config: Config, name: str) -> ResolvedScale:

@@ -57,7 +57,8 @@ class Block(nn.Module):
         if at is not None:
             stream, mixed = stream.flatten(0, 1)[at], mixed.flatten(0, 1)[at]
         stream = stream + self.out(mixed)
-        return stream + self.down(F.gelu(self.up(self.mlp_norm(stream))))
+        added: Tensor = self.down(F.gelu(self.up(self.mlp_norm(stream))))
+        return stream + added
 
 
 @architecture
@@ -100,7 +101,8 @@ class Gpt(LanguageModel):
         for block in blocks:
             stream = block(stream)
         stream = last(stream, at)
-        return self.norm(stream) * (1 / parametrization.width_multiplier(self.readout))
+        states: Tensor = self.norm(stream)
+        return states * (1 / parametrization.width_multiplier(self.readout))
 
     def hidden_matrices(self) -> list[Tensor]:
         linears = (module for module in self.blocks.modules() if isinstance(module, nn.Linear))

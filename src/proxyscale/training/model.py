@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from proxyscale.training.matmul import linear
 
@@ -82,6 +83,15 @@ class LanguageModel(nn.Module):
     @classmethod
     def count(cls, spec: Mapping[str, Any], **options: Any) -> int:
         """Parameters of the model that `spec` and `options` make; none of them is allocated."""
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             model = cls(spec, **options)
         return sum(parameter.numel() for parameter in model.parameters())
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws no normal numbers: for tensors without memory torch would import its compiler first."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return args[0] if func is Tensor.normal_ else func(*args, **(kwargs or {}))

@@ -50,11 +50,12 @@ def train(
     """Train one run into the folder `out`; go on where an interrupted one left a checkpoint.
 
     `spec`: family, model (see `language_model.build`), training (tokens, batch_tokens,
-    learning_rate, hidden_learning_rate, weight_decay, betas, eps, clip, warmup, final_learning_rate, precision),
-    draw, seed. `warmup` is a share of the steps, `final_learning_rate` one of the peak, `clip` the
-    largest norm of the gradient. `execution`: see `PLAIN`. Under torchrun every process takes its
-    share of each batch, and the first writes. UserError if the run diverges (NaN, or smoothed loss
-    above ln V after warm-up), or if the scale does not fit the pool.
+    learning_rate, hidden_learning_rate, weight_decay, betas, eps, clip, warmup,
+    final_learning_rate, precision), draw, seed. `warmup` is a share of the steps,
+    `final_learning_rate` one of the peak, `clip` the largest norm of the gradient. `execution`: see
+    `PLAIN`. Under torchrun every process takes its share of each batch, and the first writes.
+    UserError if the run diverges (NaN, or smoothed loss above ln V after warm-up), or if the scale
+    does not fit the pool.
     """
     language_model.prepare_cpu(threads)
     inputs = {"pool": artifacts.sha256(pool), "distribution": artifacts.sha256(distribution)}
