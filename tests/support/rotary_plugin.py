@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -53,9 +50,7 @@ class Block(nn.Module):
 class RotaryGlu(LanguageModel):
     """Llama's form, small."""
 
-    def __init__(
-        self, spec: Mapping[str, Any], *, heads: int = 1, ratio: float = 2.0, tied: bool = False
-    ) -> None:
+    def __init__(self, spec: dict, *, heads: int = 1, ratio: float = 2.0, tied: bool = False):
         super().__init__(spec)
         width = spec["width"]
         if width % heads:
