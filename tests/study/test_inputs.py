@@ -245,9 +245,11 @@ FOREIGN = {"architecture": "rotary-glu", "parametrization": "standard", "options
 
 def test_an_architecture_of_a_plugin_ties_its_jobs_to_the_file(study: dict[str, Any]) -> None:
     plain = Study.load(study)
-    Path("mine.py").write_text(ROTARY.read_text())
+    text = ROTARY.read_text().replace("RotaryGlu", "MyOwn")
+    Path("mine.py").write_text(text)
     study["plugins"] = ["mine.py"]
-    study["scales"]["small"] |= FOREIGN
+    own = FOREIGN | {"architecture": "my-own"}
+    study["scales"]["small"] |= own
     try:
         loaded = Study.load(study)
         for rule in ("train", "evaluate", "features"):
@@ -257,12 +259,12 @@ def test_an_architecture_of_a_plugin_ties_its_jobs_to_the_file(study: dict[str, 
         before = {rule: loaded.code(rule, "small") for rule in ("train", "evaluate", "features")}
         assert before != {rule: plain.code(rule, "small") for rule in before}
         code_digest.cache_clear()
-        Path("mine.py").write_text(ROTARY.read_text().replace("100.0 **", "101.0 **"))
+        Path("mine.py").write_text(text.replace("100.0 **", "101.0 **"))
         for rule, digest in before.items():
             assert loaded.code(rule, "small") != digest
         told = json.loads(loaded.train("small", "mix", 0, 0))["model"]
         assert told == {
-            **FOREIGN,
+            **own,
             **{"width": 8, "layers": 1, "context": 16, "vocabulary": 300, "base_width": 32},
         }
         assert loaded.train("large", "mix", 0, 0) == plain.train("large", "mix", 0, 0)
@@ -271,7 +273,7 @@ def test_an_architecture_of_a_plugin_ties_its_jobs_to_the_file(study: dict[str, 
         per_parameter = loaded.config.training.tokens_per_parameter
         assert abs(loaded.scales["small"].tokens - per_parameter * (4800 + block + 8)) <= 32
     finally:
-        del architecture.functions["rotary-glu"]
+        del architecture.functions["my-own"]
 
 
 def test_the_default_architecture_is_left_unsaid(study: dict[str, Any]) -> None:
