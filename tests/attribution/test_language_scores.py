@@ -8,7 +8,7 @@ import torch
 from support.language_runs import LENGTH, write_pool, write_run, write_task
 from torch import Tensor
 
-from proxyscale.attribution import language_scores
+from proxyscale.attribution import feature_files, language_scores
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.pool import Pool
@@ -136,7 +136,7 @@ def run_stream(out: Path, stop: int | None, seed: int = 0, count: int = 50) -> l
         return rows[:, None] + seed * torch.ones(1, 3)
 
     facts = {"dimension": 3, "seed": seed, "split": "pool"}
-    language_scores.stream(out, np.arange(count), facts, features, 8, "features")
+    feature_files.write_features(out, np.arange(count), facts, features, 8, "features")
     return seen
 
 
@@ -167,8 +167,8 @@ def test_nothing_is_kept_of_another_job(tmp_path, monkeypatch):
 # scores
 
 
-def features_of(values: np.ndarray, **facts) -> language_scores.Features:
-    return language_scores.Features(np.arange(len(values), dtype=np.uint32), values, facts)
+def features_of(values: np.ndarray, **facts) -> feature_files.Features:
+    return feature_files.Features(np.arange(len(values), dtype=np.uint32), values, facts)
 
 
 def test_scores_are_the_closed_form_on_a_logistic_model(monkeypatch):

@@ -23,7 +23,7 @@ def listed(values: Iterable[str]) -> dict[str, list[Path]]:
 def image_corpus(args: Arguments) -> None:
     """Read a source's images and split them."""
     from proxyscale.registry import load_plugins
-    from proxyscale.vision.pool import build_images
+    from proxyscale.vision.corpora import build_images
 
     load_plugins(args.plugin)
     build_images(Path(args.out), args.source, json.loads(args.spec))
@@ -48,8 +48,8 @@ def image_task(args: Arguments) -> None:
 @verb("pool", "holdout?", "scores=", "task?", "spec", "out")
 def subsets(args: Arguments) -> None:
     """Draw the training distributions of a pack: by chance, by classes, by scores."""
-    from proxyscale.vision.score_files import Scores
-    from proxyscale.vision.select import build_subsets
+    from proxyscale.vision.score_matrices import Scores
+    from proxyscale.vision.subsets import build_subsets
 
     known: dict[str, Any] = {}
     if args.scores:
@@ -63,7 +63,7 @@ def subsets(args: Arguments) -> None:
 def similar_subsets(args: Arguments) -> None:
     """Draw the training distributions of a pack by what a pack's models take for alike."""
     from proxyscale.vision.features import likeness
-    from proxyscale.vision.select import build_subsets
+    from proxyscale.vision.subsets import build_subsets
 
     paths = Path(args.pool), Path(args.holdout)
     alike = likeness(Path(args.pack), *paths)
@@ -73,36 +73,36 @@ def similar_subsets(args: Arguments) -> None:
 @verb("pool", "distribution", "title", "spec", "out")
 def train_pack(args: Arguments) -> None:
     """Train the image models of a pack."""
-    from proxyscale.vision.model_packs import train_pack
+    from proxyscale.vision.ensembles import train_ensemble
 
     spec = json.loads(args.spec)
     runs = [tuple(run) for run in spec.pop("runs")]
-    train_pack(Path(args.out), spec, Path(args.pool), Path(args.distribution), runs, args.title)
+    train_ensemble(Path(args.out), spec, Path(args.pool), Path(args.distribution), runs, args.title)
 
 
 @verb("pack", "task", "folder", "scale", "distribution", "out")
 def evaluate_pack(args: Arguments) -> None:
     """Take the losses and margins of a pack's models on a test set."""
-    from proxyscale.vision.model_packs import evaluate_pack
+    from proxyscale.vision.evaluate import evaluate_ensemble
 
     tasks = {args.task: Path(args.folder)}
     names = {"scale": args.scale, "distribution": args.distribution}
-    evaluate_pack(Path(args.out), Path(args.pack), tasks, **names)
+    evaluate_ensemble(Path(args.out), Path(args.pack), tasks, **names)
 
 
 @verb("pool", "pack", "task=", "title", "spec", "out")
 def score_pack(args: Arguments) -> None:
     """Attribute every test image to the pool through a pack's models (TRAK)."""
-    from proxyscale.vision.scores import score_pack
+    from proxyscale.vision.trak_scores import score_ensemble
 
     paths = Path(args.out), Path(args.pack), Path(args.pool), pairs(args.task)
-    score_pack(*paths, json.loads(args.spec), title=args.title)
+    score_ensemble(*paths, json.loads(args.spec), title=args.title)
 
 
 @verb("pool", "subsets=", "losses=", "spec", "out")
 def datamodels(args: Arguments) -> None:
     """Regress outputs on the subsets that were trained on (datamodels)."""
-    from proxyscale.vision.regression import fit
+    from proxyscale.vision.regression_datamodels import fit
 
     files = [path for paths in listed(args.subsets).values() for path in paths]
     fit(Path(args.out), json.loads(args.spec), Path(args.pool), files, listed(args.losses))

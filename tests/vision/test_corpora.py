@@ -17,8 +17,11 @@ from PIL import Image
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.records import Dropped
-from proxyscale.vision.corpora import Picture, decode, image_corpus
-from proxyscale.vision.pool import Images, build_image_pool, build_image_task, build_images
+from proxyscale.vision.corpora import build_images, image_corpus
+from proxyscale.vision.decoding import decode
+from proxyscale.vision.images import Images
+from proxyscale.vision.pool import build_image_pool, build_image_task
+from proxyscale.vision.readers import Picture
 
 RNG = np.random.default_rng(0)
 COLORED = RNG.integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
