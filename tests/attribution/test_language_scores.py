@@ -141,7 +141,7 @@ def run_stream(out: Path, stop: int | None, seed: int = 0, count: int = 50) -> l
 
 
 def test_an_interrupted_job_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(language_scores, "FLUSH", 8)
+    monkeypatch.setattr(feature_files, "FLUSH", 8)
     with pytest.raises(Interrupted):
         run_stream(tmp_path / "a", stop=27)
     assert not (tmp_path / "a" / "manifest.json").exists()
@@ -155,7 +155,7 @@ def test_an_interrupted_job_goes_on_where_it_was(tmp_path, monkeypatch):
 
 
 def test_nothing_is_kept_of_another_job(tmp_path, monkeypatch):
-    monkeypatch.setattr(language_scores, "FLUSH", 8)
+    monkeypatch.setattr(feature_files, "FLUSH", 8)
     with pytest.raises(Interrupted):
         run_stream(tmp_path, stop=27)
     assert run_stream(tmp_path, stop=None, seed=1)[0] == 0
@@ -172,7 +172,7 @@ def features_of(values: np.ndarray, **facts) -> feature_files.Features:
 
 
 def test_scores_are_the_closed_form_on_a_logistic_model(monkeypatch):
-    monkeypatch.setattr(language_scores, "ROWS", 17)
+    monkeypatch.setattr(feature_files, "ROWS", 17)
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(80, 6)), rng.choice([-1.0, 1.0], 80)
     weights = torch.tensor(rng.normal(size=6), requires_grad=True)

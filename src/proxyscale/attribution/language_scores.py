@@ -169,7 +169,7 @@ def featurize(
 
 def trak(train: Features, target: Tensor, ridge: float) -> Tensor:
     """One model's scores [targets, n] f64 of the examples in `train`, for `target` [targets, k]."""
-    return primal_scores(lambda: train.blocks(target.device), target, ridge=ridge)
+    return primal_scores(lambda: train.blocks(target.device), target.double(), ridge=ridge)
 
 
 def score(

@@ -46,10 +46,10 @@ def dual_scores(
 def primal_scores(
     train: Callable[[], Iterable[Tensor]], test: Tensor, *, ridge: float = RIDGE
 ) -> Tensor:
-    """One model's scores from (projected) features of n training examples: [t, n] f64.
+    """One model's scores from (projected) features of n training examples: [t, n].
 
-    `train()` gives their features [rows, k] block by block, twice; `test` is [t, k]. ΦᵀΦ [k, k] is
-    summed over the blocks and solved in float64.
+    `train()` gives their features [rows, k] block by block, twice; `test` is [t, k], whose type the
+    scores have. ΦᵀΦ [k, k] is summed over the blocks and solved in float64.
     """
     gram = torch.zeros(test.shape[1], test.shape[1], dtype=torch.float64, device=test.device)
     examples = 0
@@ -58,7 +58,7 @@ def primal_scores(
         examples += len(block)
     gram.diagonal().add_(ridge * gram.trace() / min(examples, len(gram)))
     solved = torch.cholesky_solve(test.double().T, torch.linalg.cholesky(gram))
-    return torch.cat([block.double() @ solved for block in train()]).T
+    return torch.cat([block.double() @ solved for block in train()]).T.to(test.dtype)
 
 
 def inner_products(

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.data.hub import read_hub
 from proxyscale.data.installed import read_installed
 from proxyscale.data.record_counts import RecordCounts, content_key
-from proxyscale.data.records import Dropped, Record, cut_at, listed, read_files, read_hub
+from proxyscale.data.records import Dropped, Record, cut_at, listed, read_files
 from proxyscale.registry import corpus
 
 ROW_GROUP = 8 << 20  # bytes of text held in memory while documents are written

@@ -19,6 +19,11 @@ def content_key(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
 
 
+def printable(name: str) -> str:
+    """A name that can be written as UTF-8: bytes of a file's name that are not stand as \\xff."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 class RecordCounts:
     """Counts and splits the records of one source. `spec`: holdout, target (shares), seed."""
 
@@ -38,7 +43,7 @@ class RecordCounts:
         self.dropped[reason] += 1
         named = self.named.setdefault(reason, [])
         if len(named) < NAMED:
-            named.append(name)
+            named.append(printable(name))
 
     def keep(self, name: str, key: int) -> str | None:
         """The split of a record by its content's key; None, and counted, for a duplicate."""

@@ -16,14 +16,16 @@ import pyarrow as pa
 
 from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.data.hub import read_hub
 from proxyscale.data.record_counts import RecordCounts, content_key
-from proxyscale.data.records import Dropped, find_files, read_hub
+from proxyscale.data.records import Dropped
 from proxyscale.registry import Registry
 from proxyscale.vision.decoding import decode
 from proxyscale.vision.images import INDEX
-from proxyscale.vision.readers import FORMATS, Picture, format_of, pictures
+from proxyscale.vision.readers import Columns, Picture, pictures, read_images
 
 image_corpus = Registry("image corpus")
+MOST_CLASSES = 1 << 15  # labels are i16
 
 
 @image_corpus
@@ -46,20 +48,17 @@ def files(
     label: str = "label",
     names: Sequence[str] = (),
 ) -> Iterator[Picture | Dropped]:
-    """Images of files: `parquet`, `npz`, `folder` (named by class), `cifar` or `mnist`.
+    """Images of files (`parquet`, `npz`, `folder`, `cifar` or `mnist`), or of whole folders.
 
-    `format` is told by the files' names where it is not given. `image` and `label` are a parquet
-    file's columns (bytes, or a struct with field `bytes`) or an npz file's arrays (u8 [n, H, W(,
-    colors)], integers [n]). `cifar` is the binary version of CIFAR-10 or CIFAR-100 (fine labels);
-    `mnist` the IDX files of images, beside which those of labels lie, perhaps gzipped. `names` are
-    the classes' names by number.
+    A folder's sub-folders are its classes; single image files (`folder`) have the name of the
+    folder that they lie in. `format` is told by the files' names where it is not given. `image`
+    and `label` are a parquet file's columns (bytes, or a struct with field `bytes`) or an npz
+    file's arrays (u8 [n, H, W(, colors)], [n]); classes are whole numbers or text. `cifar` is the
+    binary version of CIFAR-10 or CIFAR-100 (fine labels); `mnist` the IDX files of images, beside
+    which those of labels lie, perhaps gzipped. `names` are the classes' names by number.
     """
-    for name, path in find_files(files).items():
-        word = format or format_of(path)
-        if word not in FORMATS:
-            raise UserError(f"unknown format {word!r}", where="format", value=word, allowed=FORMATS)
-        for picture in FORMATS[word](name, path, image, label):
-            yield _named(picture, names)
+    for picture in read_images(files, format, Columns(image, label)):
+        yield _named(picture, names)
 
 
 @image_corpus
@@ -76,7 +75,7 @@ def hub(
 ) -> Iterator[Picture | Dropped]:
     """Images of a dataset on the Hugging Face hub, at a pinned commit."""
     records = read_hub(hub, revision, config, split, streaming)
-    for picture in pictures(records, image, label):
+    for picture in pictures(records, Columns(image, label)):
         yield _named(picture, names)
 
 
@@ -85,7 +84,7 @@ def _named(picture: Picture | Dropped, names: Sequence[str]) -> Picture | Droppe
         return picture
     if not picture.label.isdecimal() or int(picture.label) >= len(names):
         message = f"class {picture.label} has no name among the {len(names)} given"
-        raise UserError(message, where="names")
+        raise UserError(message, where=f"names: {picture.name}")
     return picture._replace(label=str(names[int(picture.label)]))
 
 
@@ -94,8 +93,9 @@ def build_images(out: Path, source: str, spec: Mapping[str, Any]) -> None:
 
     `spec`: `kind` and its `options`; `size` (square, in pixels) and `colors` (1 or 3), null for the
     images' own; `images`, where to stop; `holdout` and `target`, shares that a hash of the pixels
-    decides; `seed` of the split. Exact duplicates are dropped; so are unreadable images, counted.
-    UserError if images differ in size where none is given.
+    decides; `seed` of the split. Exact duplicates are dropped, and so is what is unreadable, too
+    large or without a class; every record is counted, by reason and with the first names. UserError
+    if images differ in size where none is given.
     """
     rows = _Rows(spec)
     with artifacts.atomic(out / "inputs.npy") as temporary, temporary.open("wb") as file:
@@ -104,9 +104,13 @@ def build_images(out: Path, source: str, spec: Mapping[str, Any]) -> None:
             if spec.get("images") and len(rows.labels) >= spec["images"]:
                 break
         if not rows.labels:
-            raise UserError("has no images", where=f"corpora: {source}")
+            message = f"no usable image: {rows.counts.told() or 'none found'}"
+            raise UserError(message, where=f"corpora: {source}")
         arrays.write_header(file, np.uint8, (len(rows.labels), *rows.shape))
     classes = sorted(set(rows.labels), key=natural)
+    if len(classes) > MOST_CLASSES:
+        message = f"{len(classes):,} classes, where {MOST_CLASSES:,} can be told apart"
+        raise UserError(message, where=f"corpora: {source}", hint="is `label` the right column?")
     artifacts.write(out / "index.parquet", rows.index(source, classes), INDEX)
     artifacts.write_manifest(
         out / "manifest.json",
@@ -138,8 +142,8 @@ class _Rows:
             return
         try:
             pixels = decode(item.image, self.spec.get("size"), self.spec.get("colors"))
-        except ValueError:
-            self.counts.drop(item.name, "not an image")
+        except ValueError as error:
+            self.counts.drop(item.name, str(error))
             return
         if not self.shape:
             self.shape = pixels.shape
@@ -173,4 +177,5 @@ class _Rows:
 
 def natural(name: str) -> tuple[bool, int, str]:
     """Numbers in their own order, before words."""
-    return not name.isdecimal(), int(name) if name.isdecimal() else 0, name
+    number = name.isdecimal() and len(name) < 20
+    return not number, int(name) if number else 0, name

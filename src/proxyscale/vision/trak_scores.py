@@ -79,7 +79,7 @@ def score(
         projection = Projection(spec["projection"], spec["seed"], train.device)
         own = gradients.projected(train, projection).double()
         return {
-            name: trak.primal_scores(lambda: [own], wanted, ridge=spec["ridge"]).to(wanted.dtype)
+            name: trak.primal_scores(lambda: [own], wanted, ridge=spec["ridge"])
             for name, test in tests.items()
             for wanted in [gradients.projected(test, projection)]
         }

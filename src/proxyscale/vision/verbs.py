@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from proxyscale.base import artifacts
 from proxyscale.base.verbs import Arguments, pairs, verb
 
 
@@ -19,14 +20,26 @@ def listed(values: Iterable[str]) -> dict[str, list[Path]]:
     return found
 
 
+def counted(out: Path, kept: Mapping[str, int]) -> str:
+    """What a job kept and what it dropped, by reason."""
+    dropped = artifacts.read_json(out / "manifest.json")["dropped"]
+    told = [f"{count:,} {name}" for name, count in kept.items()]
+    lost = [f"{count:,} {reason}" for reason, count in dropped.items() if count]
+    return ", ".join(told) + (f" · dropped: {', '.join(lost)}" if lost else "")
+
+
 @verb("plugin=", "source", "spec", "out")
-def image_corpus(args: Arguments) -> None:
+def image_corpus(args: Arguments) -> str:
     """Read a source's images and split them."""
     from proxyscale.registry import load_plugins
     from proxyscale.vision.corpora import build_images
 
     load_plugins(args.plugin)
-    build_images(Path(args.out), args.source, json.loads(args.spec))
+    out = Path(args.out)
+    build_images(out, args.source, json.loads(args.spec))
+    facts = artifacts.read_json(out / "manifest.json")
+    kept = {"images": sum(facts["images"].values()), "classes": len(facts["classes"])}
+    return f"{args.source} · {counted(out, kept)}"
 
 
 @verb("corpus", "spec", "out")
@@ -38,11 +51,14 @@ def image_pool(args: Arguments) -> None:
 
 
 @verb("corpus", "pool", "spec", "out")
-def image_task(args: Arguments) -> None:
+def image_task(args: Arguments) -> str:
     """Choose a test set's images."""
     from proxyscale.vision.pool import build_image_task
 
-    build_image_task(Path(args.out), Path(args.corpus), Path(args.pool), json.loads(args.spec))
+    out = Path(args.out)
+    build_image_task(out, Path(args.corpus), Path(args.pool), json.loads(args.spec))
+    kept = artifacts.read_json(out / "manifest.json")["examples"]
+    return f"{out.name} · {counted(out, kept)}"
 
 
 @verb("pool", "holdout?", "scores=", "task?", "spec", "out")
@@ -119,7 +135,6 @@ def collect_packs(args: Arguments) -> None:
 @verb("losses", "runs", "pool", "task=", "truth=", "scores=", "datamodels=", "spec", "out")
 def image_statistics(args: Arguments) -> None:
     """How well the scores of each width foretell the reference."""
-    from proxyscale.base import artifacts
     from proxyscale.vision.statistics import Inputs, summarize_images
 
     inputs = Inputs(
@@ -137,7 +152,6 @@ def image_statistics(args: Arguments) -> None:
 @verb("losses", "runs", "statistics", "pool", "task=", "scores=", "spec", "out")
 def image_figure(args: Arguments) -> None:
     """Draw one figure as PDF and SVG, with its numbers as CSV."""
-    from proxyscale.base import artifacts
     from proxyscale.vision.figures import Sources, draw
 
     sources = Sources(
