@@ -10,7 +10,7 @@ import torch
 from scipy.stats import spearmanr
 from support.language_runs import write_pool, write_run, write_task
 
-from proxyscale.attribution import features
+from proxyscale.attribution import feature_files, features
 from proxyscale.attribution.agreement import compare
 from proxyscale.attribution.scores import trak
 from proxyscale.base import artifacts
@@ -44,9 +44,9 @@ def files(tmp_path_factory) -> Path:
 def scores(files: Path, model: int, example: int | None = None) -> np.ndarray:
     """One model's scores for the mean target example, or for one of them."""
     folder = files / f"features{model}"
-    wanted = features.Features.open(features.target_part(folder, "t")).values
+    wanted = feature_files.Features.open(features.target_part(folder, "t")).values
     row = wanted.mean(0) if example is None else wanted[example]
-    pool = features.Features.open(features.pool_part(folder))
+    pool = feature_files.Features.open(features.pool_part(folder))
     return trak(pool, torch.tensor(row)[None], 0.3)[0].numpy()
 
 
@@ -66,7 +66,7 @@ def test_influence_holds_the_text_at_both_ends(files):
     rows = artifacts.read(files / "influence.parquet", "influence").to_pylist()
     single = [scores(files, model, example=0) for model in (0, 1)]
     mean = np.mean([values / values.std() for values in single], axis=0)
-    ids = features.Features.open(features.pool_part(files / "features0")).ids
+    ids = feature_files.Features.open(features.pool_part(files / "features0")).ids
     shown = {(r["scale"], r["side"], r["rank"]): r for r in rows}
     assert len(shown) == 2 * 2 * 2
     best, worst = shown["small", "helpful", 0], shown["small", "harmful", 0]

@@ -8,7 +8,7 @@ import torch
 from support.language_runs import LENGTH, write_pool, write_run, write_task
 from torch import Tensor
 
-from proxyscale.attribution import features
+from proxyscale.attribution import feature_files, features
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.pool import Pool
@@ -78,7 +78,7 @@ def test_features_for_selection_never_open_the_holdout(files, tmp_path):
     pool, tasks = files / "pool" / "manifest.json", {"t": tmp_path / "task"}
     spec = {"candidates": 5, **FEATURES}
     features.features(tmp_path / "f", files / "run0", pool, tasks, spec, "", "")
-    made = features.Features.open(features.target_part(tmp_path / "f", "t"))
+    made = feature_files.Features.open(features.target_part(tmp_path / "f", "t"))
     assert made.facts["split"] == "target"
     target = features.task_examples(files / "task", "target")
     assert np.array_equal(made.values, computed(tmp_path / "g", files / "run0", target))
@@ -133,12 +133,12 @@ def run_stream(out: Path, stop: int | None, seed: int = 0, count: int = 50) -> l
         return rows[:, None] + seed * torch.ones(1, 3)
 
     facts = {"dimension": 3, "seed": seed, "split": "pool"}
-    features.stream(out, np.arange(count), facts, values, 8, "features")
+    feature_files.write_features(out, np.arange(count), facts, values, 8, "features")
     return seen
 
 
 def test_an_interrupted_job_goes_on_where_it_was(tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "FLUSH", 8)
+    monkeypatch.setattr(feature_files, "FLUSH", 8)
     with pytest.raises(Interrupted):
         run_stream(tmp_path / "a", stop=27)
     assert not (tmp_path / "a" / "manifest.json").exists()
@@ -152,7 +152,7 @@ def test_an_interrupted_job_goes_on_where_it_was(tmp_path, monkeypatch):
 
 
 def test_nothing_is_kept_of_another_job(tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "FLUSH", 8)
+    monkeypatch.setattr(feature_files, "FLUSH", 8)
     with pytest.raises(Interrupted):
         run_stream(tmp_path, stop=27)
     assert run_stream(tmp_path, stop=None, seed=1)[0] == 0

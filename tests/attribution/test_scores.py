@@ -7,18 +7,18 @@ import pytest
 import torch
 from support.language_runs import write_pool, write_run, write_task
 
-from proxyscale.attribution import features, scores
+from proxyscale.attribution import feature_files, features, scores
 from proxyscale.base import artifacts
 
 FEATURES = {"dimension": 64, "seed": 0}
 
 
-def features_of(values: np.ndarray, **facts) -> features.Features:
-    return features.Features(np.arange(len(values), dtype=np.uint32), values, facts)
+def features_of(values: np.ndarray, **facts) -> feature_files.Features:
+    return feature_files.Features(np.arange(len(values), dtype=np.uint32), values, facts)
 
 
 def test_scores_are_the_closed_form_on_a_logistic_model(monkeypatch):
-    monkeypatch.setattr(features, "ROWS", 17)
+    monkeypatch.setattr(feature_files, "ROWS", 17)
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(80, 6)), rng.choice([-1.0, 1.0], 80)
     weights = torch.tensor(rng.normal(size=6), requires_grad=True)

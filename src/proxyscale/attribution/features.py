@@ -7,9 +7,7 @@ task's example its scored ones. Park et al. (2303.14186), section 3; Engstrom et
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,19 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from proxyscale.attribution.feature_files import vouched, write_features
 from proxyscale.attribution.gradients import GradientComputer
 from proxyscale.attribution.projection import Projection
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.base.progress import Progress
 from proxyscale.data.pool import Pool
 from proxyscale.selection.candidates import candidate_ids
 from proxyscale.training import language_model
 from proxyscale.training.evaluate import Piece, pieces
 
 BATCH = {"cpu": 16, "cuda": 64}
-FLUSH = 1024  # examples between two marks of how far the features are
-ROWS = 4096  # rows of features held at a time
 
 
 class Batch(NamedTuple):
@@ -150,7 +146,7 @@ def featurize(
         "examples": examples.origin,
         **spec,
     }
-    if _vouched(out, examples.ids, facts):
+    if vouched(out, examples.ids, facts):
         return
     language_model.prepare_cpu(threads)
     device = language_model.device()
@@ -165,76 +161,4 @@ def featurize(
             projection.add(total[rows], name, gradient)
         return projection.finish(total)
 
-    stream(out, examples.ids, facts, features, BATCH[device.type], title)
-
-
-def _vouched(out: Path, ids: np.ndarray, facts: Mapping[str, Any]) -> bool:
-    """Whether the features are the ones that would be made."""
-    manifest = out / "manifest.json"
-    known = artifacts.read_json(manifest) if manifest.exists() else {}
-    files = known.pop("files", None)
-    return (
-        known == facts
-        and all((out / f).exists() and artifacts.sha256(out / f) == d for f, d in files.items())
-        and np.array_equal(np.load(out / "ids.npy"), ids)
-    )
-
-
-def stream(
-    out: Path,
-    ids: np.ndarray,
-    facts: Mapping[str, Any],
-    features: Callable[[slice], Tensor],
-    batch: int,
-    title: str,
-) -> None:
-    """Write `features` of all slices of the examples to a memory map, and the manifest last.
-
-    `facts["dimension"]` is their number of columns. `facts` and `ids` decide whether what an
-    interrupted job left behind can be gone on with.
-    """
-    partial, marker, file = out / "partial.npy", out / "partial.json", out / "features.npy"
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "manifest.json").unlink(missing_ok=True)
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode() + ids.tobytes()).hexdigest()
-    known = artifacts.read_json(marker) if marker.exists() and partial.exists() else {}
-    done = known["done"] if known.get("key") == key else 0
-    shape = (len(ids), facts["dimension"])
-    written = np.lib.format.open_memmap(partial, "r+" if done else "w+", np.float32, shape)
-    progress = Progress(title, len(ids))
-    for start in range(done, len(ids), batch):
-        stop = min(start + batch, len(ids))
-        written[start:stop] = features(slice(start, stop)).cpu().numpy()
-        if stop // FLUSH > start // FLUSH or stop == len(ids):
-            written.flush()
-            artifacts.write_json(marker, {"key": key, "done": stop})
-        progress.step(stop)
-    progress.close(f"{len(ids)} examples")
-    with artifacts.atomic(out / "ids.npy") as temporary:
-        np.save(temporary, ids.astype(np.uint32))
-    partial.replace(file)
-    marker.unlink()
-    artifacts.write_manifest(out / "manifest.json", [file, out / "ids.npy"], **facts)
-
-
-class Features(NamedTuple):
-    """What `stream` wrote: ids u32 [n], values [n, k] as a memory map, the manifest."""
-
-    ids: np.ndarray
-    values: np.ndarray
-    facts: dict[str, Any]
-
-    @classmethod
-    def open(cls, folder: Path) -> Features:
-        """Map a folder of features."""
-        facts = artifacts.read_json(folder / "manifest.json")
-        if not (folder / "features.npy").exists():
-            hint = "remove the manifest beside it, and snakemake makes both again"
-            raise UserError(f"no such file: {folder}/features.npy", hint=hint)
-        values = np.load(folder / "features.npy", mmap_mode="r")
-        return cls(np.load(folder / "ids.npy"), values, facts)
-
-    def blocks(self, device: torch.device) -> Iterator[Tensor]:
-        """The values, some thousand rows at a time."""
-        for start in range(0, len(self.values), ROWS):
-            yield torch.from_numpy(np.array(self.values[start : start + ROWS])).to(device)
+    write_features(out, examples.ids, facts, features, BATCH[device.type], title)

@@ -16,27 +16,15 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from proxyscale.attribution.features import Features
-from proxyscale.base import artifacts
+from proxyscale.attribution.feature_files import Features
+from proxyscale.attribution.trak import primal_scores
+from proxyscale.base import arrays, artifacts
 from proxyscale.training import language_model
-from proxyscale.training.matmul import transposed_times
 
 
 def trak(train: Features, target: Tensor, ridge: float) -> Tensor:
-    """One model's scores [targets, n] f64 of the examples in `train`, for `target` [targets, k].
-
-    λ = ridge × mean non-zero eigenvalue of ΦᵀΦ [k, k], which is summed block by block and solved
-    in float64.
-    """
-    device = target.device
-    gram = torch.zeros(target.shape[1], target.shape[1], dtype=torch.float64, device=device)
-    for block in train.blocks(device):
-        gram += transposed_times(block, block)
-    penalty = ridge * gram.trace() / min(train.values.shape)
-    gram.diagonal().add_(penalty)
-    solved = torch.cholesky_solve(target.double().T, torch.linalg.cholesky(gram))
-    scores = [block.double() @ solved for block in train.blocks(device)]
-    return torch.cat(scores).T
+    """One model's scores [targets, n] f64 of the examples in `train`, for `target` [targets, k]."""
+    return primal_scores(lambda: train.blocks(target.device), target.double(), ridge=ridge)
 
 
 def score(
@@ -69,9 +57,7 @@ def score(
     mean = total.mean(0).cpu().numpy()
     artifacts.write(out, pa.table({"example": pool.ids, "score": mean}), "score")
     if single:
-        with artifacts.atomic(single) as temporary:
-            np.save(temporary, total.float().cpu().numpy())
-        written.append(single)
+        written.append(arrays.write(single, total.float().cpu().numpy()))
     facts = {"split": task.facts["split"], "models": len(pairs), **spec}
     artifacts.write_manifest(out.with_suffix(".json"), written, examples=task.ids.tolist(), **facts)
 
