@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from proxyscale.statistics import rank_distributions
 
@@ -43,7 +43,7 @@ SPEARMAN_GRID = np.sign(np.linspace(-1, 1, 8001)) * np.tanh(8 * np.abs(np.linspa
 
 def quantile(confidence: float) -> float:
     """Standard normal quantile of a two-sided interval."""
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(scipy.stats.norm.ppf((1 + confidence) / 2))
 
 
 def variance_ratio(x: Array, y: Array) -> Array:
@@ -188,10 +188,9 @@ def decision_bound(
         m = effective_pairs(middle, n) * share
         right = np.minimum(accuracy * m, m)
         # binomial tails with real m: P(X ≥ x) = I_p(x, m − x + 1)
-        reached = special.betainc(np.maximum(right, 1e-12), m - right + 1, middle)
-        above = np.where(
-            m - right < 1e-9, 0.0, special.betainc(right + 1, np.maximum(m - right, 1e-12), middle)
-        )
+        reached = scipy.special.betainc(np.maximum(right, 1e-12), m - right + 1, middle)
+        beyond = scipy.special.betainc(right + 1, np.maximum(m - right, 1e-12), middle)
+        above = np.where(m - right < 1e-9, 0.0, beyond)
         likely = (reached + above) / 2 > 1 - confidence
         low, high = np.where(likely, low, middle), np.where(likely, middle, high)
     return np.where(np.isnan(accuracy), accuracy, low)
@@ -230,7 +229,7 @@ def to_pearson(statistic: str, value: Array) -> Array:
 
 def sd_interval(sd: float, degrees: int, confidence: float = 0.95) -> tuple[float, float]:
     """χ² interval of a standard deviation pooled over distributions."""
-    low, high = stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], degrees)
+    low, high = scipy.stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], degrees)
     return sd * float(np.sqrt(degrees / low)), sd * float(np.sqrt(degrees / high))
 
 
@@ -258,6 +257,6 @@ def ceiling_interval(
     ceiling: float, n: int, degrees: int, confidence: float = 0.95
 ) -> tuple[float, float]:
     """F interval of ρ_s = 1 − W/B over n distributions, W with `degrees` degrees of freedom."""
-    tails = stats.f.ppf([(1 + confidence) / 2, (1 - confidence) / 2], n - 1, degrees)
+    tails = scipy.stats.f.ppf([(1 + confidence) / 2, (1 - confidence) / 2], n - 1, degrees)
     low, high = np.clip(1 - (1 - ceiling) * tails, 0, 1)
     return float(low), float(high)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from scipy import stats
+import scipy
 
 from proxyscale.statistics import intervals
 from proxyscale.statistics.grid import Array
@@ -63,7 +63,7 @@ def correlations(x: Array, y: Array) -> dict[str, float]:
     return {
         "r2": r * r,
         "pearson": r,
-        "spearman": float(pearson(stats.rankdata(x), stats.rankdata(y))),
+        "spearman": float(pearson(scipy.stats.rankdata(x), scipy.stats.rankdata(y))),
         "kendall": _kendall(x, y),
     }
 
@@ -120,7 +120,7 @@ def regret(
         return max(gap, 0.0), np.nan, np.nan
     tail = (1 - confidence) / 2 / len(others)
     error = np.sqrt(2 * noise.variance / noise.counts.min())
-    margin = float(stats.t.ppf(1 - tail, noise.degrees) * error)
+    margin = float(scipy.stats.t.ppf(1 - tail, noise.degrees) * error)
     return max(gap, 0.0), max(gap - margin, 0.0), max(gap + margin, 0.0)
 
 
