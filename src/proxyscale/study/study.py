@@ -172,6 +172,7 @@ class Readable:
         return {
             "reference": self.config.reference,
             "groups": self.config.groups,
+            "objective": self.config.objective_words(),
             "confidence": self.config.confidence,
         }
 
@@ -219,7 +220,7 @@ class Readable:
             "config": config,
             # canonical JSON sorts keys; the order of the tasks is that of panels
             "order": {key: list(config[key]) for key in ("tasks",) if key in config},
-            "level": self.config.trust,
+            "trust": self.config.trust_words(),
             "confidence": self.config.confidence,
             "reference": self.config.reference,
             "proxy": shown["proxy"],
@@ -658,6 +659,7 @@ class Study(Readable):
             {
                 "selected": self.chosen_for,
                 "baseline": self.baseline,
+                "groups": self.statistics_words()["groups"],
                 "confidence": self.config.confidence,
             }
         )
