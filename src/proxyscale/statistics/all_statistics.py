@@ -21,9 +21,9 @@ def every_statistic(
 ) -> pa.Table:
     """The statistics table of tables of these schemas.
 
-    `spec`: reference, groups, confidence, objective, and `weights` (columns, recipe) of the table of mixture
-    weights at that path. Laws are fitted where all compute is known and there are two proxies of
-    different compute, mixtures regressed where there are weights.
+    `spec`: reference, groups, confidence, perhaps objective, and `weights` (columns, recipe) of the
+    table of mixture weights at that path. Laws are fitted where all compute is known and there are
+    two proxies of different compute, mixtures regressed where there are weights.
     """
     common = {"reference": spec["reference"], "confidence": spec["confidence"]}
     objective = spec.get("objective", STANDARDIZED)

@@ -7,9 +7,9 @@ distributions contains it already.
 
 What simulation shows (tests/statistics/test_intervals.py), 95 % two-sided, n = 6, 10, 25, true
 Pearson r = .8, .95, .99. *Normal*: bivariate normal losses. *Clustered*: three equally likely
-sources, far apart, that hold three quarters of the variance, or all of r; truth is the statistic of
-that mixture's population. *Heavy*: Student's t with three degrees of freedom. *Skewed*: exponentials
-of normal losses. *Far kind*: one recipe in ten lies four standard deviations off.
+sources, far apart, that hold three quarters of the variance, or all of r; truth is the statistic
+of that mixture's population. *Heavy*: Student's t with three degrees of freedom. *Skewed*:
+exponentials of normal losses. *Far kind*: one recipe in ten lies four standard deviations off.
 
 - Pearson, R²: normal 95.5–98.3 %, clustered 97–98.6 %, heavy 92–96 %, skewed 92.5–97 %, far kind
   92–96 %. Fisher's z alone covers 87–92 % of the last three.
@@ -99,7 +99,7 @@ def r2_interval(x: Array, y: Array, confidence: float = 0.95) -> Interval:
 
 
 def decision_interval(
-    accuracy: Array, n: int, confidence: float = 0.95, pairs: int | None = None
+    accuracy: Array, n: int, confidence: float = 0.95, pairs: float | None = None
 ) -> Interval:
     """Both one-sided bounds of decision accuracy, each at (1 + confidence)/2."""
     side = (1 + confidence) / 2
@@ -108,7 +108,7 @@ def decision_interval(
 
 
 def decision_bound(
-    accuracy: Array, n: int, confidence: float = 0.95, pairs: int | None = None
+    accuracy: Array, n: int, confidence: float = 0.95, pairs: float | None = None
 ) -> Array:
     """Lower one-sided bound of the share of pairs of n distributions that are ordered right.
 

@@ -97,7 +97,9 @@ def decisions(x: Array, y: Array, margin: Array | None = None) -> Decisions:
     if not pairs:
         return Decisions(np.nan, 0, np.nan, reference_tied)
     right = np.where(proxy == 0, 0.5, proxy * difference > 0)[decided]
-    return Decisions(float(right.mean()), pairs, float((proxy == 0)[decided].mean()), reference_tied)
+    return Decisions(
+        float(right.mean()), pairs, float((proxy == 0)[decided].mean()), reference_tied
+    )
 
 
 def chance(asked: pa.Table) -> float:

@@ -38,21 +38,20 @@ def pair_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     yield from _regret_rows(pair, confidence)
     yield from _noise_rows("", pair.proxy, pair.noise, confidence)
     yield from _noise_rows("reference_", pair.reference, pair.reference_noise, confidence)
-    value, low, high, n = seed_noise.seed_correlation(*pair.paired, confidence)
-    yield _row("seed_correlation", value, n, low, high)
+    value, *ends, n = seed_noise.seed_correlation(*pair.paired, confidence)
+    yield _row("seed_correlation", value, n, ends)
 
 
 def _row(
     statistic: str,
     value: Any,
     n: int,
-    low: Any = np.nan,
-    high: Any = np.nan,
+    ends: Any = (np.nan, np.nan),
     limit: Any = np.nan,
     named: str | None = None,
 ) -> Row:
-    """A row's numbers, as plain floats."""
-    numbers = {"value": value, "low": low, "high": high, "ceiling": limit}
+    """A row's numbers, as plain floats; `ends` are those of its interval."""
+    numbers = {"value": value, "low": ends[0], "high": ends[1], "ceiling": limit}
     floats = {key: float(number) for key, number in numbers.items()}
     return {"statistic": statistic, "n": n, "named": named, **floats}
 
@@ -61,7 +60,7 @@ def _correlation_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     x, y, n = pair.proxy, pair.reference, len(pair.reference)
     limit = np.sqrt(seed_noise.ceiling(y, pair.reference_noise))
     values = correlations(x, y)
-    ends = {name: (np.nan, np.nan) for name in values}
+    ends: dict[str, Any] = dict.fromkeys(values, (np.nan, np.nan))
     r_ends = intervals.pearson_interval(x, y, confidence)
     if n > 2:
         ratio = float(intervals.variance_ratio(x, y))
@@ -75,11 +74,11 @@ def _correlation_rows(pair: Pair, confidence: float) -> Iterator[Row]:
             ends["r2_log"] = intervals.r2_interval(np.log(x), np.log(y), confidence)
     for name, value in values.items():
         top = np.nan if name == "r2_log" else intervals.from_pearson(name, limit)
-        yield _row(name, value, n, *ends[name], top)
-    corrected = (np.nan, np.nan, np.nan)
+        yield _row(name, value, n, ends[name], top)
+    corrected = np.full(3, np.nan)
     if limit > 0 and n > 2:
         corrected = np.clip(np.array([values["pearson"], *r_ends]) / limit, -1, 1)
-    yield _row("pearson_corrected", corrected[0], n, *corrected[1:])
+    yield _row("pearson_corrected", corrected[0], n, corrected[1:])
     others = leave_one_out(x, y) if n >= intervals.LEAST else np.full(n, np.nan)
     if np.isnan(others).all() or np.isnan(values["pearson"]):
         return
@@ -87,7 +86,7 @@ def _correlation_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     lever = pair.names[int(np.nanargmax(moved))]
     for name, found in (("r2", others**2), ("pearson", others)):
         extremes = np.nanmin(found), np.nanmax(found)
-        yield _row(f"{name}_leave_one_out", values[name], n, *extremes, named=lever)
+        yield _row(f"{name}_leave_one_out", values[name], n, extremes, named=lever)
 
 
 def _decision_rows(pair: Pair, confidence: float) -> Iterator[Row]:
@@ -96,28 +95,28 @@ def _decision_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     limit = np.sqrt(seed_noise.ceiling(y, pair.reference_noise))
     ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
     top = intervals.from_pearson("decision_accuracy", limit)
-    yield _row("decision_accuracy", found.accuracy, n, *ends, top)
+    yield _row("decision_accuracy", found.accuracy, n, ends, top)
     yield _row("proxy_ties", found.tied, n)
     yield _row("reference_ties", found.reference_tied, n)
     if pair.reference_noise.known:
         margin = pair.reference_noise.margin(*np.triu_indices(n, 1), confidence)
         found = decisions(x, y, margin)
         ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
-        yield _row("decision_accuracy_decided", found.accuracy, found.pairs, *ends)
+        yield _row("decision_accuracy_decided", found.accuracy, found.pairs, ends)
 
 
 def _regret_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     x, y, noise, n = pair.proxy, pair.reference, pair.reference_noise, len(pair.reference)
     here = regrets.regret(x, y, noise, 1, confidence)
-    yield _row("regret", here[0], n, *here[1:])
+    yield _row("regret", here[0], n, here[1:])
     if n > TOP:
         value, *ends = regrets.regret(x, y, noise, TOP, confidence)
-        yield _row(f"regret_top_{TOP}", value, n, *ends)
+        yield _row(f"regret_top_{TOP}", value, n, ends)
     own, best = regrets.pick(x), regrets.pick(y)
     for name, chosen in (("pick", own), ("reference_pick", best)):
         half = noise.margin(chosen, chosen, confidence) / np.sqrt(2)
         ends = [y[chosen] - half, y[chosen] + half]
-        yield _row(name, y[chosen], n, *ends, named=pair.names[chosen])
+        yield _row(name, y[chosen], n, ends, named=pair.names[chosen])
     if n < intervals.LEAST:
         return
     yield _row("reference_sd", np.std(y, ddof=1), n)
@@ -127,7 +126,7 @@ def _regret_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     slopes = regrets.slopes(y, pair.below, pair.below_ratio)
     if not np.isnan(slopes[own]):
         factors = regrets.as_compute(np.array(here), y[best], slopes[own])
-        yield _row("regret_compute", factors[0], n, *factors[1:])
+        yield _row("regret_compute", factors[0], n, factors[1:])
     if not np.isnan(slopes).any():
         for row in _next_rows("regret_next_compute", x, np.log(y) / slopes.mean(), confidence):
             for key in ("value", "low", "high"):
@@ -141,7 +140,7 @@ def _next_rows(name: str, x: Array, y: Array, confidence: float) -> Iterator[Row
     ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
     accuracies = np.array([found.accuracy, ends[1], ends[0]])
     ahead = regrets.next_regret(accuracies, float(np.std(y, ddof=1)), n)
-    yield _row(name, ahead[0], n, *ahead[1:])
+    yield _row(name, ahead[0], n, ahead[1:])
     yield _row(f"{name}_excluded", regrets.next_bound(x, y, confidence), n)
 
 
@@ -153,12 +152,12 @@ def _noise_rows(whose: str, means: Array, noise: Noise, confidence: float) -> It
         return
     _, degrees = noise.of_means()
     sd = float(np.sqrt(noise.variance))
-    yield _row(f"{whose}seed_sd", sd, n, *seed_noise.sd_interval(sd, degrees, confidence))
+    yield _row(f"{whose}seed_sd", sd, n, seed_noise.sd_interval(sd, degrees, confidence))
     p, ratio = noise.equality()
-    yield _row(f"{whose}seed_equality", p, n, high=ratio)
+    yield _row(f"{whose}seed_equality", p, n, (np.nan, ratio))
     if n > 2:
         value = seed_noise.ceiling(means, noise)
         ends = seed_noise.ceiling_interval(value, noise, confidence)
-        yield _row(f"{whose}noise_ceiling", value, n, *ends)
+        yield _row(f"{whose}noise_ceiling", value, n, ends)
         if sd > 0:
             yield _row(f"{whose}signal_to_noise", np.std(means, ddof=1) / sd, n)

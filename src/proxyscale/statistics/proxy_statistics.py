@@ -13,8 +13,8 @@ is what the objective makes of all tasks.
   decide, n counts pairs. `proxy_ties`, `reference_ties`: the shares of pairs tied.
 - `regret`, `regret_top_3`: what the proxy's pick (the best of its three picks) loses *here*, its
   interval over seeds; `regret_next`: what its pick of n new recipes is expected to lose
-  (`regrets`). `regret_compute`, `regret_next_compute`: the same as factors of compute, here from the
-  pick's slope and next time from the mean slope. `regret_next_excluded` and
+  (`regrets`). `regret_compute`, `regret_next_compute`: the same as factors of compute, here from
+  the pick's slope and next time from the mean slope. `regret_next_excluded` and
   `regret_next_compute_excluded`: the smallest that is excluded with the confidence. `unit` says in
   what.
 - `pick`, `reference_pick`: the reference's loss of the recipe that each would choose, `named`.
@@ -68,7 +68,9 @@ def summarize(
     rows = [
         row | {"unit": _unit(row, task, objective)}
         for task in grid.tasks
-        for row in _task_rows(grid, reference, task, members, confidence)
+        for row in _task_rows(
+            grid, reference, task, members, confidence, task != NAME or not in_sds(objective)
+        )
     ]
     parts = [as_table(rows)]
     parts += [_example_table(grid, reference, task, confidence) for task in grid.tasks]
@@ -112,12 +114,17 @@ def group_members(grid: Grid, groups: Mapping[str, Sequence[str]]) -> dict[str, 
 
 
 def _task_rows(
-    grid: Grid, reference: str, task: str, members: Mapping[str, Array], confidence: float
+    grid: Grid,
+    reference: str,
+    task: str,
+    members: Mapping[str, Array],
+    confidence: float,
+    lawful: bool,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of every group and proxy, for one task."""
+    """Rows of every group and proxy, for one task; in compute only of what follows a law of it."""
     means, ratios = grid.means(task), grid.compute_ratios(reference)
     last, count = grid.index(reference), len(grid.distributions)
-    slope_scale = _next_largest(grid, last)
+    slope_scale = _next_largest(grid, last) if lawful else None
     for group, chosen in members.items():
         noises = scale_noises(grid, task, pools_of(members, group, count))
         noises = [chosen_noise(noise, chosen) for noise in noises]

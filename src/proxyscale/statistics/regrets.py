@@ -79,8 +79,8 @@ def next_bound(proxy: Array, reference: Array, confidence: float) -> float:
 
     `next_regret` with the lower of two one-sided bounds of r, that of the decisions and Pearson's,
     plus what resampling these very recipes loses: the copula knows nothing of clusters, tails and
-    ties. False in at most 6 % (tests/statistics/test_regrets.py): normal, clustered and heavy-tailed
-    populations, and proxies rounded to 2, 3 and 5 levels. NaN below four recipes.
+    ties. False in at most 6 % (tests/statistics/test_regrets.py) of normal, clustered and
+    heavy-tailed populations, and of proxies rounded to 2, 3 and 5 levels. NaN below four recipes.
     """
     n = len(reference)
     found = decisions(proxy, reference)

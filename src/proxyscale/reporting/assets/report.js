@@ -358,13 +358,13 @@ function drawLadder() {
     const tr = element(body, "tr");
     element(tr, "td", { class: "text" }, label(task));
     let unbroken = true;
-    for (const { accuracy, bound } of scales) {
-      unbroken = unbroken && bound > D.level;
-      const td = element(tr, "td", { class: unbroken ? "trusted" : "" }, `${unbroken ? "✓ " : ""}${accuracy === null ? "n/a" : Math.round(accuracy * 100) + " %"}`);
-      element(td, "small", {}, `above ${Math.round(bound * 100)} %`);
+    for (const { told, bound, passed } of scales) {
+      unbroken = unbroken && passed;
+      const td = element(tr, "td", { class: unbroken ? "trusted" : "" }, `${unbroken ? "✓ " : ""}${told}`);
+      element(td, "small", {}, bound);
     }
   }
-  element($$("ladder").parentNode, "p", { class: "note" }, `Share of pairs of distributions that a scale orders as the reference does, and what it is above with ${Math.round(D.confidence * 100)} % confidence. Trusted (✓) is what is known to be above ${Math.round(D.level * 100)} % at this and at every larger scale.`);
+  element($$("ladder").parentNode, "p", { class: "note" }, D.ladder_note);
 }
 
 // --- Controls
