@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-from proxyscale.statistics.intervals import CLIP, HIGHEST, Array, quantile
+from proxyscale.statistics.intervals import CLIP, HIGHEST, quantile
+from proxyscale.statistics.measures import Array, pearson
 
 ALPHA = 0.01  # of the test that noise goes with the level of the loss
 FITS = 0.1  # p above which a function of the level leaves nothing to explain
@@ -93,7 +94,7 @@ class Noise:
         """Half the interval of the difference of two means (Student's t); NaN where unknown."""
         error, degrees = self.difference(np.asarray(i), np.asarray(j))
         known = np.isfinite(error) & (degrees > 0)
-        quantile = stats.t.ppf((1 + confidence) / 2, np.where(known, degrees, 1))
+        quantile = special.stdtrit(np.where(known, degrees, 1), (1 + confidence) / 2)
         return np.where(known, quantile * error, np.nan)
 
     def equality(self) -> tuple[float, float]:
@@ -120,7 +121,7 @@ def bartlett(variances: Array, degrees: Array) -> tuple[float, float]:
     pooled = (degrees * variances).sum() / total
     statistic = total * np.log(pooled) - (degrees * np.log(variances)).sum()
     correction = 1 + ((1 / degrees).sum() - 1 / total) / (3 * (k - 1))
-    p = float(stats.chi2.sf(statistic / correction, k - 1))
+    p = float(special.chdtrc(k - 1, statistic / correction))
     return p, float(variances.max() / variances.min())
 
 
@@ -180,7 +181,7 @@ def _by_level(own: Array, free: Array, means: Array) -> tuple[Array, Array] | No
     known = (free > 0) & (own > 0)
     if known.sum() < LEAST_FOR_LEVEL or (own == 0).any() or np.ptp(means[known]) == 0:
         return None
-    if stats.spearmanr(own[known], means[known]).pvalue > ALPHA:
+    if _rank_test(own[known], means[known]) > ALPHA:
         return None
     x, weights = (means - means[known].mean()) / np.ptp(means[known]), free[known].astype(float)
     line, misfit = _gamma_line(x[known], own[known][:, None], weights)
@@ -192,6 +193,14 @@ def _by_level(own: Array, free: Array, means: Array) -> tuple[Array, Array] | No
     spread = (weights * (x[known] - middle) ** 2).sum()
     degrees = 1 / (1 / weights.sum() + (x - middle) ** 2 / spread)
     return np.exp(line[0, 0] + line[1, 0] * x), degrees
+
+
+def _rank_test(x: Array, y: Array) -> float:
+    """p of no Spearman correlation, by Student's t."""
+    rho, free = float(pearson(stats.rankdata(x), stats.rankdata(y))), len(x) - 2
+    if abs(rho) == 1 or np.isnan(rho):
+        return float(np.isnan(rho))
+    return float(2 * special.stdtr(free, -abs(rho) * np.sqrt(free / (1 - rho**2))))
 
 
 def _gamma_line(x: Array, variances: Array, weights: Array) -> tuple[Array, Array]:
@@ -212,8 +221,9 @@ def _gamma_line(x: Array, variances: Array, weights: Array) -> tuple[Array, Arra
 
 def sd_interval(sd: float, degrees: float, confidence: float = 0.95) -> tuple[float, float]:
     """χ² interval of a standard deviation."""
-    low, high = stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], degrees)
-    return sd * float(np.sqrt(degrees / low)), sd * float(np.sqrt(degrees / high))
+    tails = np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+    high, low = sd * np.sqrt(degrees / special.chdtri(degrees, 1 - tails))
+    return float(low), float(high)
 
 
 def ceiling(means: Array, noise: Noise) -> float:
@@ -236,7 +246,8 @@ def ceiling_interval(value: float, noise: Noise, confidence: float = 0.95) -> tu
     error, degrees = noise.of_means()
     shares = np.nan_to_num(noise.variances / noise.counts, nan=error)
     points = len(shares) if error == 0 else shares.sum() ** 2 / (shares**2).sum()
-    tails = stats.f.ppf([(1 + confidence) / 2, (1 - confidence) / 2], max(points, 2) - 1, degrees)
+    tails = np.array([(1 + confidence) / 2, (1 - confidence) / 2])
+    tails = special.fdtri(max(points, 2) - 1, degrees, tails)
     low, high = np.clip(1 - (1 - value) * tails, 0, 1)
     return float(low), float(high)
 
