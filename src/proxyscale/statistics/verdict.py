@@ -51,7 +51,7 @@ def verdict(
     confidence: float = 0.95,
     group: str = "all",
 ) -> list[Verdict]:
-    """Verdicts: `overall` first, then the objective's, where there are several tasks, each task's.
+    """Verdicts: `overall` and the objective's, where there are several tasks, then each task's.
 
     Scales are tested from the largest proxy down and the first failure ends it, so that the chance
     of trusting any scale falsely is at most 1 − confidence without a correction (fixed-sequence
@@ -90,11 +90,13 @@ def _of_group(statistics: pa.Table, trust: Trust, confidence: float, group: str)
         raise UserError("no scale was compared on every task", where="runs.table")
     joint = [[t for t in scales if t.scale in shared] for scales in tasks.values()]
     overall = _decide(OVERALL, [list(t) for t in zip(*joint, strict=True)], trust, confidence)
-    hopeless = all(each[task].trusted is None for task in tasks)
-    first = overall._replace(hopeless=hopeless)
     if len(tasks) == 1:
-        first = first._replace(task=next(iter(tasks)))
-    return [first, *(each[task] for task in ([NAME] if NAME in each else []) + list(tasks))]
+        return list(each.values())
+    hopeless = all(each[task].trusted is None for task in tasks)
+    return [
+        overall._replace(hopeless=hopeless),
+        *(each[task] for task in ([NAME] if NAME in each else []) + list(tasks)),
+    ]
 
 
 def _hardness(trial: Trial, trust: Trust) -> float:
