@@ -74,13 +74,17 @@ def _rounded(values: Array) -> list[float | None]:
 
 
 def _statistics(readout: Readout) -> list[list[Any]]:
-    """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n]."""
+    """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n, named, unit]."""
     table = readout.statistics
     table = table.filter(pc.equal(table["level"], "distribution"))
     table = table.filter(pc.equal(table["reference"], readout.reference))
     words, numbers = ("statistic", "group", "task", "proxy"), ("value", "low", "high", "ceiling")
     return [
-        [*(row[w] for w in words), *(_number(row[x], 4) for x in numbers), row["n"]]
+        [
+            *(row[w] for w in words),
+            *(_number(row[x], 4) for x in numbers),
+            *(row["n"], row["named"], row["unit"]),
+        ]
         for row in table.to_pylist()
     ]
 
