@@ -15,13 +15,13 @@ import argparse
 import functools
 
 import numpy as np
+from proxyscale.study.outside_study import OwnRunsStudy
 
 from proxyscale.reporting.compare import config_of
 from proxyscale.statistics import intervals, rank_distributions, rank_intervals, regrets
 from proxyscale.statistics.grid import read_grid
 from proxyscale.statistics.loss_tables import read_own_runs
 from proxyscale.statistics.measures import correlations, decisions
-from proxyscale.study.outside_study import OwnRunsStudy
 
 SIZES = (6, 10, 25)
 LISTS = ("metrics", "higher", "parameters", "tokens")

@@ -12,7 +12,7 @@ from proxyscale.base import artifacts
 from proxyscale.reporting.closing_words import ending
 from proxyscale.statistics.verdict import verdict
 from proxyscale.statistics.verdict_words import claim
-from proxyscale.study.outside_study import OwnRunsStudy
+from proxyscale.study.own_runs_study import OwnRunsStudy
 
 
 def test_two_sentences_and_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

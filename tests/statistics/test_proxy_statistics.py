@@ -17,7 +17,7 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals
 from proxyscale.statistics.grid import read_grid
-from proxyscale.statistics.measures import decisions, leave_one_out, pearson
+from proxyscale.statistics.measures import correlations, decisions, leave_one_out, pearson
 from proxyscale.statistics.proxy_statistics import summarize
 
 SCALES = {"xs": 1e12, "s": 1e13, "ref": 1e14}
@@ -93,6 +93,8 @@ def test_ties_are_handled_as_defined(points):
     assert np.isnan(accuracy) if not right else accuracy == pytest.approx(np.mean(right))
     assert np.isnan(tied) if not right else tied == pytest.approx(np.mean(np.equal(right, 0.5)))
     assert reference_tied == pytest.approx(1 - len(right) / (len(x) * (len(x) - 1) / 2))
+    kendall = stats.kendalltau(x, y).statistic
+    assert correlations(x, y)["kendall"] == pytest.approx(kendall, nan_ok=True)
 
 
 @settings(max_examples=40, deadline=None)

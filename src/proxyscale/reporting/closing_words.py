@@ -1,125 +1,48 @@
-"""What is said when a study has run: what was found, and where it lies."""
+"""What is said when a study of any kind has run: what was found, and where it lies."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
-from proxyscale.base.errors import UserError
-from proxyscale.base.paths import Paths
-from proxyscale.statistics.objective import NAME
-from proxyscale.statistics.verdict import verdict
-from proxyscale.statistics.verdict_words import OWN_UNIT, claim
-from proxyscale.study.study import Readable, Study
-
-USUAL = 175  # the compute ratio of the paper's Figure 1
+from proxyscale.study.study import Study
 
 
-def ending(study: Readable) -> str | None:
-    """Two sentences and where the report lies; None while there is nothing new to tell.
+def ending(study: Study[Any]) -> str | None:
+    """What was found and where it lies; None while there is nothing new to tell.
 
     Statistics count as new if they are no older than any run.
     """
-    runs = study.runs if isinstance(study, Study) else []
-    table = new_statistics(study.paths, (f"{study.paths.run(*run)}/manifest.json" for run in runs))
+    table = _new_statistics(study)
     if table is None:
         return None
     figure = f"{study.paths.figure(study.figures[0])}.pdf"
-    sentences = [part for part in (_agreement(study, table), _decided(study, table)) if part]
+    sentences = study.findings(table)
     if not sentences:
         return figure
-    report, statistics = Path(study.paths.report), Path(study.paths.statistics)
-    if report.exists() and report.stat().st_mtime >= statistics.stat().st_mtime:
-        where = str(report)
-    else:
-        where = f"{figure}; for the report: snakemake --cores all {report}"
-    return f"{' '.join(sentences)}\n{where}"
+    return f"{' '.join(sentences)}\n{_report(study) or figure}"
 
 
-def new_statistics(paths: Paths, made: Iterable[str]) -> pa.Table | None:
-    """The statistics, if they are no older than the losses and all other files they are made of."""
-    statistics, sources = Path(paths.statistics), [Path(paths.losses), *map(Path, made)]
+def _report(study: Study[Any]) -> str | None:
+    """The report, or how it is made if it is older than the statistics; None if there is none."""
+    written = Path(study.paths.statistics).stat().st_mtime
+    for report in study.reports:
+        if Path(report).exists() and Path(report).stat().st_mtime >= written:
+            return report
+        figure = study.paths.figure(study.figures[0])
+        return f"{figure}.pdf; for the report: snakemake --cores all {report}"
+    return None
+
+
+def _new_statistics(study: Study[Any]) -> pa.Table | None:
+    """The statistics, if they are no older than the losses and the runs that they are made of."""
+    statistics = Path(study.paths.statistics)
+    sources = [Path(study.paths.losses), *map(Path, study.run_manifests)]
     if not all(path.exists() for path in (statistics, *sources)):
         return None
     if statistics.stat().st_mtime < max(path.stat().st_mtime for path in sources):
         return None
     return artifacts.read(statistics, "statistics")
-
-
-def _agreement(study: Readable, table: pa.Table) -> str:
-    """How well the figures' proxy foretells the reference, over the tasks; R² with its sign."""
-    for column, value in (("level", "distribution"), ("group", "all")):
-        table = table.filter(pc.equal(table[column], value))
-    values = {
-        (row["statistic"], row["task"], row["proxy"]): row["value"] for row in table.to_pylist()
-    }
-    rows = [
-        row
-        for row in table.to_pylist()
-        if row["statistic"] == "r2" and row["value"] is not None and row["task"] != NAME
-    ]
-    if not rows:
-        return ""
-    proxy = study.config.figures.proxy or min(rows, key=_unusual)["proxy"]
-    own = [
-        row | {"r": values["pearson", row["task"], proxy]} for row in rows if row["proxy"] == proxy
-    ]
-    own.sort(key=lambda row: math.copysign(row["value"], row["r"]))
-    ratio, counts = own[0]["compute_ratio"], sorted({row["n"] for row in own})
-    cost = f" at 1/{ratio:.0f} of the compute" if ratio else ""
-    across = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return (
-        f"{_relation(proxy, study.config.reference, own)}{cost} across {across} training "
-        f"distributions: {_range(own)}."
-    )
-
-
-def _relation(proxy: str, reference: str, own: list[dict[str, Any]]) -> str:
-    """Whether what is measured at the proxy rises or falls with the reference's."""
-    falling = sum(row["r"] < 0 for row in own)
-    what = "Losses" if len(own) > 1 else f"{own[0]['task']}"
-    if len(own) == 1:
-        way = "falls where that" if falling else "rises with that"
-        tail = f" of {reference} rises" if falling else f" of {reference}"
-        return f"{what} of {proxy} {way}{tail}"
-    if falling == len(own):
-        return f"{what} of {proxy} fall where those of {reference} rise, on every task,"
-    if falling:
-        return (
-            f"{what} of {proxy} go with those of {reference} on {len(own) - falling} tasks and "
-            f"against them on {falling},"
-        )
-    return f"{what} of {proxy} go with those of {reference}"
-
-
-def _range(own: list[dict[str, Any]]) -> str:
-    """R² of one task, or from the lowest to the highest, a negative correlation marked."""
-    told = [
-        f"{row['value']:.2f}{' with r < 0' * (row['r'] < 0)}"
-        + (f" ({row['task']})" if len(own) > 1 else "")
-        for row in (own[0], own[-1])
-    ]
-    return f"R² {told[0]}" if len(own) == 1 else f"R² from {told[0]} to {told[1]}"
-
-
-def _unusual(row: dict[str, Any]) -> float:
-    ratio = row["compute_ratio"]
-    return abs(math.log(ratio / USUAL)) if ratio else math.inf
-
-
-def _decided(study: Readable, table: pa.Table) -> str:
-    """The verdict's claim, or why there is none."""
-    if "r2" not in table["statistic"].to_pylist():
-        return ""
-    try:
-        found = verdict(table, study.config.trust_words(), study.config.confidence)
-    except UserError as error:
-        return f"No verdict: {error.message}."
-    unit = "nats per token" if isinstance(study, Study) else OWN_UNIT
-    return claim(found[0], unit) if found else ""

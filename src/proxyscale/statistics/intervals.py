@@ -27,7 +27,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import special, stats
 
-from proxyscale.statistics.measures import Array, leave_one_out, pearson
+from proxyscale.statistics.grid import Array
+from proxyscale.statistics.measures import leave_one_out, pearson
 
 Interval = tuple[Array, Array]
 BISECTIONS = 50
@@ -44,7 +45,7 @@ def quantile(confidence: float) -> float:
 
 
 def _fisher(r: Array) -> Array:
-    return np.arctanh(np.clip(r, -HIGHEST, HIGHEST))
+    return np.asarray(np.arctanh(np.clip(r, -HIGHEST, HIGHEST)))
 
 
 def _others(x: Array, y: Array, z: Array) -> Array:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from proxyscale.statistics import intervals, rank_intervals, regrets, seed_noise
-from proxyscale.statistics.measures import Array, correlations, decisions, leave_one_out
+from proxyscale.statistics.grid import Array
+from proxyscale.statistics.measures import correlations, decisions, leave_one_out
 from proxyscale.statistics.seed_noise import Noise
 
 TOP = 3

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from proxyscale.statistics import rank_distributions
+from proxyscale.statistics.grid import Array
 from proxyscale.statistics.intervals import (
     LEAST,
-    Array,
     decision_interval,
     from_pearson,
     quantile,
@@ -50,7 +50,7 @@ def spearman_interval(
         middle = np.clip(rho, -most, most)
         half = quantile(confidence) * np.sqrt((1 + 0.65 * middle**2) / (n - 3))
         fisher = np.tanh(np.arctanh(middle) + np.array([-half, half]))
-        return np.interp(fisher, mean, GRID)
+        return np.asarray(np.interp(fisher, mean, GRID))
 
     return _rank_interval("spearman", rho, n, confidence, ratio, of_many)
 

@@ -15,8 +15,9 @@ import functools
 import numpy as np
 from scipy import stats
 
+from proxyscale.statistics.grid import Array
 from proxyscale.statistics.intervals import LEAST, decision_bound, pearson_interval
-from proxyscale.statistics.measures import Array, decisions
+from proxyscale.statistics.measures import decisions
 from proxyscale.statistics.seed_noise import Noise
 
 MOST_COMPUTE = 100.0  # times; beyond, a power law between two scales says no more than "more"

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from proxyscale.statistics.grid import Array
 from proxyscale.statistics.intervals import CLIP, HIGHEST, quantile
-from proxyscale.statistics.measures import Array, pearson
+from proxyscale.statistics.measures import pearson
 
 ALPHA = 0.01  # of the test that noise goes with the level of the loss
 FITS = 0.1  # p above which a function of the level leaves nothing to explain
