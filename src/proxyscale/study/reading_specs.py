@@ -12,6 +12,7 @@ def statistics(study: Study[Reading]) -> Words:
     return {
         "reference": study.config.reference,
         "groups": study.config.groups,
+        "objective": study.config.objective_words(),
         "confidence": study.config.confidence,
     }
 
@@ -32,7 +33,7 @@ def report(study: Study[Reading], shown: Words) -> Words:
         "config": config,
         # canonical JSON sorts keys; the order of the tasks is that of panels
         "order": {key: list(config[key]) for key in ("tasks",) if key in config},
-        "level": study.config.trust,
+        "trust": study.config.trust_words(),
         "confidence": study.config.confidence,
         "reference": study.config.reference,
         "proxy": shown["proxy"],
