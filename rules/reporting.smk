@@ -94,6 +94,7 @@ rule report:
         runs=paths.runs,
         assets=[local(f"{ASSETS}/{name}") for name in REPORT_FILES],
         pool=[paths.pool] if study.tasks else [],
+        reading=study.reading or [],
         tasks=holdouts(study.tasks),
     output:
         report(paths.report, caption="../workflow/report/report.rst", category="Report"),
@@ -105,6 +106,7 @@ rule report:
         spec=lambda w: study.spec("report"),
         code=study.code("report"),
         pool=lambda w, input: files_flags("pool", input.pool),
+        reading=lambda w, input: files_flags("reading", input.reading),
         tasks=lambda w, input: flags(
             "task",
             [(task, paths.task(task)) for task in study.tasks],
@@ -112,5 +114,5 @@ rule report:
         ),
     shell:
         "python -m proxyscale report --log {log:q} --statistics {input.statistics:q}"
-        " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.tasks}"
-        " --spec {params.spec:q} --out {output:q}"
+        " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.reading}"
+        " {params.tasks} --spec {params.spec:q} --out {output:q}"

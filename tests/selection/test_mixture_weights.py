@@ -11,8 +11,8 @@ from support.workflow_run import Workflow
 
 from proxyscale.base import artifacts
 from proxyscale.selection.mixture_weights import write_mixtures
-from proxyscale.statistics.loss_tables import read_weights
 from proxyscale.study.language_study import LanguageStudy
+from proxyscale.tables.weights import read_weights
 
 
 def test_shares_are_those_of_the_examples(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_shares_are_those_of_the_examples(tmp_path: Path) -> None:
         artifacts.write(tmp_path / name, table, "distribution")
     paths = {name: tmp_path / name for name in ids}
     write_mixtures(tmp_path / "mixtures.csv", tmp_path / "pool.json", paths)
-    found = read_weights(tmp_path / "mixtures.csv", "*", "recipe")
+    found = read_weights(tmp_path / "mixtures.csv", "*", "recipe").shares
     assert found == {"one": [0.5, 0.25, 0.25], "other": [0, 0.25, 0.75]}
 
 

@@ -28,19 +28,19 @@ def correlation(readout: Readout, proxy: str) -> tuple[Figure, Rows]:
     Points are means over draws and seeds, bars their range, the line is that of least squares.
     """
     figure, axes = page(
-        [readout.style.label(task) for task in readout.tasks],
+        [readout.style.label(task) for task in readout.drawn],
         readout.style,
         title=readout.heading(proxy),
-        xlabel=readout.style.measured(readout.tasks, "the proxy"),
-        ylabel=readout.style.measured(readout.tasks, "the reference"),
+        xlabel=readout.measured("the proxy"),
+        ylabel=readout.measured("the reference"),
         legend=keys(readout.marks),
     )
     r2, signed = readout.estimates("r2"), readout.estimates("pearson")
     rows: Rows = []
-    for ax, task in zip(axes, readout.tasks, strict=True):
+    for ax, task in zip(axes, readout.drawn, strict=True):
         estimate = r2.get((task, proxy), Estimate())
         r = signed.get((task, proxy), Estimate()).value
-        points = [_point(readout, proxy, task, name) for name in readout.grid.distributions]
+        points = [_point(readout, proxy, task, name) for name in readout.common(proxy, task)]
         fit = _draw_line(ax, points, r)
         _draw_points(ax, readout, points)
         _tell(ax, points, estimate, r)
@@ -146,12 +146,12 @@ def histogram(readout: Readout, proxy: str) -> tuple[Figure, Rows]:
     negative correlation are hatched; those without variance have no R² and are only counted.
     """
     rows: Rows = []
-    bars = [_bars(readout, proxy, task) for task in readout.tasks]
+    bars = [_bars(readout, proxy, task) for task in readout.drawn]
     if not any(bar[0]["n"] for bar in bars):
         hint = "losses by example are needed, not their averages"
         raise UserError(f"no per-example statistics for proxy {proxy!r}", hint=hint)
     figure, axes = page(
-        [readout.style.label(task) for task in readout.tasks],
+        [readout.style.label(task) for task in readout.drawn],
         readout.style,
         title=readout.heading(proxy),
         xlabel="R² of one test example's loss over the distributions",
@@ -195,7 +195,8 @@ def _bars(readout: Readout, proxy: str, task: str) -> Rows:
 
 def _falling(readout: Readout, proxy: str, task: str) -> Array:
     """Examples whose losses at the two scales correlate negatively: [examples]."""
-    means = readout.grid.example_means(task)
+    there = np.isin(readout.grid.distributions, readout.common(proxy, task))
+    means = readout.grid.example_means(task)[:, there]
     own, reference = (means[readout.grid.index(scale)] for scale in (proxy, readout.reference))
     ids: Array = readout.grid.examples[task][pearson(own, reference) < 0]
     return ids

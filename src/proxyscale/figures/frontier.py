@@ -35,11 +35,13 @@ def frontier(readout: Readout) -> tuple[Figure, Rows]:
     }
     line = Line2D([], [], color=INK, lw=0.9, label="frontier")
     toss = Line2D([], [], color=GREY, lw=0.8, ls=(0, (3, 2)), label="coin toss")
-    panels = _frontier_panels(readout)
+    every = _frontier_panels(readout)
+    panels = {task: told for task, told in every.items() if task not in readout.left_out}
     figure, axes = page(
         [readout.style.label(task) for task in panels],
         readout.style,
-        title=f"Decisions of reference {readout.style.label(readout.reference)} foretold",
+        title=f"Decisions of reference {readout.style.label(readout.reference)} foretold"
+        + readout.some,
         xlabel="compute spent on proxies / compute of the reference",
         ylabel="decision accuracy",
         legend=[*keys(looks), line, toss],

@@ -27,12 +27,13 @@ def compute(readout: Readout) -> tuple[Figure, Rows]:
     of 1 is the task's noise ceiling: what a perfect predictor of the reference would reach. Scales
     of the compute of another, as with a smaller learning rate, stand beside the line as crosses.
     """
-    looks = marks(readout.tasks, readout.style)
+    looks = marks(readout.drawn, readout.style)
     rows = [row for group in readout.groups for row in _compute_rows(readout, group)]
     figure, axes = page(
         [_group_title(readout, group, rows) for group in readout.groups],
         readout.style,
-        title=f"Correlation of proxies with reference {readout.style.label(readout.reference)}",
+        title=f"Correlation of proxies with reference {readout.style.label(readout.reference)}"
+        + readout.some,
         xlabel="compute of the proxy / compute of the reference",
         ylabel="R² over the distributions",
         legend=[*keys(looks, line=True), *_compute_legend(rows)],
@@ -40,9 +41,9 @@ def compute(readout: Readout) -> tuple[Figure, Rows]:
         wide=True,
     )
     for ax, group in zip(axes, readout.groups, strict=True):
-        for i, task in enumerate(readout.tasks):
+        for i, task in enumerate(readout.drawn):
             mine = [row for row in rows if (row["group"], row["task"]) == (group, task)]
-            shift = (i - (len(readout.tasks) - 1) / 2) / max(len(readout.tasks), 4)
+            shift = (i - (len(readout.drawn) - 1) / 2) / max(len(readout.drawn), 4)
             _draw_task(ax, mine, looks[task], 10 ** (0.16 * shift))
         _compute_axis(ax, readout)
         ax.set_ylim(-0.03, 1.04)
@@ -60,7 +61,7 @@ def _group_title(readout: Readout, group: str, rows: Rows) -> str:
 def _compute_rows(readout: Readout, group: str) -> Rows:
     r2, pearson = readout.estimates("r2", group), readout.estimates("pearson", group)
     rows = []
-    for task in readout.tasks:
+    for task in readout.drawn:
         for proxy in readout.proxies:
             estimate = r2.get((task, proxy), Estimate())
             facts = {"relative_compute": readout.relative_compute(proxy)} | estimate._asdict()

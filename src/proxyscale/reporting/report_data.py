@@ -18,8 +18,7 @@ from proxyscale.base import artifacts
 from proxyscale.figures.figure_data import Readout
 from proxyscale.figures.style import COLORS, MARKERS
 from proxyscale.statistics.grid import Array
-from proxyscale.statistics.loss_tables import unpaired
-from proxyscale.statistics.measures import is_higher
+from proxyscale.statistics.partners import partners_told
 from proxyscale.statistics.verdict import Trial
 
 EXAMPLES = 150  # of each task, evenly over the ranks of their R², so that the file stays small
@@ -42,10 +41,7 @@ def figures_data(readout: Readout) -> dict[str, Any]:
             name: readout.style.label(name)
             for name in [*grid.scales, *grid.tasks, *grid.distributions]
         },
-        "tasks": [
-            {"name": task, "higher": is_higher(task, readout.style.direction)}
-            for task in readout.tasks
-        ],
+        "tasks": [{"name": task, "better": grid.better[task]} for task in readout.tasks],
         "distributions": [
             {"name": name, "color": mark.color, "marker": mark.marker, "filled": mark.filled}
             for name, mark in readout.marks.items()
@@ -102,7 +98,7 @@ def examples_data(readout: Readout, tasks: Mapping[str, Path]) -> dict[str, Any]
             continue
         places = np.unique(np.linspace(0, len(ranked) - 1, EXAMPLES).round().astype(int))
         chosen = [ranked[place] for place in places]
-        sign = -1 if is_higher(task, readout.style.direction) else 1
+        sign = -1 if readout.grid.better[task] == "higher" else 1
         means = sign * readout.grid.example_means(task)[..., np.searchsorted(ids, chosen)]
         found[task] = {
             "ids": chosen,
@@ -183,7 +179,7 @@ def _median(column: pa.ChunkedArray) -> int | None:
 
 
 def runs_data(readout: Readout) -> dict[str, Any]:
-    """Where runs came from: what has no partner, epochs, the versions they were trained with."""
+    """Where runs came from: who meets whom, epochs, the versions they were trained with."""
     epochs: dict[str, float] = {}
     for row in readout.runs.select(["distribution", "epochs"]).to_pylist():
         if row["epochs"] is not None:
@@ -193,7 +189,7 @@ def runs_data(readout: Readout) -> dict[str, Any]:
     for told in readout.runs["versions"].drop_null().unique().to_pylist():
         versions |= json.loads(told)
     return {
-        "unpaired": unpaired(readout.runs),
+        "partners": partners_told(readout.grid, readout.reference),
         "epochs": {name: _number(value, 3) for name, value in epochs.items()},
         "versions": versions,
     }

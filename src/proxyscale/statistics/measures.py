@@ -6,8 +6,6 @@ same distributions, in the same order.
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -29,14 +27,6 @@ class Noise(NamedTuple):
     def seeds(self) -> float:
         """Runs of a distribution, as the harmonic mean."""
         return float(len(self.counts) / np.sum(1 / self.counts))
-
-
-def is_higher(task: str, direction: str | Mapping[str, str]) -> bool:
-    """Whether higher values of a task are better: `direction` is one word, or one by glob."""
-    if isinstance(direction, str):
-        return direction == "higher"
-    chosen = [way for glob, way in direction.items() if fnmatch.fnmatchcase(task, glob)]
-    return chosen[:1] == ["higher"]
 
 
 def ceiling(means: Array, noise: Noise) -> float:

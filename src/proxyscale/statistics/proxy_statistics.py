@@ -26,7 +26,7 @@ import pyarrow as pa
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals
-from proxyscale.statistics.grid import Array, Grid, read_grid
+from proxyscale.statistics.grid import LEAST, Array, Grid, read_grid
 from proxyscale.statistics.measures import (
     Noise,
     ceiling,
@@ -57,21 +57,29 @@ def summarize(
 ) -> pa.Table:
     """The statistics table of every proxy against `reference`, for `all` and each named group.
 
-    `losses` and `runs` are tables of these schemas; runs of role `grid` alone are read. UserError
-    if the grid has a hole, if the reference or a group's distribution is unknown.
+    `losses` and `runs` are tables of these schemas. Each proxy meets the reference over the
+    distributions that both have (`Grid.parts`). UserError if a grid that was trained here has a
+    hole, if the reference or a group's distribution is unknown, if no proxy meets the reference.
     """
     grid = read_grid(losses, runs)
-    grid.index(reference)
-    members = _members(grid, groups)
-    rows = [
-        row
-        for task in grid.tasks
-        for group, chosen in members.items()
-        for row in _group_rows(grid, reference, task, group, chosen, confidence)
-    ]
-    parts = [as_table(rows)]
-    parts += [_example_table(grid, reference, task, confidence) for task in grid.tasks]
-    return pa.concat_tables(parts)
+    whole = _members(grid, groups)
+    parts = grid.parts(reference)
+    if not parts:
+        message = f"no scale shares {LEAST} recipes with {reference} on any task"
+        raise UserError(message, where="runs.table")
+    rows: list[dict[str, Any]] = []
+    for part in parts:
+        there = [grid.distributions.index(name) for name in part.distributions]
+        members = {group: np.flatnonzero(np.isin(there, chosen)) for group, chosen in whole.items()}
+        rows += [
+            row
+            for task in part.tasks
+            for group, chosen in members.items()
+            for row in _group_rows(part, reference, task, group, chosen, confidence)
+        ]
+    tables = [as_table(rows)]
+    tables += [_example_table(part, reference, t, confidence) for part in parts for t in part.tasks]
+    return pa.concat_tables(tables)
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> pa.Table:

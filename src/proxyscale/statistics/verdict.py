@@ -54,9 +54,13 @@ def verdict(statistics: pa.Table, level: float = 0.9, confidence: float = 0.95) 
     if not 0.5 <= level < 1 or not 0.5 < confidence < 1:
         raise UserError("level and confidence are shares from 0.5 to 1", value=(level, confidence))
     tested = trials(statistics, confidence)
+    common = set.intersection(*({t.scale for t in scales} for scales in tested.values()))
+    if not common:
+        raise UserError("no scale was compared on every task", where="runs.table")
     each = [_decide(task, scales, level, confidence) for task, scales in tested.items()]
     # the hardest task of each scale stands for all
-    worst = [min(tasks, key=lambda t: t.bound) for tasks in zip(*tested.values(), strict=True)]
+    joint = [[t for t in scales if t.scale in common] for scales in tested.values()]
+    worst = [min(tasks, key=lambda t: t.bound) for tasks in zip(*joint, strict=True)]
     return [_decide("overall", worst, level, confidence), *each]
 
 

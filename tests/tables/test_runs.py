@@ -20,9 +20,9 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.cli.load_study import load as load_study
 from proxyscale.statistics.all_statistics import every_statistic
-from proxyscale.statistics.loss_tables import read_own_runs, short_name, unpaired
 from proxyscale.study.own_runs_config import OwnRuns
 from proxyscale.study.validation import validated
+from proxyscale.tables.runs import read_outside_runs, short_name
 
 SCALES, RECIPES, TASKS = ("10M", "60M", "1B"), [f"r{i}" for i in range(8)], ("qa", "prose")
 Frame = pd.DataFrame
@@ -51,7 +51,12 @@ def spec(**changes: Any) -> dict[str, Any]:
 
 def read(tmp_path: Path, frame: Frame, **changes: Any) -> Any:
     frame.to_csv(tmp_path / "t.csv", index=False)
-    return read_own_runs({"": tmp_path / "t.csv"}, spec(**changes))
+    return read_path(tmp_path / "t.csv", **changes)
+
+
+def read_path(path: Path, **changes: Any) -> Any:
+    found = read_outside_runs({"": str(path)}, spec(**changes))
+    return found.losses, found.runs
 
 
 def statistics(found: Any) -> Frame:
@@ -73,7 +78,7 @@ def test_every_kind_of_file_is_the_same_study(tmp_path: Path, long: Frame, kind:
         long.to_json(path, orient="records", lines=True, double_precision=15)
     else:
         long.to_csv(path, index=False, sep="\t" if kind == "tsv" else ",")
-    same(statistics(read_own_runs({"": path}, spec())), statistics(read(tmp_path, long)))
+    same(statistics(read_path(path)), statistics(read(tmp_path, long)))
 
 
 def test_wide_and_one_file_for_each_scale_are_the_same_study(tmp_path: Path, long: Frame) -> None:
@@ -83,9 +88,10 @@ def test_wide_and_one_file_for_each_scale_are_the_same_study(tmp_path: Path, lon
     same(statistics(read(tmp_path, wide, metrics="eval/*_loss")), expected)
     files = {}
     for scale, part in wide.groupby("scale"):
-        files[str(scale)] = tmp_path / f"{scale}.csv"
+        files[str(scale)] = str(tmp_path / f"{scale}.csv")
         part.drop(columns="scale").to_csv(files[str(scale)], index=False)
-    same(statistics(read_own_runs(files, spec(metrics=["eval/*_loss"]))), expected)
+    found = read_outside_runs(files, spec(metrics=["eval/*_loss"]))
+    same(statistics((found.losses, found.runs)), expected)
 
 
 def test_columns_may_have_any_name_and_any_order(tmp_path: Path, long: Frame) -> None:
@@ -215,7 +221,7 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "t.xlsx").write_text("")
     for name, told in (("t.parquet", "not a .parquet"), ("t.xlsx", "kind"), ("no.csv", "no such")):
         with pytest.raises(UserError, match=told):
-            read_own_runs({"": tmp_path / name}, spec())
+            read_path(tmp_path / name)
 
 
 @pytest.mark.parametrize(
