@@ -41,6 +41,7 @@ def figures_data(readout: Readout) -> dict[str, Any]:
             name: readout.style.label(name)
             for name in [*grid.scales, *grid.tasks, *grid.distributions]
         },
+        "drawn": readout.drawn,
         "tasks": [{"name": task, "better": grid.better[task]} for task in readout.tasks],
         "distributions": [
             {"name": name, "color": mark.color, "marker": mark.marker, "filled": mark.filled}
