@@ -54,11 +54,11 @@ def test_the_index_of_a_frame_never_matters(tmp_path: Path, data: st.DataObject)
     frame = pd.DataFrame(
         {"scale": np.repeat(["10M", "1B"], 6), "recipe": list("abcdef") * 2, "loss": rng.random(12)}
     )
-    frame.to_csv(tmp_path / "t.csv", index=False)
-    expected = values(read_outside_runs({"": str(tmp_path / "t.csv")}, spec()))
     order = data.draw(st.permutations(range(12)))
     kind = data.draw(st.sampled_from(["permuted", "gaps", "repeated", "named", "recipe", "both"]))
     mixed = frame.iloc[order]
+    mixed.to_csv(tmp_path / "t.csv", index=False)
+    expected = values(read_outside_runs({"": str(tmp_path / "t.csv")}, spec()))
     if kind == "gaps":
         mixed = mixed.set_axis(np.array(order) * 3 + 7)
     elif kind == "repeated":
@@ -97,7 +97,7 @@ def test_names_of_metrics_stay_unique(tmp_path: Path) -> None:
 STEPS = "".join(
     f"{s},{r},{step},{loss}\n"
     for s, ends in (("10M", "4.0 4.1 4.2 4.3 4.4"), ("1B", "3.0 3.1 3.2 3.3 3.4"))
-    for r, early, end in zip("abcde", "6.0 5.6 5.2 4.8 4.5".split(), ends.split(), strict=True)
+    for r, early, end in zip("abcde", (6.0, 5.6, 5.2, 4.8, 4.5), ends.split(), strict=True)
     for step, loss in ((1000, early), (2000, end))
 )
 
@@ -110,7 +110,7 @@ def test_the_last_checkpoint_of_each_run_counts(tmp_path: Path) -> None:
     assert any("the last counts (10M: 2000, 1B: 2000)" in note for note in found.notes)
     # under another name, a column of steps must be told
     other = "size,recipe,it,loss\n" + STEPS
-    with pytest.raises(UserError, match="rows that differ in column it: 1000, 2000\n.*--step it"):
+    with pytest.raises(UserError, match=r"rows that differ in column it: 1000, 2000\n.*--step it"):
         read(tmp_path / "t.csv", other)
     assert values(read(tmp_path / "t.csv", other, columns={"step": "it"})) == values(found)
 
@@ -136,7 +136,7 @@ def test_budgets_are_told_apart_or_refused(tmp_path: Path) -> None:
     text = "scale,recipe,tokens,loss\n" + "".join(
         f"{s},{r},{t:.0f},{3 + 'abcd'.index(r) * (-1 if t > 9e9 else 1)}\n" for s, r, t in rows
     )
-    with pytest.raises(UserError, match="411M / a has several numbers of tokens: 8G, 16G\n.*--by"):
+    with pytest.raises(UserError, match=r"411M / a has several numbers of tokens: 8G, 16G\n.*--by"):
         read(tmp_path / "t.csv", text, reference="7B", repeats="seeds")
     found = read(tmp_path / "t.csv", text, by=["tokens"])
     assert values(found, "7B")["loss", "411M-8B", "spearman"][0] == pytest.approx(1)
@@ -161,7 +161,7 @@ def test_columns_that_nobody_named_are_no_seeds(tmp_path: Path) -> None:
     )
     for repeats in (None, "seeds"):
         with pytest.raises(
-            UserError, match="rows that differ in column arch: gpt, olmo\n.*--by arch"
+            UserError, match=r"rows that differ in column arch: gpt, olmo\n.*--by arch"
         ):
             read(tmp_path / "t.csv", text, repeats=repeats)
     assert set(read(tmp_path / "t.csv", text, by=["arch"]).runs["scale"].to_pylist()) == {
@@ -172,7 +172,12 @@ def test_columns_that_nobody_named_are_no_seeds(tmp_path: Path) -> None:
 
 
 def test_each_proxy_meets_the_reference_over_what_both_have(tmp_path: Path) -> None:
-    text = table(_10M="5 5.1 5.2 5.3", _60M="4 4.1 4.2 4.3 4.4 4.5 4.6 4.7", _1B="3 3.1 3.2 3.3 2.9 2.8 2.7 2.6", _7B="2")  # fmt: skip
+    text = table(
+        _10M="5 5.1 5.2 5.3",
+        _60M="4 4.1 4.2 4.3 4.4 4.5 4.6 4.7",
+        _1B="3 3.1 3.2 3.3 2.9 2.8 2.7 2.6",
+        _7B="2",
+    )
     found = read(tmp_path / "t.csv", text)
     got = values(found)
     assert got["loss", "10M", "spearman"] == (pytest.approx(1), 4)
@@ -243,7 +248,7 @@ def test_numbers_are_read_one_way_or_refused(
         f'{s},{r},"{cell}"\n' for s in ("10M", "1B") for r, cell in zip("abc", cells, strict=True)
     )
     if expected is None:
-        with pytest.raises(UserError, match="column loss: .*(is no number|may be)"):
+        with pytest.raises(UserError, match=r"column loss: .*(is no number|may be)"):
             read(tmp_path / "t.csv", text)
         return
     found = read(tmp_path / "t.csv", text).losses["loss"].to_pylist()

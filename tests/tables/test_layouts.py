@@ -73,6 +73,10 @@ def dump(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value))
 
 
+def nested(row: dict[str, Any]) -> dict[str, Any]:
+    return {**{k: v for k, v in row.items() if k != "loss"}, "eval": {"loss": row["loss"]}}
+
+
 WRITERS = {
     "t.CSV": lambda f, p: f.to_csv(p, index=False),
     "semicolon.csv": lambda f, p: f.to_csv(p, index=False, sep=";", decimal=","),
@@ -92,9 +96,7 @@ WRITERS = {
     "t.parquet": lambda f, p: f.to_parquet(p),
     "t.feather": lambda f, p: pa.feather.write_feather(pa.Table.from_pandas(f), p),
     "indexed.parquet": lambda f, p: f.set_index(["scale", "recipe"]).to_parquet(p),
-    "nested.json": lambda f, p: dump(
-        p, [{**{k: r[k] for k in ("scale", "recipe", "seed", "task")}, "eval": {"loss": r["loss"]}} for r in f.to_dict("records")]
-    ),
+    "nested.json": lambda f, p: dump(p, [nested(row) for row in f.to_dict("records")]),
 }  # fmt: skip
 
 
@@ -107,7 +109,7 @@ def test_kinds_of_files(tmp_path: Path, long: Frame, plain: Any, name: str) -> N
 
 def test_without_a_heading(tmp_path: Path, long: Frame, plain: Any) -> None:
     long.to_csv(tmp_path / "t.csv", index=False, header=False)
-    with pytest.raises(UserError, match="the first row is no heading.*\n.*--header"):
+    with pytest.raises(UserError, match=r"the first row is no heading.*\n.*--header"):
         read(tmp_path / "t.csv")
     header = ["scale", "recipe", "seed", "task", "loss"]
     assert statistics(read(tmp_path / "t.csv", header=header)) == plain
@@ -136,7 +138,7 @@ def test_models_as_columns_and_names_by_pattern(tmp_path: Path, long: Frame, pla
     assert statistics(read(tmp_path / "u.csv", pattern=pattern)) == plain
     with pytest.raises(UserError, match="'c4-10M-s0' of column model is not like"):
         read(tmp_path / "u.csv", pattern="{recipe}_{scale}")
-    with pytest.raises(UserError, match="no such field\n.*allowed: {recipe}"):
+    with pytest.raises(UserError, match=r"no such field\n.*allowed: {recipe}"):
         read(tmp_path / "u.csv", pattern="{data}-{scale}")
 
 
@@ -171,9 +173,15 @@ def harness(folder: Path, long: Frame) -> list[str]:
         at = folder / f"org__{recipe}-{scale}"
         at.mkdir(parents=True)
         results = {
-            t: {"alias": t, "word_perplexity,none": v, "word_perplexity_stderr,none": "N/A", "acc,none": 1 / v, "acc_stderr,none": 0.01}
+            t: {
+                "alias": t,
+                "word_perplexity,none": v,
+                "word_perplexity_stderr,none": "N/A",
+                "acc,none": 1 / v,
+                "acc_stderr,none": 0.01,
+            }
             for t, v in zip(part["task"], part["loss"], strict=True)
-        }  # fmt: skip
+        }
         told = {
             "results": results,
             "higher_is_better": {t: {"word_perplexity": False, "acc": True} for t in results},
@@ -201,7 +209,7 @@ def test_results_of_lm_evaluation_harness(tmp_path: Path, long: Frame) -> None:
     better = {row["task"]: row["better"] for row in every.losses.to_pylist()}
     assert better["arc/acc"] == "higher"
     assert better["arc/word_perplexity"] == "lower"
-    with pytest.raises(UserError, match="no column names the recipe.*\n.*\n.*--pattern"):
+    with pytest.raises(UserError, match=r"no column names the recipe.*\n.*\n.*--pattern"):
         read(folder)
 
 
@@ -215,10 +223,19 @@ def test_samples_of_lm_evaluation_harness(tmp_path: Path, long: Frame) -> None:
             {"scale": scale, "recipe": recipe, "example": i, "acc": h} for i, h in enumerate(hits)
         ]
         lines = [
-            {"doc_id": i, "doc": {"q": "?"}, "target": "0", "arguments": {}, "resps": [[["-1.0", "False"]]],
-             "filtered_resps": [["-1.0", "False"]], "filter": "none", "metrics": ["acc"], "acc": h}
+            {
+                "doc_id": i,
+                "doc": {"q": "?"},
+                "target": "0",
+                "arguments": {},
+                "resps": [[["-1.0", "False"]]],
+                "filtered_resps": [["-1.0", "False"]],
+                "filter": "none",
+                "metrics": ["acc"],
+                "acc": h,
+            }
             for i, h in enumerate(hits)
-        ]  # fmt: skip
+        ]
         name = f"{path}/samples_arc_2025-01-02T03-04-05.678901.jsonl"
         Path(name).write_text("".join(json.dumps(line) + "\n" for line in lines))
     found = read(folder, pattern="org/{recipe}-{scale}", metrics="acc")

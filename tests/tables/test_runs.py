@@ -106,7 +106,7 @@ def test_columns_may_have_any_name_and_any_order(tmp_path: Path, long: Frame) ->
 
 def test_repeated_rows_are_seeds(tmp_path: Path, long: Frame) -> None:
     bare = long.drop(columns="seed")
-    with pytest.raises(UserError, match="two values for 10M / r0 / qa.*\n.*--repeats seeds"):
+    with pytest.raises(UserError, match=r"two values for 10M / r0 / qa.*\n.*--repeats seeds"):
         read(tmp_path, bare)
     same(statistics(read(tmp_path, bare, repeats="seeds")), statistics(read(tmp_path, long)))
 
@@ -189,12 +189,12 @@ def test_a_hole_of_one_metric_blocks_no_other(tmp_path: Path, long: Frame) -> No
     whole = statistics(read(tmp_path, wide, metrics=["qa", "prose"]))
     spoiled = wide.assign(prose=wide["prose"].where(wide.index != 7))
     found = statistics(read(tmp_path, spoiled, metrics=["qa", "prose"]))
-    at = lambda t: t[(t["task"] == "qa") | (t["proxy"] == "60M")].reset_index(drop=True)
-    same(at(found), at(whole))
+    one, other = (t[(t["task"] == "qa") | (t["proxy"] == "60M")] for t in (found, whole))
+    same(one.reset_index(drop=True), other.reset_index(drop=True))
     less = wide[~((wide["scale"] == "10M") & (wide["recipe"] == "r3"))]
     less = statistics(read(tmp_path, less, metrics=["qa", "prose"]))
-    at = lambda t: t[(t["task"] == "prose") & (t["proxy"] == "10M")].reset_index(drop=True)
-    same(at(found), at(less))
+    one, other = (t[(t["task"] == "prose") & (t["proxy"] == "10M")] for t in (found, less))
+    same(one.reset_index(drop=True), other.reset_index(drop=True))
     spoiled.to_csv(tmp_path / "t.csv", index=False)
     notes = read_outside_runs({"": str(tmp_path / "t.csv")}, spec(metrics=["qa", "prose"])).notes
     assert any("10M / r3 / prose (empty, row 8)" in note for note in notes)

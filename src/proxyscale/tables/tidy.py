@@ -13,7 +13,7 @@ import pandas as pd
 from proxyscale.base.errors import UserError
 from proxyscale.tables.columns import MODEL, Roles, roles, unnamed_index
 from proxyscale.tables.layouts import VALUE, arranged
-from proxyscale.tables.sheet import Sheet
+from proxyscale.tables.sheet import ABSENT, Sheet
 from proxyscale.tables.sizes import amount, short
 from proxyscale.tables.values import Array, looks_numeric, names, numbers
 
@@ -79,7 +79,8 @@ def _base(sheet: Sheet, scale: str, found: Roles, spec: Mapping[str, Any]) -> pd
     for what in ("seed", "task", "example", "metric"):
         if what in found:
             cells = names(frame[found[what][0]])
-            _refuse_empty(sheet, found[what], [cells])
+            if not (frame[found[what][0]] == ABSENT).any():  # averages beside single examples
+                _refuse_empty(sheet, found[what], [cells])
             base[what] = cells
         elif what != "metric":
             base[what] = ""
