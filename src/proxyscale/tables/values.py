@@ -36,8 +36,11 @@ def looks_numeric(column: pd.Series[Any]) -> bool:
     """Whether most of a column's cells are numbers, however they are written."""
     if column.dtype != object:
         return True
-    cells = [c for c in column.iloc[:1000] if c != ABSENT and not _nothing(c)]
-    return bool(cells) and 2 * sum(_number_like(cell) for cell in cells) > len(cells)
+    written = [c for c in column.iloc[:1000] if c != ABSENT]
+    cells = [c for c in written if not _nothing(c)]
+    if not cells:  # every run diverged, or a column of blanks
+        return any(_word(c).lower().strip("+-") in ("nan", "inf", "infinity") for c in written)
+    return 2 * sum(_number_like(cell) for cell in cells) > len(cells)
 
 
 def _number_like(cell: Any) -> bool:
