@@ -15,7 +15,8 @@ from proxyscale.base.errors import UserError
 from proxyscale.statistics.all_statistics import every_statistic
 from proxyscale.statistics.grid import read_grid
 from proxyscale.statistics.partners import partners_told
-from proxyscale.study.outside_config import parse_own_runs
+from proxyscale.study.own_runs_config import OwnRuns
+from proxyscale.study.validation import validated
 from proxyscale.tables.runs import OutsideRuns, read_outside_runs
 from proxyscale.tables.weights import read_weights
 
@@ -24,7 +25,7 @@ Values = dict[tuple[str, str, str], Any]
 
 def spec(reference: str = "1B", **changes: Any) -> dict[str, Any]:
     config = {"reference": reference, "runs": {"table": "t.csv", **changes}}
-    return parse_own_runs(config).runs.model_dump()
+    return validated(OwnRuns, config).runs.model_dump()
 
 
 def read(path: Path, text: str, **changes: Any) -> OutsideRuns:

@@ -17,7 +17,8 @@ import zstandard
 
 from proxyscale.base.errors import UserError
 from proxyscale.statistics.all_statistics import every_statistic
-from proxyscale.study.outside_config import parse_own_runs
+from proxyscale.study.own_runs_config import OwnRuns
+from proxyscale.study.validation import validated
 from proxyscale.tables.runs import OutsideRuns, read_outside_runs
 
 SCALES, RECIPES, TASKS = ("10M", "1B"), ("c4", "dolma-v1", "fw", "red"), ("arc", "hella", "lambada")
@@ -46,7 +47,7 @@ def read(paths: Any, **changes: Any) -> OutsideRuns:
         paths if isinstance(paths, dict) else {"": paths if isinstance(paths, list) else str(paths)}
     )
     raw = {"reference": "1B", "runs": {"table": "t", **changes}}
-    return read_outside_runs(files, parse_own_runs(raw).runs.model_dump())
+    return read_outside_runs(files, validated(OwnRuns, raw).runs.model_dump())
 
 
 def statistics(found: OutsideRuns) -> dict[tuple[str, ...], tuple[Any, ...]]:

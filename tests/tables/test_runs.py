@@ -20,10 +20,10 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.cli.load_study import load as load_study
 from proxyscale.statistics.all_statistics import every_statistic
-from proxyscale.study.own_runs_config import OwnRuns
-from proxyscale.study.validation import validated
 from proxyscale.statistics.grid import read_grid
 from proxyscale.statistics.partners import partners_told
+from proxyscale.study.own_runs_config import OwnRuns
+from proxyscale.study.validation import validated
 from proxyscale.tables.runs import read_outside_runs, short_name
 
 SCALES, RECIPES, TASKS = ("10M", "60M", "1B"), [f"r{i}" for i in range(8)], ("qa", "prose")

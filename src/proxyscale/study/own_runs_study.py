@@ -46,7 +46,9 @@ class OwnRunsStudy(Study[OwnRuns]):
         """The files of the tables, and those in folders."""
         from proxyscale.tables.files import table_paths  # pyarrow takes a while to import
 
-        return [file for paths in self.table_files.values() for p in paths for file in table_paths(p)]
+        return [
+            file for paths in self.table_files.values() for p in paths for file in table_paths(p)
+        ]
 
     @property
     def reading(self) -> str:

@@ -249,7 +249,8 @@ def _from_arrow(path: str, table: pa.Table, header: Sequence[str] | None) -> She
 
 
 def _number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
 READERS = {"text": _text, "json": _json, "xlsx": _xlsx, "parquet": _parquet, "arrow": _arrow}

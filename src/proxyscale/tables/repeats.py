@@ -98,9 +98,9 @@ def _numbered(labels: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """Whole numbers as they are, anything else by its place among the sorted labels."""
     known = sorted(set(labels))
     if all(label.isdecimal() and int(label) < 2**32 for label in known):
-        return labels.astype(np.int64).to_numpy()
+        return np.asarray(labels.astype(np.int64).to_numpy())
     place = {label: i for i, label in enumerate(known)}
-    return labels.map(place).to_numpy(dtype=np.int64)
+    return np.asarray(labels.map(place).to_numpy(dtype=np.int64))
 
 
 def _same_examples(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
