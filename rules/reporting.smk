@@ -94,7 +94,7 @@ rule report:
         runs=paths.runs,
         assets=[local(f"{ASSETS}/{name}") for name in REPORT_FILES],
         pool=[paths.pool] if study.tasks else [],
-        reading=study.reading or [],
+        reading=[study.reading] if study.reading else [],
         tasks=holdouts(study.tasks),
     output:
         report(paths.report, caption="../workflow/report/report.rst", category="Report"),
