@@ -39,6 +39,16 @@ class Paths:
         return f"{self.results}/runs.parquet"
 
     @property
+    def checkpoints(self) -> str:
+        """Losses of runs from outside before their last step."""
+        return f"{self.results}/checkpoints.parquet"
+
+    @property
+    def reading(self) -> str:
+        """How tables from outside were read, in words."""
+        return f"{self.results}/reading.json"
+
+    @property
     def selection_losses(self) -> str:
         """Losses of the runs on selections (Figure 8), a table as `losses`."""
         return f"{self.results}/selection/losses.parquet"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -171,16 +172,22 @@ def mixtures(args: Arguments) -> str:
     return f"{len(distributions)} distributions"
 
 
-@verb("table=", "spec", "losses", "runs")
+@verb("table=", "spec", "losses", "runs", "checkpoints", "reading")
 def own_runs(args: Arguments) -> str:
     """Read runs that somebody trained into the same two tables."""
     from proxyscale.base import artifacts
-    from proxyscale.statistics.loss_tables import read_own_runs
+    from proxyscale.tables.runs import read_outside_runs
 
-    losses, runs = read_own_runs(pairs(args.table), json.loads(args.spec))
-    artifacts.write(args.losses, losses, "losses")
-    artifacts.write(args.runs, runs, "runs")
-    return f"{len(losses):,} losses of {len(runs):,} runs"
+    files: dict[str, list[str]] = {}
+    for scale, _, path in (entry.partition("=") for entry in args.table):
+        files.setdefault(scale, []).append(path)
+    found = read_outside_runs(files, json.loads(args.spec))
+    artifacts.write(args.losses, found.losses, "losses")
+    artifacts.write(args.runs, found.runs, "runs")
+    artifacts.write(args.checkpoints, found.checkpoints, "checkpoints")
+    artifacts.write_json(args.reading, {"notes": found.notes})
+    print("\n".join(found.notes), file=sys.stderr)
+    return f"{len(found.losses):,} losses of {len(found.runs):,} runs"
 
 
 @verb("results", "losses", "runs", "spec", "out")
@@ -199,9 +206,12 @@ def statistics(args: Arguments) -> str:
     """How well each scale foretells the reference."""
     from proxyscale.base import artifacts
     from proxyscale.statistics.all_statistics import every_statistic
+    from proxyscale.tables.weights import read_weights
 
     losses, runs = artifacts.read(args.losses, "losses"), artifacts.read(args.runs, "runs")
-    found = every_statistic(losses, runs, json.loads(args.spec), args.weights)
+    spec = json.loads(args.spec)
+    weights = read_weights(args.weights, **spec["weights"]).shares if args.weights else None
+    found = every_statistic(losses, runs, spec, weights)
     artifacts.write(args.out, found, "statistics")
     return f"{len(found):,} numbers"
 
@@ -293,7 +303,7 @@ def table(args: Arguments) -> str:
     return Path(args.out).stem
 
 
-@verb("statistics", "losses", "runs", "pool?", "task=", "spec", "out")
+@verb("statistics", "losses", "runs", "pool?", "reading?", "task=", "spec", "out")
 def report(args: Arguments) -> None:
     """Write the report: one file with the verdict, figures to explore and tables."""
     from proxyscale.base import artifacts
@@ -307,4 +317,5 @@ def report(args: Arguments) -> None:
         runs=artifacts.read(args.runs, "runs"),
         pool=Path(args.pool) if args.pool else None,
         tasks=pairs(args.task),
+        notes=artifacts.read_json(args.reading)["notes"] if args.reading else [],
     )

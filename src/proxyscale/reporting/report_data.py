@@ -18,8 +18,7 @@ from proxyscale.base import artifacts
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, MARKERS
 from proxyscale.statistics.grid import Array
-from proxyscale.statistics.loss_tables import unpaired
-from proxyscale.statistics.measures import is_higher
+from proxyscale.statistics.partners import partners_told
 from proxyscale.statistics.regrets import MOST_COMPUTE
 from proxyscale.statistics.trials import COMPUTE, DECISIONS, REGRET, Trial, Trust
 
@@ -43,9 +42,8 @@ def figures_data(data: FigureData) -> dict[str, Any]:
             name: data.style.label(name)
             for name in [*grid.scales, *grid.tasks, *grid.distributions]
         },
-        "tasks": [
-            {"name": task, "higher": is_higher(task, data.style.direction)} for task in data.tasks
-        ],
+        "drawn": data.drawn,
+        "tasks": [{"name": task, "better": grid.better[task]} for task in data.tasks],
         "distributions": [
             {"name": name, "color": mark.color, "marker": mark.marker, "filled": mark.filled}
             for name, mark in data.marks.items()
@@ -106,7 +104,7 @@ def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]
             continue
         places = np.unique(np.linspace(0, len(ranked) - 1, EXAMPLES).round().astype(int))
         chosen = [ranked[place] for place in places]
-        sign = -1 if is_higher(task, data.style.direction) else 1
+        sign = -1 if data.grid.better[task] == "higher" else 1
         means = sign * data.grid.example_means(task)[..., np.searchsorted(ids, chosen)]
         found[task] = {
             "ids": chosen,
@@ -216,7 +214,7 @@ def _median(column: pa.ChunkedArray) -> int | None:
 
 
 def runs_data(data: FigureData) -> dict[str, Any]:
-    """Where runs came from: what has no partner, epochs, the versions they were trained with."""
+    """Where runs came from: who meets whom, epochs, the versions they were trained with."""
     epochs: dict[str, float] = {}
     for row in data.runs.select(["distribution", "epochs"]).to_pylist():
         if row["epochs"] is not None:
@@ -226,7 +224,7 @@ def runs_data(data: FigureData) -> dict[str, Any]:
     for told in data.runs["versions"].drop_null().unique().to_pylist():
         versions |= json.loads(told)
     return {
-        "unpaired": unpaired(data.runs),
+        "partners": partners_told(data.grid, data.reference),
         "epochs": {name: _number(value, 3) for name, value in epochs.items()},
         "versions": versions,
     }

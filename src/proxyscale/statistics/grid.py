@@ -1,9 +1,13 @@
-"""Tidy losses and runs as arrays: the grid of scales × distributions × tasks, without holes."""
+"""Tidy losses and runs as arrays: the grid of scales × distributions × tasks.
+
+Where the runs were trained here (role `grid`) a hole is a mistake. Runs from outside (role
+`outside`) may lack recipes, scales and tasks: `parts` are the grids without holes that are in them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +18,16 @@ from proxyscale.base.errors import UserError
 
 Array = np.ndarray[Any, Any]
 SHOWN_HOLES = 20
+LEAST = 3  # recipes that two scales must share to be compared
+ROLES = ("grid", "outside")
+
+
+Cut = tuple[tuple[int, ...], bytes, bytes]  # scales, whether each distribution, each run is in it
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Losses of the runs of role `grid`, every scale having every distribution and task.
+    """Losses of the runs that are compared.
 
     A run is one (scale, distribution, draw, seed). Scales are ordered by compute, cheapest first;
     where compute is unknown, as they come in the runs table.
@@ -31,7 +40,8 @@ class Grid:
     cell: Array  # [runs], scale · len(distributions) + distribution
     realized: Array  # [runs], number of the run's draw and seed, the same at every scale
     examples: dict[str, Array]  # task → ids [examples]
-    losses: dict[str, Array]  # task → float64 [runs, examples]
+    losses: dict[str, Array]  # task → float64 [runs, examples]; a row of NaN where a run lacks it
+    better: dict[str, str]  # task → lower, higher (its values stand negated) or unknown
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -51,17 +61,113 @@ class Grid:
         """Runs (draws × seeds) of each cell: [scales, distributions]."""
         return np.bincount(self.cell, minlength=np.prod(self.shape)).reshape(self.shape)
 
+    def measured(self, task: str) -> Array:
+        """Whether each run has the task: [runs]."""
+        found: Array = ~np.isnan(self.losses[task][:, 0])
+        return found
+
+    def has(self, task: str) -> Array:
+        """Whether any run of a cell has the task: [scales, distributions]."""
+        there: Array = self._sum(self.measured(task).astype(float)) > 0
+        return there
+
     def means(self, task: str) -> Array:
-        """Mean loss over examples, then over draws and seeds: [scales, distributions]."""
-        totals = np.bincount(self.cell, self.losses[task].mean(axis=1), np.prod(self.shape))
-        return totals.reshape(self.shape) / self.counts
+        """Mean loss over examples, then over draws and seeds: [scales, distributions].
+
+        NaN where no run of the cell has the task.
+        """
+        losses, there = self.losses[task].mean(axis=1), self.measured(task)
+        with np.errstate(invalid="ignore"):
+            means: Array = self._sum(np.where(there, losses, 0)) / self._sum(there.astype(float))
+        return means
+
+    def _sum(self, values: Array) -> Array:
+        """Sum of a value of each run over the runs of a cell: [scales, distributions]."""
+        size = int(np.prod(self.shape))
+        return np.bincount(self.cell, values, size).reshape(self.shape)
 
     def example_means(self, task: str) -> Array:
         """Loss of each example, mean of draws and seeds: [scales, distributions, examples]."""
-        losses = self.losses[task]
+        losses, there = self.losses[task], self.measured(task)
         totals = np.zeros((int(np.prod(self.shape)), losses.shape[1]))
-        np.add.at(totals, self.cell, losses)
-        return totals.reshape(*self.shape, -1) / self.counts[..., None]
+        np.add.at(totals, self.cell[there], losses[there])
+        with np.errstate(invalid="ignore"):
+            means: Array = (
+                totals.reshape(*self.shape, -1) / self._sum(there.astype(float))[..., None]
+            )
+        return means
+
+    def parts(self, reference: str) -> list[Grid]:
+        """Grids without holes, in which every proxy meets the reference once on every task.
+
+        On each task a proxy meets it over the distributions that both have, if there are `LEAST`.
+        A grid without holes is its own only part.
+        """
+        last = self.index(reference)
+        found: dict[Cut, list[str]] = {}
+        for task in self.tasks:
+            has = self.has(task)
+            if has.all():
+                key = (tuple(range(len(self.scales))), has[last].tobytes(), self._mask(task))
+                found.setdefault(key, []).append(task)
+                continue
+            meetings: dict[bytes, list[int]] = {}
+            for scale in range(len(self.scales)):
+                both = has[scale] & has[last]
+                if scale != last and both.sum() >= LEAST:
+                    meetings.setdefault(both.tobytes(), []).append(scale)
+            for both, scales in meetings.items():
+                key = (tuple(sorted([*scales, last])), both, self._mask(task))
+                found.setdefault(key, []).append(task)
+        return list(self._cut(found))
+
+    def joint_parts(self, reference: str) -> list[Grid]:
+        """Grids without holes, each with all scales that every task has (`joint_scales`)."""
+        names = self.joint_scales(reference)
+        scales = [self.index(name) for name in names]
+        found: dict[Cut, list[str]] = {}
+        for task in self.tasks:
+            has = self.has(task)[scales]
+            if has.all(axis=0).sum() >= LEAST or has.all():
+                key = (tuple(scales), has.all(axis=0).tobytes(), self._mask(task))
+                found.setdefault(key, []).append(task)
+        return list(self._cut(found))
+
+    def joint_scales(self, reference: str) -> list[str]:
+        """The reference and the scales that meet it on every task that it has."""
+        last = self.index(reference)
+        each = [self.has(task) for task in self.tasks]
+        kept = np.ones(len(self.scales), dtype=bool)
+        for has in each:
+            if not has.all() and has[last].sum() >= LEAST:
+                kept &= (has & has[last]).sum(axis=1) >= LEAST
+        kept[last] = True
+        return [name for name, keep in zip(self.scales, kept, strict=True) if keep]
+
+    def _mask(self, task: str) -> bytes:
+        return self.measured(task).tobytes()
+
+    def _cut(self, found: dict[Cut, list[str]]) -> Iterator[Grid]:
+        """The grid of each (scales, distributions, runs) and its tasks."""
+        for (scales, distributions, mask), tasks in found.items():
+            chosen = np.flatnonzero(np.frombuffer(distributions, dtype=bool))
+            here = np.frombuffer(mask, dtype=bool)
+            if here.all() and len(scales) == len(self.scales) and len(chosen) == self.shape[1]:
+                yield self if tasks == self.tasks else replace(self, tasks=tasks)
+                continue
+            scale, distribution = np.divmod(self.cell, self.shape[1])
+            rows = here & np.isin(scale, scales) & np.isin(distribution, chosen)
+            cell = np.searchsorted(scales, scale[rows]) * len(chosen)
+            yield replace(
+                self,
+                scales=[self.scales[i] for i in scales],
+                distributions=[self.distributions[i] for i in chosen],
+                tasks=tasks,
+                flops=self.flops[list(scales)],
+                cell=cell + np.searchsorted(chosen, distribution[rows]),
+                realized=self.realized[rows],
+                losses={task: self.losses[task][rows] for task in tasks},
+            )
 
     def compute_ratios(self, reference: str) -> Array:
         """Compute of the reference divided by each scale's own: [scales]."""
@@ -76,13 +182,13 @@ class Grid:
 
 
 def read_grid(losses: pa.Table, runs: pa.Table) -> Grid:
-    """Arrange the losses of the runs of role `grid`.
+    """Arrange the losses of the runs of role `grid`, or of role `outside`.
 
-    `losses` and `runs` are tables of these schemas. UserError for a hole (a scale, distribution and
-    task without losses; a run without a task or some of its examples), for a loss that is given
-    twice and for one that is not finite.
+    `losses` and `runs` are tables of these schemas. UserError for a loss that is given twice and
+    for one that is not finite; for a run that lacks some of a task's examples; and, of role `grid`,
+    for a hole (a scale, distribution and task without losses).
     """
-    runs = runs.filter(pc.equal(runs["role"], "grid"))
+    runs = runs.filter(pc.is_in(runs["role"], value_set=pa.array(ROLES)))
     if not len(runs):
         raise UserError("no run has the role `grid`", where="runs")
     names = {
@@ -90,26 +196,42 @@ def read_grid(losses: pa.Table, runs: pa.Table) -> Grid:
     }
     flops = _median_flops(runs, names["scale"])
     names["scale"] = [names["scale"][i] for i in np.argsort(flops, kind="stable")]
-    flops = np.sort(flops)
     keys = _codes(runs, names)
-    rows = _codes(losses, names)
-    shape = tuple(len(values) for values in names.values())
-    lookup = np.full(shape, -1)
-    lookup[tuple(keys)] = np.arange(len(runs))
-    run = np.where((rows >= 0).all(axis=0), lookup[tuple(rows)], -1)
+    run = _places(keys, _codes(losses, names), [len(values) for values in names.values()])
+    tasks = losses["task"].filter(pa.array(run >= 0)).unique().to_pylist()
     grid = Grid(
         scales=names["scale"],
         distributions=names["distribution"],
-        tasks=losses["task"].filter(pa.array(run >= 0)).unique().to_pylist(),
-        flops=flops,
-        cell=keys[0] * shape[1] + keys[1],
-        realized=keys[2] * shape[3] + keys[3],
+        tasks=tasks,
+        flops=np.sort(flops),
+        cell=keys[0] * len(names["distribution"]) + keys[1],
+        realized=keys[2] * len(names["seed"]) + keys[3],
         examples={},
         losses={},
+        better=_better(losses, tasks),
     )
-    _refuse_holes(grid, runs, run, losses)
+    strict = "grid" in runs["role"].unique().to_pylist()
+    if strict or not tasks:
+        _refuse_holes(grid, runs, run, losses)
     _fill(grid, runs, run, losses)
     return grid
+
+
+def _places(keys: Array, rows: Array, sizes: Sequence[int]) -> Array:
+    """The run of each row, -1 for none: `keys` [4, runs] and `rows` [4, rows] are positions."""
+    strides = np.concatenate([np.cumprod(sizes[:0:-1])[::-1], [1]]).astype(np.int64)
+    own, wanted = strides @ keys, strides @ rows
+    order = np.argsort(own)
+    found = np.minimum(np.searchsorted(own[order], wanted), len(own) - 1)
+    there = (rows >= 0).all(axis=0) & (own[order][found] == wanted)
+    return np.where(there, order[found], -1)
+
+
+def _better(losses: pa.Table, tasks: Sequence[str]) -> dict[str, str]:
+    """Which values of each task are better: as its losses say, else lower."""
+    told = losses.select(["task", "better"]).group_by(["task", "better"]).aggregate([]).to_pylist()
+    said = {row["task"]: row["better"] for row in told if row["better"] is not None}
+    return {task: said.get(task, "lower") for task in tasks}
 
 
 def _median_flops(runs: pa.Table, scales: Sequence[str]) -> Array:
@@ -176,10 +298,12 @@ def _fill(grid: Grid, runs: pa.Table, run: Array, losses: pa.Table) -> None:
         table = np.full((len(runs), len(ids)), np.nan)
         table.ravel()[place] = loss[rows]
         seen = np.bincount(place, minlength=table.size).reshape(table.shape)
+        lacks = seen == 0
+        lacks[lacks.all(axis=1)] = False  # these runs do not have the task at all
         for wrong, message in (
             (seen > 1, "example {id} is given twice"),
-            (seen == 0, "example {id} is missing, which other runs have"),
-            (~np.isfinite(table), "the loss of example {id} is not a finite number"),
+            (lacks, "example {id} is missing, which other runs have"),
+            ((seen > 0) & ~np.isfinite(table), "the loss of example {id} is not a finite number"),
         ):
             if wrong.any():
                 r, e = np.argwhere(wrong)[0]

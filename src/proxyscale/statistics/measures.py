@@ -6,8 +6,6 @@ same distributions, in the same order.
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +13,6 @@ import pyarrow as pa
 import scipy
 
 from proxyscale.statistics.grid import Array
-
-
-def is_higher(task: str, direction: str | Mapping[str, str]) -> bool:
-    """Whether higher values of a task are better: `direction` is one word, or one by glob."""
-    if isinstance(direction, str):
-        return direction == "higher"
-    chosen = [way for glob, way in direction.items() if fnmatch.fnmatchcase(task, glob)]
-    return chosen[:1] == ["higher"]
 
 
 def pearson(x: Array, y: Array) -> Array:

@@ -190,6 +190,11 @@ class Study(ABC, Generic[C]):
         return None
 
     @property
+    def reading(self) -> str | None:
+        """The file that tells how tables from outside were read, if there are any."""
+        return None
+
+    @property
     def installed(self) -> set[str]:
         """Distributions whose files are corpora."""
         return set()
