@@ -162,6 +162,11 @@ def pool_rows():
     return ancient([f"{paths.pack(*pack)}/inputs.npy" for pack in study.packs])
 
 
+def pool_words():
+    """The words of the pool's documents, which its packs' manifests vouch for."""
+    return ancient([f"{paths.pack(*pack)}/words.bin" for pack in study.packs])
+
+
 def documents(sources):
     """The text of sources, which their manifests vouch for."""
     return ancient([inside(paths.corpus(s), "documents.parquet") for s in sources])

@@ -13,7 +13,8 @@ from support.language_runs import write_pool, write_run, write_task
 from proxyscale.attribution import language_scores
 from proxyscale.attribution.agreement import compare
 from proxyscale.base import artifacts
-from proxyscale.data.pool import Pool, load_tokenizer
+from proxyscale.data.pool import Pool
+from proxyscale.data.tokens import load_tokenizer
 
 SPEC = {"candidates": 120, "dimension": 64, "seed": 0}
 

@@ -10,8 +10,9 @@ import pytest
 from proxyscale.attribution import language_scores
 from proxyscale.base import artifacts
 from proxyscale.data.corpora import build_corpus
-from proxyscale.data.pool import Pool, assemble, build_tokenizer, pack
+from proxyscale.data.pool import Pool, assemble, pack
 from proxyscale.data.tasks import build_task
+from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.selection import select
 from proxyscale.training.evaluate import evaluate
 from proxyscale.training.native import train

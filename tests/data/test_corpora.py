@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.corpora import Document, build_corpus, read_records
-from proxyscale.data.records import PIECE, cut_at
+from proxyscale.data.formats import PIECE, cut_at
 from proxyscale.registry import corpus
 
 TEXTS = ["one line\u2028still the same", "zwei Zeilen\n", "три", "四つの文字", "x" * 1000]
@@ -75,7 +75,7 @@ def test_every_format_gives_the_same_texts(tmp_path: Path, kind: str) -> None:
     assert documents["document"].to_pylist() == list(range(len(TEXTS)))
     assert manifest["read"] == manifest["documents"]["pool"] == len(TEXTS)
     records = list(read_records({"files": str(tmp_path / f"*.{kind}")}))
-    assert [record["body"] for record in records] == TEXTS
+    assert [record.fields["body"] for record in records] == TEXTS
 
 
 def test_text_files_and_names_without_machine_paths(tmp_path: Path) -> None:

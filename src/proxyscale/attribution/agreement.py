@@ -19,7 +19,8 @@ from scipy.stats import rankdata
 
 from proxyscale.attribution.language_scores import Features, pool_part, target_part, trak
 from proxyscale.base import artifacts
-from proxyscale.data.pool import Pool, load_tokenizer
+from proxyscale.data.pool import Pool
+from proxyscale.data.tokens import load_tokenizer
 from proxyscale.selection.candidates import Candidates
 from proxyscale.training import language_model
 

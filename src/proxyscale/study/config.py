@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from proxyscale.base.errors import UserError, UserErrors
+from proxyscale.base.paths import results_folder
 from proxyscale.study import proxy_selection
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -35,6 +36,18 @@ def _no_truth(value: Any) -> Any:
     """YAML's `yes` and `true` are no numbers, although Python counts with them."""
     if isinstance(value, bool):
         raise ValueError("a number is wanted, not a truth value")
+    return value
+
+
+MOST_WORDS = 24  # of an overlap window: longer ones are tokens, as this key once counted
+
+
+def _words(value: Any) -> Any:
+    if isinstance(value, int) and value > MOST_WORDS:
+        raise ValueError(
+            f"this key counts words, not tokens, and {MOST_WORDS} is the most: a copy shorter than "
+            "a window is found only whole; 8 is the default"
+        )
     return value
 
 
@@ -110,6 +123,13 @@ class Records(Strict):
 
     files: str | list[str] | None = Field(None, description="paths and globs")
     format: str | None = Field(None, description="of the files, if not told by their suffix")
+    columns: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="names of the columns of csv and tsv files without a header"
+    )
+    at: str | None = Field(
+        None, description="path to the records inside JSON, such as data.paragraphs.qas"
+    )
+    encoding: str | None = Field(None, description="of the files, if not UTF-8")
     hub: str | None = Field(None, description="a dataset on the Hugging Face hub")
     revision: str | None = Field(None, description="its commit, 40 hex digits")
     config: str | None = Field(None, description="the dataset's configuration")
@@ -154,9 +174,16 @@ class Task(Open):
     few_shot: Annotated[int, Field(ge=0)] = Field(
         0, description="solved examples before the question, taken from the target split"
     )
-    overlap_window: Count = Field(
-        32,
-        description="tokens; an example is dropped if over half of its windows stand in the pool",
+    overlap_window: Annotated[int, NUMBER, Field(ge=3), BeforeValidator(_words)] = Field(
+        8,
+        description="words; an example is dropped if over half of its windows of so many words "
+        "stand in the pool's documents",
+    )
+    drop_context: bool = Field(
+        False, description="also drop an example if the context given with it stands there"
+    )
+    whole_prompts: bool = Field(
+        False, description="drop an example whose prompt does not fit whole; else it is cut"
     )
 
 
@@ -403,8 +430,8 @@ class Reading(Strict):
 
     @field_validator("results")
     @classmethod
-    def _no_trailing_slash(cls, value: str) -> str:
-        return value.rstrip("/") or "/"
+    def _expanded(cls, value: str) -> str:
+        return results_folder(value)
 
 
 class Config(Reading):

@@ -1,6 +1,6 @@
 """The functions that proxyscale itself registers: this module's imports register them all."""
 
-from proxyscale.data import builtin_tasks, corpora, tasks
+from proxyscale.data import builtin_tasks, corpora, task_kinds
 from proxyscale.selection import select
 
-__all__ = ["builtin_tasks", "corpora", "select", "tasks"]
+__all__ = ["builtin_tasks", "corpora", "select", "task_kinds"]

@@ -19,7 +19,7 @@ from proxyscale.base.artifacts import read_json, write_json
 from proxyscale.base.digest import code_digest
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.base.paths import Paths
-from proxyscale.data.records import listed, matching
+from proxyscale.data.records import listed, matching, stamp
 from proxyscale.study import (
     check,
     registered,  # noqa: F401
@@ -31,10 +31,10 @@ from proxyscale.study.scales import ResolvedScale, resolve
 # The modules whose meaning each rule's result depends on.
 CODE = {
     "corpus": ("data.corpora",),
-    "tokenizer": ("data.pool",),
+    "tokenizer": ("data.tokenizer",),
     "pack": ("data.pool",),
     "pool": ("data.pool",),
-    "task": ("data.tasks", "data.builtin_tasks"),
+    "task": ("data.tasks", "data.task_kinds", "data.builtin_tasks"),
     "select": ("selection.select",),
     "features": ("attribution.language_scores",),
     "score": ("attribution.language_scores",),
@@ -440,23 +440,22 @@ class Study(Readable):
         sources = self.config.tasks[task].sources
         return self.sources if sources == "all" else list(sources or [])
 
-    def source_files(self, source: str) -> list[str]:
-        """Local files that a source is read from."""
-        return local_files(self.config.sources[source].options.get("files"))
+    def source_stamp(self, source: str) -> str:
+        """The local files that a source is read from, told by a stamp."""
+        return stamp(self.config.sources[source].options.get("files"))
 
-    def record_files(self, task: str) -> list[str]:
-        """Local files that a task's records are read from."""
+    def record_stamp(self, task: str) -> str:
+        """The local files that a task's records are read from, told by a stamp."""
         records = self.config.tasks[task].records
-        parts = records.parts.values() if records else ()
-        return [path for part in parts for path in local_files(part.files)]
+        return " ".join(stamp(part.files) for part in (records.parts.values() if records else ()))
 
     def tokenizer_sources(self) -> list[str]:
         """Sources that the tokenizer is trained on: none if it is not trained here."""
         return self.sources if self.config.tokenizer.train else []
 
-    def tokenizer_files(self) -> list[str]:
-        """The local tokenizer.json that the study uses, if it uses one."""
-        return local_files(self.config.tokenizer.file)
+    def tokenizer_stamp(self) -> str:
+        """The local tokenizer.json that the study uses, if it uses one, told by a stamp."""
+        return stamp(self.config.tokenizer.file)
 
     @property
     def figures(self) -> list[str]:

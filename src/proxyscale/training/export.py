@@ -21,7 +21,7 @@ from torch import Tensor
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.data.pool import END
+from proxyscale.data.packing import END
 from proxyscale.training import language_model, parametrization
 from proxyscale.training.language_model import LanguageModel
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, create_model, field_validator
 
+from proxyscale.base.paths import results_folder
 from proxyscale.study.config import (
     Count,
     Name,
@@ -255,5 +256,5 @@ class ImageConfig(Strict):
 
     @field_validator("results")
     @classmethod
-    def _no_trailing_slash(cls, value: str) -> str:
-        return value.rstrip("/") or "/"
+    def _expanded(cls, value: str) -> str:
+        return results_folder(value)
