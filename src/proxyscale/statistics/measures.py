@@ -125,6 +125,15 @@ def regret(
 
 
 def chance(asked: pa.Table) -> float:
-    """Accuracy of a guess at a task's examples: one over the number of choices; 0 without any."""
+    """Accuracy of a guess at a task's examples: one over the number of choices; 0 without any.
+
+    Where all examples have the same choices, that of the answer that is right most often, if it is
+    higher: so much a model has that knows nothing but which answer is common.
+    """
     counts = asked.group_by("example").aggregate([("choice", "count")])["choice_count"].to_numpy()
-    return float(np.where(counts > 1, 1 / counts, 0.0).mean())
+    guess = float(np.where(counts > 1, 1 / counts, 0.0).mean())
+    offered = asked.group_by("choice").aggregate([("continuation", "count_distinct")])
+    if counts.min() < 2 or max(offered["continuation_count_distinct"].to_pylist()) > 1:
+        return guess
+    right = asked.filter(asked["gold"]).group_by("choice").aggregate([("choice", "count")])
+    return max(guess, max(right["choice_count"].to_pylist()) / len(counts))

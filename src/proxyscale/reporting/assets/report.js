@@ -337,7 +337,7 @@ function drawTables() {
   if (D.material.sources.length) sortable(roots.sources, ["source", "rows"], D.material.sources.map((s) => [s.source, s.rows]), 1, "Pool");
   const tasks = D.material.tasks;
   $$("overlap-note").hidden = !tasks.length;
-  if (tasks.length) sortable(roots.tasks, ["task", "kind", "split", "records", "kept", "in the pool", "on the other side", "duplicates", "cut"], tasks.map((t) => [label(t.task), t.kind, t.split, t.records, t.kept, t.in_pool, t.in_holdout, t.duplicates, t.cut]), 3, "Test sets");
+  if (tasks.length) sortable(roots.tasks, ["task", "kind", "split", "records", "kept", "in the pool", "context in the pool", "on the other side", "cut", "evidence lost", "all that was dropped", "found in"], tasks.map((t) => [label(t.task), t.kind, t.split, t.records, t.kept, t.in_pool, t.context_in_pool, t.in_holdout, t.cut, t.lost, t.dropped, t.found_in]), 3, "Test sets");
   const alone = Object.entries(D.unpaired);
   $$("unpaired").textContent = alone.length ? "Left out, having no partner at every scale: " + alone.map(([scale, names]) => `${names.length} of ${scale} (${names.slice(0, 30).join(", ")}${names.length > 30 ? ", …" : ""})`).join("; ") + "." : "";
   $$("versions").textContent = "Made with " + Object.entries(D.versions).map(([name, version]) => `${name} ${version}`).join(", ") + ".";
