@@ -169,7 +169,7 @@ def test_a_document_alone_has_no_distractors(code):
 
 def test_a_document_is_asked_no_more_than_so_often(code):
     by_text: dict[str, int] = {}
-    for item in builtin_tasks.next_line(code, per_document=3):
+    for item in asked(builtin_tasks.next_line(code, per_document=3)):
         home = next(r["name"] for r in code if item.prompt + item.choices[item.gold] in r["text"])
         by_text[home] = by_text.get(home, 0) + 1
     assert max(by_text.values()) == 3

@@ -34,11 +34,15 @@ def shuffled(names: Iterable[str]) -> list[str]:
 
 
 def matching(pattern: str) -> list[Path]:
-    """Files that a path or glob names now, `~` and variables filled in."""
+    """Files that a path or glob names now: as it is written, or else with `~` and variables filled
+    in, or else with its brackets taken as they are."""
     expanded = expand(pattern)
-    plain = Path(expanded)
-    matches = [plain] if plain.is_file() else map(Path, glob.glob(expanded, recursive=True))
-    return sorted(path for path in matches if path.is_file())
+    for written in (pattern, expanded, expanded.replace("[", "[[]")):
+        plain = Path(written)
+        matches = [plain] if plain.is_file() else map(Path, glob.glob(written, recursive=True))
+        if found := sorted(path for path in matches if path.is_file()):
+            return found
+    return []
 
 
 def stamp(patterns: str | Sequence[str] | None) -> str:
