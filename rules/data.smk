@@ -5,6 +5,11 @@
 # steps: read and split documents | train the tokenizer | pack | number the examples | build tasks
 
 
+def documents(sources):
+    """The text of sources, which their manifests vouch for."""
+    return ancient([inside(paths.corpus(s), "documents.parquet") for s in sources])
+
+
 rule corpus:
     output:
         manifest=manifest(paths.corpus()),
@@ -17,7 +22,7 @@ rule corpus:
     resources:
         **asks(lambda w: needs.corpus(w.source)),
     params:
-        spec=lambda w: study.corpus(w.source),
+        spec=lambda w: study.spec("corpus", w.source),
         files=lambda w: study.source_stamp(w.source),
         code=lambda w: study.code("corpus", w.source),
         plugins=lambda w: plugin_flags("corpus", w.source),
@@ -40,7 +45,7 @@ rule tokenizer:
     resources:
         **asks(lambda w: needs.tokenizer()),
     params:
-        spec=study.tokenizer(),
+        spec=study.spec("tokenizer"),
         file=study.tokenizer_stamp(),
         code=study.code("tokenizer"),
     shell:
@@ -66,7 +71,7 @@ rule pack:
     resources:
         **asks(lambda w: needs.pack(w.source)),
     params:
-        spec=lambda w: study.pack(w.source, int(w.shard)),
+        spec=lambda w: study.spec("pack", w.source, int(w.shard)),
         code=study.code("pack"),
     shell:
         "python -m proxyscale pack --log {log:q} --corpus {input.corpus:q}"
@@ -112,7 +117,7 @@ rule task:
     resources:
         **asks(lambda w: needs.pooled()),
     params:
-        spec=lambda w: study.task(w.task),
+        spec=lambda w: study.spec("task", w.task),
         files=lambda w: study.record_stamp(w.task),
         code=lambda w: study.code("task", w.task),
         plugins=lambda w: plugin_flags("task", w.task),

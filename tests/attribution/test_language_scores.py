@@ -75,6 +75,18 @@ def test_task_features_are_of_the_gold_choices_scored_tokens(files, tmp_path):
         assert np.allclose(value, expected, atol=1e-5 * np.abs(expected).max())
 
 
+def test_features_for_selection_never_open_the_holdout(files, tmp_path):
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "target.parquet").symlink_to(files / "task" / "target.parquet")
+    pool, tasks = files / "pool" / "manifest.json", {"t": tmp_path / "task"}
+    spec = {"candidates": 5, **FEATURES}
+    language_scores.features(tmp_path / "f", files / "run0", pool, tasks, spec, "", "")
+    made = language_scores.Features.open(language_scores.target_part(tmp_path / "f", "t"))
+    assert made.facts["split"] == "target"
+    target = language_scores.task_examples(files / "task", "target")
+    assert np.array_equal(made.values, computed(tmp_path / "g", files / "run0", target))
+
+
 def test_a_short_context_averages_over_its_pieces(files, pool_rows, tmp_path):
     run = write_run(tmp_path / "run", context=LENGTH // 2)
     found = computed(tmp_path / "f", run, pool_rows)

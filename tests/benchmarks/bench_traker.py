@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from proxyscale.attribution import lds, trak
 from proxyscale.base import artifacts
 from proxyscale.cli.load_study import load
-from proxyscale.study.config import read_yaml
+from proxyscale.study.validation import read_yaml
 from proxyscale.vision import resnet
 from proxyscale.vision.features import Gradients
 from proxyscale.vision.model_packs import Pack, measure

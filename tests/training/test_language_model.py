@@ -193,8 +193,8 @@ def test_a_saved_model_gives_the_same_logits(tmp_path: Path) -> None:
 def test_nothing_imports_torchs_compiler() -> None:
     """It would double the time that a process takes to start."""
     program = (
-        "import sys, torch; from proxyscale import train\n"
-        f"run = train.Run(dict(model={SMALL!r}, seed=0, training=dict(learning_rate=.1,"
+        "import sys, torch; from proxyscale.training import native\n"
+        f"run = native.Run(dict(model={SMALL!r}, seed=0, training=dict(learning_rate=.1,"
         "batch_tokens=24, hidden_learning_rate=.1, weight_decay=0., betas=(.9, .9), eps=1e-8,"
         "warmup=0., clip=1., final_learning_rate=.1, precision='fp32')), 1)\n"
         "run.step(0, torch.zeros(2, 12, dtype=torch.int64))\n"

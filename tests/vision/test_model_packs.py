@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.spatial.distance import cdist
+from support.image_studies import ONE_CYCLE
 
 from proxyscale.attribution import lds
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.vision.features import features, likeness
 from proxyscale.vision.model_packs import Pack, evaluate_pack, read_draws, train_pack
 from proxyscale.vision.pool import Images, build_image_pool, build_image_task, build_images
 from proxyscale.vision.scores import score_pack
+from proxyscale.vision.stacked import Batches
 
 RUNS = [(0, 0), (1, 0), (2, 5)]
 
@@ -34,12 +38,7 @@ def spec(stack: int) -> dict[str, Any]:
         "training": {
             "epochs": 6,
             "batch": 10,
-            "learning_rate": 0.1,
-            "initial_learning_rate": 0.001,
-            "warmup": 0.05,
-            "decay": "linear",
-            "momentum": 0.9,
-            "weight_decay": 5e-4,
+            **ONE_CYCLE,
             "augment": None,
             "checkpoints": [2],
             "precision": "fp32",
@@ -118,6 +117,17 @@ def test_manifests_are_deterministic(study: Path, pack: Path) -> None:
     again = study / "again"
     train_pack(again, spec(2), study / "pool/manifest.json", study / "d.parquet", RUNS, "test")
     assert (again / "manifest.json").read_text() == (pack / "manifest.json").read_text()
+
+
+def test_likeness_is_the_cosine_of_the_first_models_features(study: Path, pack: Path) -> None:
+    pool, tests = study / "pool/manifest.json", study / "task/holdout/manifest.json"
+    first = Pack(pack)
+    own, others = (
+        features(first.spec, first.states()[0], Batches(Images.open(path)))
+        for path in (tests, pool)
+    )
+    found = likeness(pack, pool, tests)
+    np.testing.assert_allclose(found, 1 - cdist(own, others, "cosine"), atol=1e-6)
 
 
 def test_scores_are_written_for_each_model(study: Path, pack: Path) -> None:

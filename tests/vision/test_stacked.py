@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.image_studies import ONE_CYCLE
 from torch.nn import functional
 
 from proxyscale.vision import resnet
@@ -30,12 +31,7 @@ SPEC: dict[str, Any] = {
     "training": {
         "epochs": 12,
         "batch": 16,
-        "learning_rate": 0.1,
-        "initial_learning_rate": 0.001,
-        "warmup": 0.05,
-        "decay": "linear",
-        "momentum": 0.9,
-        "weight_decay": 5e-4,
+        **ONE_CYCLE,
         "augment": {"pad": 1, "flip": True},
         "checkpoints": [4],
         "precision": "fp32",

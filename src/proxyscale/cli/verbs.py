@@ -1,4 +1,4 @@
-"""The verbs of language studies and of tables from outside, one per rule."""
+"""The verbs of language studies and of own runs, one per rule."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from proxyscale.base.verbs import Arguments, folder, pairs, verb
 from proxyscale.cli.job_messages import corpus_line, pack_line, rows_line, task_line
-from proxyscale.registry import load_plugins
 
 
 @verb("plugin=", "source", "spec", "out")
 def corpus(args: Arguments) -> str:
     """Read a source's documents and split them."""
     from proxyscale.data.corpora import build_corpus
+    from proxyscale.registry import load_plugins
 
     load_plugins(args.plugin)
     build_corpus(folder(args.out), args.source, json.loads(args.spec))
@@ -55,6 +55,7 @@ def task(args: Arguments) -> str:
     """Build a test set's target and holdout examples."""
     from proxyscale.data import builtin_tasks, task_kinds  # noqa: F401 (they register kinds)
     from proxyscale.data.tasks import build_task
+    from proxyscale.registry import load_plugins
 
     load_plugins(args.plugin)
     build_task(
@@ -70,6 +71,7 @@ def task(args: Arguments) -> str:
 @verb("plugin=", "pool", "tokenizer", "target?", "scores?", "spec", "out")
 def select(args: Arguments) -> str:
     """Choose a training distribution's examples."""
+    from proxyscale.registry import load_plugins
     from proxyscale.selection.select import build_distribution
 
     load_plugins(args.plugin)

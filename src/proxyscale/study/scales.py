@@ -12,7 +12,9 @@ from proxyscale.base.cost import language_parameters, training_flops
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import expand
 from proxyscale.data.tokens import vocabulary_size
-from proxyscale.study.config import Config, Execution, Model, Tokenizer, Training
+from proxyscale.study.config import Config
+from proxyscale.study.config_data import Tokenizer
+from proxyscale.study.config_models import Execution, Model, Training
 
 LEARNING_RATES = ("learning_rate", "hidden_learning_rate")
 

@@ -17,7 +17,7 @@ from proxyscale.data.pool import Pool
 def draw_ids(distribution: Path, draw: int) -> np.ndarray:
     """The pool ids of one draw, in the order of the table. UserError if there is no such draw."""
     table = artifacts.read(distribution, "distribution", ["draw", "example"])
-    ids = table.filter(pc.equal(table["draw"], draw))["example"].to_numpy()
+    ids: np.ndarray = table.filter(pc.equal(table["draw"], draw))["example"].to_numpy()
     if not len(ids):
         allowed = pc.unique(table["draw"]).to_pylist()
         raise UserError(f"no draw {draw}", where=str(distribution), value=draw, allowed=allowed)
@@ -46,7 +46,7 @@ class Batches:
         _check(spec, pool)
         self.pool = pool
         self.batch = training["batch_tokens"] // self.context
-        self.steps = training["tokens"] // training["batch_tokens"]
+        self.steps: int = training["tokens"] // training["batch_tokens"]
         self.pieces = pool.length // self.context
         count = -(-self.steps * self.batch // self.pieces)
         self.order = order(ids, count, spec["draw"], spec["seed"])

@@ -8,7 +8,7 @@ that trains the run of `spec` (see `train.train`) on the draw's examples in the 
 from the weights that `language.build` draws from the seed, and writes into the folder `out`
 model.safetensors, with the names and shapes of `LanguageModel`, then curve.parquet and
 manifest.json by `train.write_records`. Whatever reads a run reads these: losses, features and
-exports are the same code for every engine. A new one is a module and its name here.
+exports are the same code for every engine. The module has the engine's name, `-` written as `_`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ import torch.distributed
 
 from proxyscale.base import devices
 
-MODULES = {"native": "proxyscale.training.native", "llm-foundry": "proxyscale.training.llm_foundry"}
-
 
 def train(
     out: Path,
@@ -42,7 +40,7 @@ def train(
     if engine == "native" and execution["gpus"] > 1 and alone:
         spread(int(execution["gpus"]))
         return
-    module = importlib.import_module(MODULES[engine])
+    module = importlib.import_module(f"proxyscale.training.{engine.replace('-', '_')}")
     module.train(out, spec, pool, distribution, title, execution)
 
 

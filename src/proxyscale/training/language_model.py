@@ -59,7 +59,8 @@ class Block(nn.Module):
         if at is not None:
             stream, mixed = stream.flatten(0, 1)[at], mixed.flatten(0, 1)[at]
         stream = stream + self.out(mixed)
-        return stream + self.down(F.gelu(self.up(self.mlp_norm(stream))))
+        added: Tensor = self.down(F.gelu(self.up(self.mlp_norm(stream))))
+        return stream + added
 
 
 class LanguageModel(nn.Module):
@@ -104,7 +105,8 @@ class LanguageModel(nn.Module):
         for block in blocks:
             stream = block(stream)
         stream = last(stream, at)
-        return self.norm(stream) * (1 / parametrization.width_multiplier(self.readout))
+        states: Tensor = self.norm(stream)
+        return states * (1 / parametrization.width_multiplier(self.readout))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids [batch, length] → logits [batch, length, vocabulary]."""
@@ -191,7 +193,7 @@ def cross_entropy(states: Tensor, readout: Tensor, targets: Tensor) -> Tensor:
 
     Never holds more than a chunk of logits. A target's loss saturates at 87 nats.
     """
-    total: Tensor = _CrossEntropy.apply(states, readout, targets)
+    total: Tensor = _CrossEntropy.apply(states, readout, targets)  # type: ignore[no-untyped-call]
     return total / len(targets)
 
 

@@ -233,12 +233,12 @@ class Run:
 
 def _rows_at_once(spec: Mapping[str, Any], execution: Mapping[str, Any], world: int) -> int:
     """Pieces whose gradients one process takes at a time. UserError if that is not a share."""
-    context = spec["model"]["context"]
-    batch = spec["training"]["batch_tokens"] // context
+    context: int = spec["model"]["context"]
+    batch: int = spec["training"]["batch_tokens"] // context
     if batch % world:
         raise UserError(f"{world} processes cannot share {batch} pieces", where="execution.gpus")
     tokens = execution["micro_batch_tokens"]
-    return max(1, tokens // context) if tokens else batch
+    return max(1, int(tokens) // context) if tokens else batch
 
 
 def calibrate(model: Mapping[str, Any], training: Mapping[str, Any]) -> float:
@@ -252,5 +252,5 @@ def calibrate(model: Mapping[str, Any], training: Mapping[str, Any]) -> float:
             start = run.clock()
         run.step(step, pieces)
         run.losses[step].item()
-    steps = training["tokens"] / training["batch_tokens"]
+    steps: float = training["tokens"] / training["batch_tokens"]
     return (run.clock() - start) / CALIBRATION * steps

@@ -86,4 +86,4 @@ def likeness(pack: Path, pool: Path, holdout: Path) -> NDArray[np.float64]:
         for path in (holdout, pool)
     )
     own, others = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (own, others))
-    return own @ others.T
+    return np.asarray(own @ others.T)

@@ -45,9 +45,9 @@ def image_task(args: Arguments) -> None:
     build_image_task(Path(args.out), Path(args.corpus), Path(args.pool), json.loads(args.spec))
 
 
-@verb("pool", "holdout?", "scores=", "pack?", "task?", "spec", "out")
+@verb("pool", "holdout?", "scores=", "task?", "spec", "out")
 def subsets(args: Arguments) -> None:
-    """Draw the training distributions of a pack."""
+    """Draw the training distributions of a pack: by chance, by classes, by scores."""
     from proxyscale.vision.score_files import Scores
     from proxyscale.vision.select import build_subsets
 
@@ -55,12 +55,19 @@ def subsets(args: Arguments) -> None:
     if args.scores:
         folders = [folder for parts in listed(args.scores).values() for folder in parts]
         known["influence"] = Scores.open(folders, args.task, False).mean()
-    if args.pack:
-        from proxyscale.vision.features import likeness
-
-        known["likeness"] = likeness(Path(args.pack), Path(args.pool), Path(args.holdout))
     holdout = Path(args.holdout) if args.holdout else None
     build_subsets(Path(args.out), json.loads(args.spec), Path(args.pool), holdout=holdout, **known)
+
+
+@verb("pool", "holdout", "pack", "spec", "out")
+def similar_subsets(args: Arguments) -> None:
+    """Draw the training distributions of a pack by what a pack's models take for alike."""
+    from proxyscale.vision.features import likeness
+    from proxyscale.vision.select import build_subsets
+
+    paths = Path(args.pool), Path(args.holdout)
+    alike = likeness(Path(args.pack), *paths)
+    build_subsets(Path(args.out), json.loads(args.spec), paths[0], holdout=paths[1], likeness=alike)
 
 
 @verb("pool", "distribution", "title", "spec", "out")

@@ -19,9 +19,9 @@ from proxyscale.__main__ import main
 from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.data.tokens import load_tokenizer
 from proxyscale.registry import selection
-from proxyscale.study.config import read_yaml
-from proxyscale.study.inputs import check_inputs
-from proxyscale.study.study import Study
+from proxyscale.study.input_checks import check_inputs
+from proxyscale.study.language_study import LanguageStudy
+from proxyscale.study.validation import read_yaml
 
 TEXT = '{"text": "some text of one record"}\n'
 PLUGINS = {
@@ -97,7 +97,7 @@ def refused(study: dict[str, Any], path: str, value: Any) -> Path:
 
 
 def test_a_study_whose_files_are_there_is_accepted(study: dict[str, Any]) -> None:
-    check_inputs(Study.load(study))
+    check_inputs(LanguageStudy.load(study))
 
 
 def named(mistake: tuple[str, Any, list[str]]) -> str:
@@ -203,7 +203,7 @@ def test_yaml_merge_keys_are_understood(tmp_path: Path) -> None:
 
 def test_the_vocabulary_of_a_local_tokenizer_is_known_beforehand(study: dict[str, Any]) -> None:
     study["tokenizer"] = {"file": "t.json"}
-    loaded = Study.load(study)
+    loaded = LanguageStudy.load(study)
     build_tokenizer(Path("made.json"), {}, {"file": "t.json"})
     vocabulary = load_tokenizer(Path("made.json")).get_vocab_size()
     assert {scale.model["vocabulary"] for scale in loaded.scales.values()} == {vocabulary} == {4}
@@ -216,7 +216,7 @@ def test_variables_and_the_home_folder_are_filled_in(
     monkeypatch.setenv("PLACE", "b")
     monkeypatch.setenv("HOME", str(Path.cwd()))
     study["sources"]["b"]["files"] = ["$PLACE/one.jsonl", "~/b/two.jsonl"]
-    loaded = Study.load(study)
+    loaded = LanguageStudy.load(study)
     check_inputs(loaded)
     before = loaded.source_stamp("b")
     Path("b/one.jsonl").write_text(TEXT)
@@ -232,7 +232,7 @@ def test_a_function_of_a_plugin_ties_its_jobs_to_the_file(study: dict[str, Any])
     study["plugins"] = ["mine.py"]
     study["distributions"]["c"] = {"method": "mine-only"}
     try:
-        loaded = Study.load(study)
+        loaded = LanguageStudy.load(study)
         assert loaded.plugins("select", "c") == ["mine.py"]
         assert loaded.plugins("select", "mix") == []
     finally:

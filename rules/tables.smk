@@ -24,7 +24,7 @@ rule collect:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=study.collect(study.runs),
+        spec=study.spec("collect", study.runs),
         code=study.code("collect"),
         results=subpath(output.losses, parent=True),
     shell:
@@ -73,7 +73,7 @@ rule table:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.table(w.table),
+        spec=lambda w: study.spec("table", w.table),
         code=study.code("table"),
         features=flags("features", study.features_logs),
     shell:
@@ -115,7 +115,7 @@ rule effects:
     conda:
         "../envs/proxyscale.yaml"
     params:
-        spec=study.effects(),
+        spec=study.spec("effects"),
         code=study.code("effects"),
     shell:
         "python -m proxyscale effects --log {log:q} --losses {input.losses:q}"

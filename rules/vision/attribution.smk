@@ -5,6 +5,13 @@
 # steps: TRAK, from the gradients of models | datamodels, from models of many subsets
 
 
+def regression_packs(scale):
+    return [
+        (scale, attribution.datamodels.distribution, pack)
+        for pack in study.packs(attribution.datamodels.distribution)
+    ]
+
+
 rule score_pack:
     input:
         pack=manifest(paths.image_pack()),
@@ -18,11 +25,11 @@ rule score_pack:
         paths.log("score/{scale}/{distribution}/{pack}"),
     priority: 800_000
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     resources:
         gpu=gpus,
     params:
-        spec=study.score(),
+        spec=study.spec("score_pack"),
         code=study.code("score_pack"),
         pack=subpath(input.pack, parent=True),
         tasks=task_flags,
@@ -47,9 +54,9 @@ rule datamodels:
     log:
         paths.log("datamodels/{scale}"),
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     params:
-        spec=study.regression(),
+        spec=lambda w: study.spec("datamodels"),
         code=study.code("datamodels"),
         subsets=lambda w, input: flags("subsets", [("pack", f) for f in input.subsets]),
         losses=lambda w: flags(

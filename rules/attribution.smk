@@ -10,6 +10,22 @@
 # distributions: one walk back, score -> select, that the config keeps free of circles.
 
 
+def scoring_features(wildcards, part):
+    """The features of the pool or of a task that scores are made of, by every model."""
+    runs = study.models(wildcards.scale, wildcards.distribution)
+    folders = [paths.features(*run, wildcards.candidates) for run in runs]
+    return [manifest(inside(folder, part)) for folder in folders]
+
+
+def compared_features():
+    """(scale:number, folder of features) of every model whose scores are held side by side."""
+    return [
+        (f"{scale}:{number}", paths.features(*run, study.sample))
+        for scale, runs in study.side_by_side.items()
+        for number, run in enumerate(runs)
+    ]
+
+
 rule features:
     # A job makes only those features that are missing or no longer vouched for.
     input:
@@ -33,7 +49,7 @@ rule features:
         **asks(lambda w: needs.features(w.scale, w.candidates)),
         gpu=lambda w: min(gpus, gpus_of(w)),
     params:
-        spec=lambda w: study.features(w.candidates),
+        spec=lambda w: study.spec("features", w.candidates),
         code=study.code("features"),
     shell:
         "python -m proxyscale features --log {log:q} --gpus {resources.gpu} --run {input.run:q}"
@@ -58,7 +74,7 @@ rule score:
     resources:
         **asks(lambda w: needs.score(w.candidates)),
     params:
-        spec=study.score(),
+        spec=study.spec("score"),
         code=study.code("score"),
     shell:
         "python -m proxyscale score --log {log:q} --pool {input.pool:q} --target {input.target:q}"
@@ -85,7 +101,7 @@ rule compare_scores:
     resources:
         **asks(lambda w: needs.score("all")),
     params:
-        spec=study.score(),
+        spec=study.spec("score"),
         code=study.code("compare_scores"),
         features=flags("features", compared_features()),
         tasks=flags("task", [(t, paths.task(t)) for t in study.compared_tasks]),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from proxyscale.study.config import Positive, Reading, Strict, validated
+from proxyscale.study.config import Reading
+from proxyscale.study.config_types import Positive, Strict
 
 Direction = Literal["lower", "higher"]
 
@@ -71,8 +71,3 @@ class OwnRuns(Reading):
     """A study of runs that are there already: nothing is trained."""
 
     runs: Runs = Field(description="the table of runs")
-
-
-def parse_own_runs(raw: Mapping[str, Any]) -> OwnRuns:
-    """The typed study. UserErrors with all mistakes of form at once."""
-    return validated(OwnRuns, raw)

@@ -1,16 +1,8 @@
-# Image models: from images to training distributions. Training, attribution and reading follow.
+# From images to the pool and the tasks.
 #
-# in:   the sources, tasks and distributions of the config
-# out:  corpora/{source}  pool/  tasks/{task}  distributions/{distribution}/{pack}.parquet
-# steps: read and split images | choose pool and test images | draw distributions
-#
-# Distributions that leave something out are drawn by scores or features of the reference's models.
-
-
-include: "vision_common.smk"
-include: "vision_train.smk"
-include: "vision_attribute.smk"
-include: "vision_report.smk"
+# in:   the sources and tasks of the config
+# out:  corpora/{source}  pool/  tasks/{task}
+# steps: read and split images | choose the pool | choose test images
 
 
 rule image_corpus:
@@ -23,9 +15,9 @@ rule image_corpus:
         paths.log("corpus/{source}"),
     priority: 1_000_000
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     params:
-        spec=lambda w: study.corpus(w.source),
+        spec=lambda w: study.spec("image_corpus", w.source),
         code=lambda w: study.code("image_corpus", w.source),
         plugins=lambda w: plugin_flags("image_corpus", w.source),
         out=subpath(output[0], parent=True),
@@ -44,9 +36,9 @@ rule image_pool:
         paths.log("pool"),
     priority: 1_000_000
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     params:
-        spec=study.pool(),
+        spec=study.spec("image_pool"),
         code=study.code("image_pool"),
         corpus=subpath(input[0], parent=True),
         out=subpath(output[0], parent=True),
@@ -67,33 +59,12 @@ rule image_task:
         paths.log("task/{task}"),
     priority: 1_000_000
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     params:
-        spec=lambda w: study.task(w.task),
+        spec=lambda w: study.spec("image_task", w.task),
         code=study.code("image_task"),
         corpus=subpath(input.corpus, parent=True),
         out=subpath(output[0], parent=True),
     shell:
         "python -m proxyscale image_task --log {log:q} --corpus {params.corpus:q} --pool {input.pool:q}"
         " --spec {params.spec:q} --out {params.out:q}"
-
-
-rule subsets:
-    input:
-        unpack(subset_inputs),
-    output:
-        paths.subsets(),
-    log:
-        paths.log("subsets/{distribution}/{pack}"),
-    priority: 900_000
-    conda:
-        "../envs/proxyscale.yaml"
-    params:
-        spec=lambda w: study.subsets(w.distribution, w.pack),
-        code=lambda w: study.code(
-            "likeness" if study.drawn_by(w.distribution) == "features" else "subsets"
-        ),
-        known=subset_flags,
-    shell:
-        "python -m proxyscale subsets --log {log:q} --pool {input.pool:q} {params.known}"
-        " --spec {params.spec:q} --out {output:q}"

@@ -5,10 +5,30 @@
 # steps: correlate | draw | write the report
 
 
-# What the report tells of the data, where the study has built it.
-material = list(getattr(study.config, "tasks", []))
+from proxyscale.study.study import READ
+
 ASSETS = f"{workflow.basedir}/src/proxyscale/reporting/assets"
 REPORT_FILES = ("report.html", "report.css", "report.js")
+
+
+def storage_root(found, path):
+    """What stands before the study's paths in a job: with a storage, the folder of its copies."""
+    return str(found).removesuffix(path) if str(found).endswith(path) else ""
+
+
+def more_tables(wildcards, root=""):
+    """What a figure reads besides statistics, losses and runs: its files, and their flags."""
+    kind = READ.get(wildcards.figure)
+    if kind == "tasks":
+        folders = [(task, paths.task(task)) for task in study.config.tasks]
+        return holdouts(study.config.tasks), flags("task", folders, root)
+    if kind == "curves":
+        files = [f"{paths.run(*run)}/curve.parquet" for run in study.runs]
+        return files, files_flags("results", [root + paths.results])
+    if kind:
+        file = paths.compared(kind)
+        return [file], files_flags(kind, [root + file])
+    return [], ""
 
 
 rule statistics:
@@ -25,7 +45,7 @@ rule statistics:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.statistics(),
+        spec=lambda w: study.spec("statistics"),
         code=study.code("statistics"),
         weights=lambda w, input: files_flags("weights", input.weights),
     shell:
@@ -55,7 +75,7 @@ rule figure:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.figure(w.figure),
+        spec=lambda w: study.spec("figure", w.figure),
         code=study.code("figure"),
         more=lambda w, input: more_tables(w, storage_root(input.losses, paths.losses))[
             1
@@ -73,8 +93,8 @@ rule report:
         losses=paths.losses,
         runs=paths.runs,
         assets=[local(f"{ASSETS}/{name}") for name in REPORT_FILES],
-        pool=[paths.pool] if material else [],
-        tasks=holdouts(material),
+        pool=[paths.pool] if study.tasks else [],
+        tasks=holdouts(study.tasks),
     output:
         report(paths.report, caption="../workflow/report/report.rst", category="Report"),
     log:
@@ -82,12 +102,12 @@ rule report:
     conda:
         "../envs/proxyscale.yaml"
     params:
-        spec=lambda w: study.report(),
+        spec=lambda w: study.spec("report"),
         code=study.code("report"),
         pool=lambda w, input: files_flags("pool", input.pool),
         tasks=lambda w, input: flags(
             "task",
-            [(task, paths.task(task)) for task in material],
+            [(task, paths.task(task)) for task in study.tasks],
             storage_root(input.losses, paths.losses),
         ),
     shell:

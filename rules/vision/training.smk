@@ -5,6 +5,12 @@
 # steps: train | measure
 
 
+def pack_priority(wildcards):
+    """Wide models start before narrow ones, and what others wait for before all."""
+    early = wildcards.distribution == attribution.trak.distribution
+    return round(study.scales[wildcards.scale].forward_flops ** 0.5) + 500_000 * early
+
+
 rule train_pack:
     input:
         pool=paths.pool,
@@ -16,11 +22,11 @@ rule train_pack:
         paths.log("train/{scale}/{distribution}/{pack}"),
     priority: pack_priority
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     resources:
         gpu=gpus,
     params:
-        spec=lambda w: study.train(w.scale, w.distribution, w.pack),
+        spec=lambda w: study.spec("train_pack", w.scale, w.distribution, w.pack),
         code=study.code("train_pack"),
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} {pack}",
@@ -40,7 +46,7 @@ rule evaluate_pack:
         paths.log("evaluate/{scale}/{distribution}/{pack}/{task}"),
     priority: pack_priority
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     resources:
         gpu=gpus,
     params:

@@ -19,9 +19,9 @@ rule collect_packs:
     log:
         paths.log("collect"),
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     params:
-        spec=study.collect(),
+        spec=study.spec("collect_packs"),
         code=study.code("collect_packs"),
         results=subpath(output.losses, parent=True),
     shell:
@@ -45,9 +45,9 @@ rule image_statistics:
     log:
         paths.log("statistics"),
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     params:
-        spec=study.statistics(),
+        spec=study.spec("image_statistics"),
         code=study.code("image_statistics"),
         tasks=task_flags,
         truth=lambda w, input: flags("truth", enumerate(input.truth)),
@@ -73,7 +73,7 @@ rule image_figure:
         pdf=f"{paths.figure()}.pdf",
         svg=report(
             f"{paths.figure()}.svg",
-            caption="../workflow/report/image_figure.rst",
+            caption="../../workflow/report/image_figure.rst",
             category="Figures",
             labels={"figure": "{figure}"},
         ),
@@ -81,9 +81,9 @@ rule image_figure:
     log:
         paths.log("figure/{figure}"),
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     params:
-        spec=lambda w: study.figure(w.figure),
+        spec=lambda w: study.spec("image_figure", w.figure),
         code=study.code("image_figure"),
         tasks=task_flags,
         scores=score_folders(study.scales),
@@ -100,9 +100,9 @@ rule image_table:
     log:
         paths.log("table/{table}"),
     conda:
-        "../envs/proxyscale.yaml"
+        "../../envs/proxyscale.yaml"
     params:
-        spec=lambda w: study.table(w.table),
+        spec=lambda w: study.spec("image_table", w.table),
         code=study.code("image_table"),
     shell:
         "python -m proxyscale image_table --log {log:q} --spec {params.spec:q} --out {output:q}"

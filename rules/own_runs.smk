@@ -17,7 +17,7 @@ rule own_runs:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.own_runs(),
+        spec=lambda w: study.spec("own_runs"),
         code=study.code("own_runs"),
         tables=flags("table", study.table_files.items()),
     shell:

@@ -5,6 +5,16 @@
 # steps: train | evaluate
 #
 # The longest jobs start first, so that none of them is left alone at the end.
+from proxyscale.study.language_runs import Run
+
+
+def priority_of(wildcards):
+    """Compute relative to the cheapest run; what selection waits for comes before all others."""
+    number = int(wildcards.draw), int(wildcards.seed)
+    if Run(wildcards.scale, wildcards.distribution, *number) in study.scoring_runs:
+        return 500_000
+    cheapest = next(iter(study.scales.values())).flops
+    return round(100 * study.scales[wildcards.scale].flops / cheapest)
 
 
 rule train:
@@ -27,8 +37,10 @@ rule train:
         gpu=gpus_of,
         execution=lambda w: study.execution(w.scale),
     params:
-        spec=lambda w: study.train(w.scale, w.distribution, int(w.draw), int(w.seed)),
-        code=lambda w: study.code(study.engine(w.scale)),
+        spec=lambda w: study.spec(
+            "train", w.scale, w.distribution, int(w.draw), int(w.seed)
+        ),
+        code=lambda w: study.code("train", w.scale),
     shell:
         "python -m proxyscale train --log {log:q} --gpus {resources.gpu} --pool {input.pool:q}"
         " --distribution {input.distribution:q}"

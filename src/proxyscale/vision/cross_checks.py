@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxyscale.base.errors import UserError
-from proxyscale.study.check import corpus_kind, named, options_mistakes
+from proxyscale.study.option_checks import named, source_mistakes
 from proxyscale.vision.config import REMOVALS, ImageConfig
 from proxyscale.vision.corpora import image_corpus
 
@@ -26,15 +26,8 @@ def mistakes(config: ImageConfig) -> Iterator[UserError]:
 
 def _sources(config: ImageConfig) -> Iterator[UserError]:
     for name, source in config.sources.items():
-        where, kind = f"sources.{name}", corpus_kind(source, image_corpus)
-        if kind is None:
-            message = "one key must say what kind of image corpus this is"
-            given = next(iter(source.options), None)
-            yield UserError(
-                message, where=where, value=given, allowed=sorted(image_corpus.functions)
-            )
-        else:
-            yield from options_mistakes(where, image_corpus, kind, source.options)
+        where = f"sources.{name}"
+        yield from source_mistakes(where, source, image_corpus, "image corpus")
         if source.holdout + source.target > 1:
             yield UserError("holdout and target are more than all images", where=where)
 

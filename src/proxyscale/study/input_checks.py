@@ -1,6 +1,6 @@
 """What a study asks of the machine: files that are there, readable and large enough.
 
-Told before the graph is built, apart from `check`, which looks at the config alone.
+Told before the graph is built, apart from `cross_checks`, which look at the config alone.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from typing import Any
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.data.opening import is_compressed
 from proxyscale.data.records import format_of, listed, matching, no_match
-from proxyscale.study import check
-from proxyscale.study.config import Source
+from proxyscale.study.config_data import Source
+from proxyscale.study.distribution_checks import sources_named
+from proxyscale.study.language_runs import LanguageRuns
+from proxyscale.study.option_checks import corpus_kind
 from proxyscale.study.scales import tokenizer_size
-from proxyscale.study.study import Study
 
 
-def check_inputs(study: Study) -> None:
+def check_inputs(study: LanguageRuns) -> None:
     """UserErrors with every file that is missing or unreadable, and every source too small."""
     found = [*_missing(study), *_too_small(study)]
     if found:
         raise UserErrors(found)
 
 
-def _missing(study: Study) -> Iterator[UserError]:
+def _missing(study: LanguageRuns) -> Iterator[UserError]:
     for name, source in study.config.sources.items():
         options = source.options
-        if check.corpus_kind(source) == "files":
+        if corpus_kind(source) == "files":
             yield from _files(f"sources.{name}", options["files"], options.get("format"))
     for name, task in study.config.tasks.items():
         for key, part in task.records.parts.items() if task.records else ():
@@ -63,7 +64,7 @@ def _at(where: str, error: UserError) -> UserError:
     return UserError(error.message, where=where, **facts)
 
 
-def _tokenizer(study: Study) -> Iterator[UserError]:
+def _tokenizer(study: LanguageRuns) -> Iterator[UserError]:
     section = study.config.tokenizer
     assert section.file is not None
     files = matching(section.file)
@@ -80,7 +81,7 @@ def _tokenizer(study: Study) -> Iterator[UserError]:
         yield UserError(message, where="tokenizer.pad_vocabulary_to")
 
 
-def text_bytes(study: Study, name: str) -> int | None:
+def text_bytes(study: LanguageRuns, name: str) -> int | None:
     """About how much text a source has, in bytes; None where that cannot be told beforehand.
 
     Text packs about three to one, where its file is compressed.
@@ -89,7 +90,7 @@ def text_bytes(study: Study, name: str) -> int | None:
     limits = [source.max_bytes] if source.max_bytes else []
     if source.documents and source.max_document_bytes:
         limits.append(source.documents * source.max_document_bytes)
-    if check.corpus_kind(source) == "files":
+    if corpus_kind(source) == "files":
         paths = [path for pattern in listed(source.options["files"]) for path in matching(pattern)]
         sizes = [path.stat().st_size * (3 if _packed(path) else 1) for path in paths]
         limits.append(sum(sizes))
@@ -102,7 +103,7 @@ def _packed(path: Path) -> bool:
 
 def _most_bytes(source: Source) -> float:
     """The most text that a source's files can have; infinite where that cannot be told."""
-    if check.corpus_kind(source) != "files":
+    if corpus_kind(source) != "files":
         return math.inf
     paths = [path for pattern in listed(source.options["files"]) for path in matching(pattern)]
     if any(map(_packed, paths)):
@@ -110,7 +111,7 @@ def _most_bytes(source: Source) -> float:
     return sum(path.stat().st_size for path in paths)
 
 
-def _too_small(study: Study) -> Iterator[UserError]:
+def _too_small(study: LanguageRuns) -> Iterator[UserError]:
     """Distributions that no tokenizer can fill from their sources.
 
     A token is a byte of text at least, or the end of a document; as duplicates are dropped, there
@@ -118,7 +119,7 @@ def _too_small(study: Study) -> Iterator[UserError]:
     """
     most = {name: 1.5 * _most_bytes(entry) + 256 for name, entry in study.config.sources.items()}
     for name, entry in study.config.distributions.items():
-        named = [source for source in check.sources_named(entry.options) if source in most]
+        named = [source for source in sources_named(entry.options) if source in most]
         size = entry.size or study.config.selection.size
         tokens = size * study.config.pool.length
         room = sum(most[source] for source in named or most)
