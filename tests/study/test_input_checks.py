@@ -221,7 +221,7 @@ def test_variables_and_the_home_folder_are_filled_in(
     before = loaded.source_stamp("b")
     Path("b/one.jsonl").write_text(TEXT)
     assert loaded.source_stamp("b") != before
-    assert "$PLACE" in loaded.corpus("b")  # a folder's place changes no result
+    assert "$PLACE" in loaded.spec("corpus", "b")  # a folder's place changes no result
 
 
 def test_a_function_of_a_plugin_ties_its_jobs_to_the_file(study: dict[str, Any]) -> None:

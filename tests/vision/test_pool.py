@@ -16,7 +16,7 @@ from PIL import Image
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.data.records import Dropped
+from proxyscale.data.formats import Dropped
 from proxyscale.vision.corpora import Picture, decode, image_corpus
 from proxyscale.vision.pool import Images, build_image_pool, build_image_task, build_images
 

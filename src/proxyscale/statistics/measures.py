@@ -136,4 +136,4 @@ def chance(asked: pa.Table) -> float:
     if counts.min() < 2 or max(offered["continuation_count_distinct"].to_pylist()) > 1:
         return guess
     right = asked.filter(asked["gold"]).group_by("choice").aggregate([("choice", "count")])
-    return max(guess, max(right["choice_count"].to_pylist()) / len(counts))
+    return float(max(guess, max(right["choice_count"].to_pylist()) / len(counts)))

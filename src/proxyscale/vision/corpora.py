@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.records import Dropped, find_files, read_files, read_hub
+from proxyscale.data.formats import Dropped
+from proxyscale.data.records import find_files, read_files, read_hub
 from proxyscale.registry import Registry
 
 Pixels = NDArray[np.uint8]

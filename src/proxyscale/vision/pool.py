@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.data.records import Dropped
+from proxyscale.data.formats import Dropped
 from proxyscale.vision.corpora import Picture, decode, image_corpus
 
 ROWS = 4096  # images held in memory while statistics are taken or rows copied
