@@ -50,10 +50,11 @@ rule features:
         gpu=lambda w: min(gpus, gpus_of(w)),
     params:
         spec=lambda w: study.spec("features", w.candidates),
-        code=study.code("features"),
+        code=lambda w: study.code("features", w.scale),
+        plugins=lambda w: plugin_flags("features", w.scale),
     shell:
-        "python -m proxyscale features --log {log:q} --gpus {resources.gpu} --run {input.run:q}"
-        " --pool {input.pool:q} --task {input.tasks:q}"
+        "python -m proxyscale features --log {log:q} --gpus {resources.gpu} {params.plugins}"
+        " --run {input.run:q} --pool {input.pool:q} --task {input.tasks:q}"
         " --title 'features of {wildcards.scale}/{wildcards.distribution}"
         " draw {wildcards.draw} seed {wildcards.seed}'"
         " --code {params.code} --spec {params.spec:q} --out {output.pool:q}"

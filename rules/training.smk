@@ -41,9 +41,10 @@ rule train:
             "train", w.scale, w.distribution, int(w.draw), int(w.seed)
         ),
         code=lambda w: study.code("train", w.scale),
+        plugins=lambda w: plugin_flags("train", w.scale),
     shell:
-        "python -m proxyscale train --log {log:q} --gpus {resources.gpu} --pool {input.pool:q}"
-        " --distribution {input.distribution:q}"
+        "python -m proxyscale train --log {log:q} --gpus {resources.gpu} {params.plugins}"
+        " --pool {input.pool:q} --distribution {input.distribution:q}"
         " --title '{wildcards.scale}/{wildcards.distribution} draw {wildcards.draw}"
         " seed {wildcards.seed}'"
         " --spec {params.spec:q} --execution {resources.execution:q} --out {output.manifest:q}"
@@ -69,9 +70,10 @@ rule evaluate:
         **asks(lambda w: needs.evaluate(w.scale)),
         gpu=lambda w: min(gpus, gpus_of(w)),
     params:
-        code=study.code("evaluate"),
+        code=lambda w: study.code("evaluate", w.scale),
+        plugins=lambda w: plugin_flags("evaluate", w.scale),
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} draw {draw} seed {seed}",
     shell:
-        "python -m proxyscale evaluate --log {log:q} --gpus {resources.gpu} --run {input.run:q}"
-        " --task {input.tasks:q} --title {params.title:q} --code {params.code} --out {params.out:q}"
+        "python -m proxyscale evaluate --log {log:q} --gpus {resources.gpu} {params.plugins}"
+        " --run {input.run:q} --task {input.tasks:q} --title {params.title:q} --code {params.code} --out {params.out:q}"

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from support.tiny_run import SPEC
 
-from proxyscale.attribution import language_scores
+from proxyscale.attribution import features
+from proxyscale.attribution.scores import score
 from proxyscale.base import artifacts
 from proxyscale.data.corpora import build_corpus
 from proxyscale.data.pool import Pool, assemble, pack
@@ -67,13 +68,13 @@ class Study:
 
     def score(self, run: Path) -> Path:
         spec = {"dimension": 1024, "seed": 0}
-        pool = language_scores.pool_examples(self.pool, np.arange(len(Pool.open(self.pool))))
-        task = language_scores.task_examples(self.root / "task", "target")
+        pool = features.pool_examples(self.pool, np.arange(len(Pool.open(self.pool))))
+        task = features.task_examples(self.root / "task", "target")
         folders = [self.root / "features" / name for name in ("pool", "task")]
         for folder, examples in zip(folders, (pool, task), strict=True):
-            language_scores.featurize(folder, run, examples, spec)
+            features.featurize(folder, run, examples, spec)
         out = self.root / "scores" / "t.parquet"
-        language_scores.score(out, folders[:1], folders[1:], {"ridge": 0.3})
+        score(out, folders[:1], folders[1:], {"ridge": 0.3})
         return out
 
 
@@ -149,8 +150,8 @@ def test_the_sign_of_dsdm_on_rows_that_count_up_or_down(tmp_path):
 
     random, out = run("random"), tmp_path / "features"
     spec = {"candidates": None, "dimension": 256, "seed": 0}
-    language_scores.features(out, random, pool, {"t": task}, spec, "features", "")
-    folders = language_scores.pool_part(out), language_scores.target_part(out, "t")
-    language_scores.score(scores, *([folder] for folder in folders), {"ridge": 0.3})
+    features.features(out, random, pool, {"t": task}, spec, "features", "")
+    folders = features.pool_part(out), features.target_part(out, "t")
+    score(scores, *([folder] for folder in folders), {"ridge": 0.3})
     assert loss(run("dsdm")) < loss(random) - 0.1
     assert loss(run("bot-dsdm")) > loss(random) + 1

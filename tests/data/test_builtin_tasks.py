@@ -11,7 +11,7 @@ import pytest
 
 from proxyscale.data import builtin_tasks
 from proxyscale.data.corpora import installed
-from proxyscale.data.formats import Dropped
+from proxyscale.data.raw_record import Dropped
 from proxyscale.data.task_items import Item, Record
 
 NUMPYDOC = """Return the thing.

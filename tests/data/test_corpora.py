@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.corpora import Document, build_corpus, read_records
-from proxyscale.data.formats import PIECE, Dropped, cut_at
+from proxyscale.data.formats import PIECE, cut_at
+from proxyscale.data.raw_record import Dropped
 from proxyscale.registry import corpus
 
 TEXTS = ["one line\u2028still the same", "zwei Zeilen\n", "три", "四つの文字", "x" * 1000]

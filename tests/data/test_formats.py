@@ -23,7 +23,7 @@ from proxyscale import registry
 from proxyscale.base.errors import UserError
 from proxyscale.data import task_kinds  # noqa: F401 (registers the kinds)
 from proxyscale.data.corpora import build_corpus, read_records
-from proxyscale.data.formats import Dropped
+from proxyscale.data.raw_record import Dropped
 from proxyscale.data.records import stamp
 from proxyscale.data.task_items import Item, Record
 

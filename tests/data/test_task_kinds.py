@@ -9,7 +9,7 @@ import pytest
 from proxyscale import registry
 from proxyscale.base.errors import UserError
 from proxyscale.data import task_kinds  # noqa: F401 (registers the kinds)
-from proxyscale.data.formats import Dropped
+from proxyscale.data.raw_record import Dropped
 from proxyscale.data.task_items import Item, Record
 
 

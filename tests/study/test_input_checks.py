@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,13 +13,15 @@ from typing import Any
 import pytest
 import yaml
 from support.mistakes import BAD, REMOVE, spoil
-from support.paths import ROOT
+from support.paths import ROOT, ROTARY
 from tokenizers import Tokenizer, models
 
 from proxyscale.__main__ import main
+from proxyscale.base.digest import code_digest
+from proxyscale.base.errors import UserError
 from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.data.tokens import load_tokenizer
-from proxyscale.registry import selection
+from proxyscale.registry import architecture, selection
 from proxyscale.study.input_checks import check_inputs
 from proxyscale.study.language_study import LanguageStudy
 from proxyscale.study.validation import read_yaml
@@ -237,3 +240,75 @@ def test_a_function_of_a_plugin_ties_its_jobs_to_the_file(study: dict[str, Any])
         assert loaded.plugins("select", "mix") == []
     finally:
         del selection.functions["mine-only"]
+
+
+FOREIGN = {"architecture": "rotary-glu", "parametrization": "standard", "options": {"heads": 2}}
+
+
+def test_an_architecture_of_a_plugin_ties_its_jobs_to_the_file(study: dict[str, Any]) -> None:
+    plain = LanguageStudy.load(study)
+    text = ROTARY.read_text().replace("RotaryGlu", "MyOwn")
+    Path("mine.py").write_text(text)
+    study["plugins"] = ["mine.py"]
+    own = FOREIGN | {"architecture": "my-own"}
+    study["scales"]["small"] |= own
+    try:
+        loaded = LanguageStudy.load(study)
+        for rule in ("train", "evaluate", "features"):
+            assert loaded.plugins(rule, "small") == ["mine.py"]
+            assert loaded.plugins(rule, "large") == []
+            assert loaded.code(rule, "large") == plain.code(rule, "large")
+        before = {rule: loaded.code(rule, "small") for rule in ("train", "evaluate", "features")}
+        assert before != {rule: plain.code(rule, "small") for rule in before}
+        code_digest.cache_clear()
+        Path("mine.py").write_text(text.replace("100.0 **", "101.0 **"))
+        for rule, digest in before.items():
+            assert loaded.code(rule, "small") != digest
+        told = json.loads(loaded.spec("train", "small", "mix", 0, 0))["model"]
+        assert told == {
+            **own,
+            **{"width": 8, "layers": 1, "context": 16, "vocabulary": 300, "base_width": 32},
+        }
+        assert loaded.spec("train", "large", "mix", 0, 0) == plain.spec(
+            "train", "large", "mix", 0, 0
+        )
+        block = 4 * 64 + 8 + 2 * (8 * 16 + 16) + 16 * 8 + 8 + 16
+        assert loaded.scales["small"].parameters == 2 * 300 * 8 + block + 8
+        per_parameter = loaded.config.training.tokens_per_parameter
+        assert abs(loaded.scales["small"].tokens - per_parameter * (4800 + block + 8)) <= 32
+    finally:
+        del architecture.functions["my-own"]
+
+
+def test_the_default_architecture_is_left_unsaid(study: dict[str, Any]) -> None:
+    unsaid = LanguageStudy.load(study)
+    study["model"] = {"architecture": "gpt", "options": {}}
+    assert LanguageStudy.load(study).spec("train", "small", "mix", 0, 0) == unsaid.spec(
+        "train", "small", "mix", 0, 0
+    )
+    assert "architecture" not in unsaid.spec("train", "small", "mix", 0, 0)
+
+
+# (keys of the scale, what the message must hold)
+ODD = [
+    ({"architecture": "rotary-gul"}, ["scales.small.architecture", "mean 'rotary-glu'"]),
+    ({"options": {"headz": 2}}, ["scales.small.options.headz", "did you mean 'heads'?"]),
+    ({"options": {"heads": "two"}}, ["scales.small.options.heads: is 'two'"]),
+    ({"options": {"heads": 3}}, ["scales.small: rotary-glu: 3 heads", "a width of 8"]),
+    ({"parametrization": None}, ["scales.small.parametrization", "'mup'", "standard"]),
+    ({"mlp_ratio": 2}, ["scales.small.mlp_ratio", "a key of gpt, not of rotary-glu"]),
+    ({"engine": "llm-foundry"}, ["scales.small.engine", "trains gpt alone, not rotary-glu"]),
+    ({"architecture": "gpt"}, ["scales.small.options: gpt has no options"]),
+]
+
+
+@pytest.mark.parametrize(("keys", "told"), ODD)
+def test_what_an_architecture_is_not_is_told(
+    study: dict[str, Any], keys: dict[str, Any], told: list[str]
+) -> None:
+    study["plugins"] = [str(ROTARY)]
+    study["scales"]["small"] |= FOREIGN | keys
+    with pytest.raises(UserError) as caught:
+        LanguageStudy.load(study)
+    for words in told:
+        assert words in str(caught.value)

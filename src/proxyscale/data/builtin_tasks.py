@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from proxyscale.data.formats import Dropped
+from proxyscale.data.raw_record import Dropped
 from proxyscale.data.task_items import Item, Made, Record, Records, each, text_of
 from proxyscale.registry import task
 

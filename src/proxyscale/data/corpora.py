@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from proxyscale.base import artifacts
-from proxyscale.data.accounts import not_text
-from proxyscale.data.formats import Dropped, Record
+from proxyscale.data.hub import read_hub
 from proxyscale.data.installed import read_installed
-from proxyscale.data.judge import Document, Judge, Kept, encodable
-from proxyscale.data.records import listed, read_files, read_hub
+from proxyscale.data.judge import Document, Judge, Kept
+from proxyscale.data.raw_record import Dropped, Record, encodable, not_text
+from proxyscale.data.records import listed, read_files
 from proxyscale.registry import corpus
 
 ROW_GROUP = 8 << 20  # bytes of text held in memory while documents are written
@@ -106,6 +106,7 @@ def read_records(spec: dict[str, Any]) -> Iterator[Record | Dropped]:
     config, split, streaming}`; at most `limit` of them."""
     options = dict(spec)
     limit = options.pop("limit", None)
+    records: Iterator[Record | Dropped]
     if "hub" in options:
         records = read_hub(options.pop("hub"), **options)
     else:
@@ -141,10 +142,10 @@ def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
         source=source,
         kind=spec["kind"],
         cut=judge.cut,
-        **judge.account.facts(),
-        documents=judge.documents,
+        documents=judge.counts.kept,
         bytes=judge.bytes,
         versions=_versions(spec["options"]),
+        **judge.counts.facts(),
     )
 
 

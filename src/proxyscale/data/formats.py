@@ -15,29 +15,10 @@ import pyarrow.parquet as pq
 
 from proxyscale.base.errors import UserError
 from proxyscale.data.opening import is_compressed, open_bytes
+from proxyscale.data.raw_record import Dropped, Record
 
 LINE_LIMIT = 1 << 28  # bytes of one line, cell or JSON file; longer ones have lost their ends
 PIECE = 1 << 20  # bytes of a text file read as one record
-
-
-class Dropped(NamedTuple):
-    """What is not used: where it stands ("file:line") and why.
-
-    `broken` is what cannot be used as it is, rather than what was sorted out; `keys` are those
-    that stand where one was looked for.
-    """
-
-    name: str
-    reason: str
-    broken: bool = False
-    keys: tuple[str, ...] = ()
-
-
-class Record(NamedTuple):
-    """One record's fields, and where it stands ("file:line", the file below its common folder)."""
-
-    name: str
-    fields: dict[str, Any]
 
 
 class Layout(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.formats import Dropped, Record
+from proxyscale.data.raw_record import Dropped, Record
 from proxyscale.data.records import shuffled
 
 PARTS = ("code", "docstrings", "headers", "tests")

@@ -1,4 +1,4 @@
-"""Raw records of files and of Hugging Face datasets, one at a time, in bounded memory.
+"""Raw records of files, one at a time, in bounded memory.
 
 A record that cannot be read comes out as `Dropped`, with its file and line, to be counted.
 """
@@ -15,8 +15,9 @@ from pathlib import Path
 
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import expand
-from proxyscale.data.formats import FORMATS, Dropped, Layout, Record
+from proxyscale.data.formats import FORMATS, Layout
 from proxyscale.data.opening import BROKEN, open_bytes, suffixes
+from proxyscale.data.raw_record import Dropped, Record, printable
 
 
 def listed(value: str | Sequence[str]) -> list[str]:
@@ -61,6 +62,16 @@ def stamp(patterns: str | Sequence[str] | None) -> str:
     return digest.hexdigest()[:16] if patterns else ""
 
 
+def files_below(folder: str) -> dict[str, Path]:
+    """All files at any depth of a folder, by their name below it, shuffled; empty if it is none."""
+    for plain in (Path(folder), Path(expand(folder))):
+        if plain.is_dir():
+            files = (path for path in plain.rglob("*") if path.is_file())
+            names = {path.relative_to(plain).as_posix(): path.absolute() for path in files}
+            return {name: names[name] for name in shuffled(names)}
+    return {}
+
+
 def no_match(pattern: str) -> UserError:
     """The mistake of a pattern that matches no file, to be raised."""
     expanded = expand(pattern)
@@ -71,11 +82,6 @@ def no_match(pattern: str) -> UserError:
     elif Path(expanded).is_dir():
         hint = "name its files: folder/**/*.txt"
     return UserError(f"no file matches {pattern}", where="files", value=pattern, hint=hint)
-
-
-def _shown(name: str) -> str:
-    """A file's name as text: bytes of it that are not UTF-8 are written as \\xNN."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def find_files(patterns: str | Sequence[str]) -> dict[str, Path]:
@@ -91,7 +97,7 @@ def find_files(patterns: str | Sequence[str]) -> dict[str, Path]:
             raise no_match(pattern)
         found |= files
     common = os.path.commonpath([path.parent for path in found])
-    names = {_shown(path.relative_to(common).as_posix()): path for path in found}
+    names = {printable(path.relative_to(common).as_posix()): path for path in found}
     if len(names) < len(found):
         raise UserError("two files have names that are shown alike", where="files")
     return {name: names[name] for name in shuffled(names)}
@@ -164,63 +170,3 @@ def pinned(revision: str | None, repository: str, kind: str = "") -> str:
         hint = f"copy it from https://huggingface.co/{kind}{repository}/commits/main"
         raise UserError(message, where="revision", value=revision, hint=hint)
     return revision
-
-
-def read_hub(
-    repository: str,
-    revision: str | None = None,
-    config: str | None = None,
-    split: str = "train",
-    streaming: bool = True,
-    data_dir: str | None = None,
-) -> Iterator[Record | Dropped]:
-    """Records of a Hugging Face dataset at a pinned commit.
-
-    With `streaming` they are downloaded as they are read; without it the files are downloaded
-    first, kept in the client's cache, and each compared with the checksum that the hub gives. Cut
-    connections are taken up again by the client. UserError for all that it gives up on.
-    """
-    commit = pinned(revision, repository, "datasets/")
-    import datasets  # it costs a CPU second, and most studies never need it
-
-    try:
-        rows = datasets.load_dataset(
-            repository,
-            name=config,
-            data_dir=data_dir,
-            split=split,
-            revision=commit,
-            streaming=streaming,
-        )
-        if not streaming:
-            _verify(repository, commit)
-        for number, row in enumerate(rows):
-            yield Record(f"{Path(repository).name}:{number}", row)
-    except UserError:
-        raise
-    except Exception as error:  # the client and what it stands on raise a dozen families of them
-        told = str(error).partition("\n")[0] or type(error).__name__
-        hint = "is the hub up, the commit right, the dataset open to you? What came stays cached"
-        where = f"hub: {repository}"
-        raise UserError(f"cannot be read: {told}", where=where, hint=hint) from None
-
-
-def _verify(repository: str, commit: str) -> None:
-    """UserError if a downloaded file is not what the hub keeps under its sha256 sum.
-
-    The client's cache names the file of a large object by that sum, and compares no more than its
-    length.
-    """
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    cache = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="dataset")
-    for file in (cache / "snapshots" / commit).rglob("*"):
-        blob = file.resolve()
-        if not re.fullmatch(r"[0-9a-f]{64}", blob.name):
-            continue
-        with blob.open("rb") as data:
-            if hashlib.file_digest(data, "sha256").hexdigest() != blob.name:
-                message = f"{file.name} is damaged: its checksum is not the hub's"
-                hint = f"delete {blob} and run again"
-                raise UserError(message, where=f"hub: {repository}", hint=hint)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
-from proxyscale.data.accounts import Account
-from proxyscale.data.formats import Dropped
 from proxyscale.data.overlap import Tested
 from proxyscale.data.packing import END
+from proxyscale.data.raw_record import Dropped
+from proxyscale.data.record_counts import RecordCounts
 from proxyscale.data.task_items import Item, seeded_hash
 from proxyscale.data.tokens import tokens, unknown_id
 from proxyscale.data.words import SEPARATOR, words
@@ -83,7 +83,7 @@ class Coder:
         seed: int,
         few_shot: int = 0,
         whole_prompts: bool = False,
-        account: Account | None = None,
+        account: RecordCounts | None = None,
     ) -> None:
         end = tokenizer.token_to_id(END)
         assert end is not None, "build_tokenizer adds it"
@@ -94,7 +94,7 @@ class Coder:
         self.seed = seed
         self.few_shot = few_shot
         self.whole_prompts = whole_prompts
-        self.account = account or Account()
+        self.account = account or RecordCounts()
         self.bank: list[Item] = []
         self.rest = _Stream([], [], [], [])
         self.texts: dict[int, str] = {}

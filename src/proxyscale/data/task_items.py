@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.accounts import not_text
-from proxyscale.data.formats import Dropped
+from proxyscale.data.raw_record import Dropped, not_text
 
 
 @dataclass(frozen=True)

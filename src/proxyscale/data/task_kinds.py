@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.formats import Dropped
+from proxyscale.data.raw_record import Dropped
 from proxyscale.data.records import listed
 from proxyscale.data.task_items import (
     Filled,

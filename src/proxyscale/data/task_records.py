@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from proxyscale.base.errors import UserError
 from proxyscale.data.corpora import read_records
-from proxyscale.data.formats import Dropped
+from proxyscale.data.raw_record import Dropped
 from proxyscale.data.task_items import Record, Unfit, seeded_hash, take
 
 Read = Iterator[Record | Dropped]

@@ -20,9 +20,9 @@ from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data import overlap
-from proxyscale.data.accounts import Account
-from proxyscale.data.formats import Dropped
 from proxyscale.data.pool import Pool
+from proxyscale.data.raw_record import Dropped
+from proxyscale.data.record_counts import RecordCounts
 from proxyscale.data.task_encoding import Coder, Example
 from proxyscale.data.task_items import Item, Record, seeded_hash
 from proxyscale.data.task_records import readers
@@ -85,12 +85,12 @@ class Builder:
         self.pool = pool
         self.readers = readers(spec, corpora)
         self.counts: dict[str, dict[str, int]] = {}
-        self.accounts: dict[str, Account] = {}
+        self.accounts: dict[str, RecordCounts] = {}
         self.found_in: dict[str, dict[str, dict[str, int]]] = {}
         few_shot = spec.get("few_shot") or 0
         self.bank = self.shot_bank() if few_shot else []
 
-    def items(self, split: str, account: Account) -> Iterator[Item]:
+    def items(self, split: str, account: RecordCounts) -> Iterator[Item]:
         """The items of a split; a kind with an option `seed` gets the study's."""
         kind = self.spec["kind"]
         seeded = {"seed": self.spec["seed"]} if "seed" in registry.task.options(kind) else {}
@@ -115,7 +115,9 @@ class Builder:
         if "target" not in self.readers:
             raise UserError("few_shot takes its examples from the target split", hint="set target")
         seed = self.spec["seed"]
-        unique = {seeded_hash(seed, *item.key): item for item in self.items("target", Account())}
+        unique = {
+            seeded_hash(seed, *item.key): item for item in self.items("target", RecordCounts())
+        }
         if any(item.whole_text for item in unique.values()):
             raise UserError("few_shot needs prompts, not whole texts", where="few_shot")
         return [unique[digest] for digest in sorted(unique)[:SHOT_BANK]]
@@ -124,7 +126,7 @@ class Builder:
         """The examples of a split in seeded order, without what stands in the pool or `holdout`."""
         if name not in self.readers or not wanted:
             return []
-        spec, account = self.spec, Account()
+        spec, account = self.spec, RecordCounts()
         few_shot, whole = spec.get("few_shot") or 0, bool(spec.get("whole_prompts"))
         coder = Coder(self.tokenizer, spec["length"], spec["seed"], few_shot, whole, account)
         coder.bank = self.bank
@@ -197,7 +199,7 @@ def said(examples: Sequence[Example]) -> np.ndarray:
 
 
 def smallest(
-    examples: Iterable[Example], limit: int, seen: set[bytes], account: Account
+    examples: Iterable[Example], limit: int, seen: set[bytes], account: RecordCounts
 ) -> list[Example]:
     """The `limit` examples of smallest key, in that order, without repetition or `seen` ones."""
     kept: dict[bytes, Example] = {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import typing
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
+from proxyscale.registry import DEFAULT_ARCHITECTURE
 from proxyscale.study.config_types import (
     Count,
     NonNegative,
@@ -73,6 +74,12 @@ class Model(Strict):
 
     family: Literal["language"] = Field(
         "language", description="GPT form: pre-norm, learned positions"
+    )
+    architecture: str = Field(
+        DEFAULT_ARCHITECTURE, description="gpt, or a plugin's, whose options are `options`"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="of the architecture; gpt has none but the keys here"
     )
     width: Count | None = Field(None, description="residual width")
     layers: Count | None = Field(None, description="transformer blocks")

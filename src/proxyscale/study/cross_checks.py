@@ -12,7 +12,7 @@ from proxyscale.study import distribution_checks
 from proxyscale.study.config import Config
 from proxyscale.study.config_data import Task
 from proxyscale.study.option_checks import corpus_kind, named, options_mistakes, source_mistakes
-from proxyscale.study.scales import resolve
+from proxyscale.study.scales import GPT_KEYS, resolve
 
 
 def mistakes(config: Config) -> Iterator[UserError]:
@@ -111,7 +111,36 @@ def _pinned(repository: str, revision: Any, where: str, kind: str = "") -> Itera
 
 def _scales(config: Config) -> Iterator[UserError]:
     for name in config.scales:
-        yield from resolve(config, name).mistakes()
+        wrong = list(_architecture(config, name))
+        yield from wrong or resolve(config, name).mistakes()
+
+
+def _architecture(config: Config, scale: str) -> Iterator[UserError]:
+    """The architecture that a scale names, its options, and no keys of gpt beside them."""
+    sections = (("model", config.model), (f"scales.{scale}", config.scales[scale]))
+    said = {
+        key: f"{place}.{key}"
+        for place, section in sections
+        for key in section.model_fields_set
+        if getattr(section, key) is not None
+    }
+    own = config.scales[scale].model_dump()
+    name = own["architecture"] or config.model.architecture
+    options = config.model.options if own["options"] is None else own["options"]
+    if name == registry.DEFAULT_ARCHITECTURE:
+        if options:
+            yield UserError(f"{name} has no options but the keys of model", where=said["options"])
+        return
+    if name not in registry.architecture.functions:
+        known = {registry.DEFAULT_ARCHITECTURE, *registry.architecture.functions}
+        yield from named(said["architecture"], name, sorted(known), "architecture")
+        return
+    where = said.get("options", said["architecture"])
+    yield from options_mistakes(where, registry.architecture, name, options)
+    for key in GPT_KEYS:
+        if key in said:
+            message = f"{key} is a key of gpt, not of {name}"
+            yield UserError(message, where=said[key], hint="its own are its `options`")
 
 
 def _reference(config: Config) -> Iterator[UserError]:

@@ -86,6 +86,8 @@ class LanguageStudy(LanguageRuns):
             called = registry.task, self.config.tasks[name].kind
         elif rule == "select":
             called = registry.selection, self.config.distributions[name].method
+        elif rule in ("train", "evaluate", "features"):
+            called = registry.architecture, self.scales[name].model.get("architecture")
         else:
             return []
         return plugin_files(self.config.plugins, *called)

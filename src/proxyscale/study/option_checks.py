@@ -39,7 +39,7 @@ def options_mistakes(
     except UserError as error:
         yield UserError(error.message, where=where, value=kind, allowed=error.allowed)
         return
-    hints = typing.get_type_hints(function)
+    hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
     fields: dict[str, Any] = {
         name: (
             hints.get(name, Any),

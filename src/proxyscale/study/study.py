@@ -68,7 +68,9 @@ def local_files(patterns: str | list[str] | None) -> list[str]:
 
 def plugin_files(paths: Iterable[str], functions: registry.Registry, word: str | None) -> list[str]:
     """Those of the plugin files that define a function: one, or none if it is proxyscale's own."""
-    file = functions.file(word or "")
+    if word is None:
+        return []
+    file = functions.file(word)
     return [path for path in paths if Path(path).resolve() == file]
 
 

@@ -4,10 +4,10 @@ An engine is a module with one function,
 
     train(out, spec, pool, distribution, title, execution) -> None
 
-that trains the run of `spec` (see `train.train`) on the draw's examples in the order of `Batches`,
-from the weights that `language.build` draws from the seed, and writes into the folder `out`
-model.safetensors, with the names and shapes of `LanguageModel`, then curve.parquet and
-manifest.json by `train.write_records`. Whatever reads a run reads these: losses, features and
+that trains the run of `spec` (see `native.train`) on the draw's examples in the order of `Batches`,
+from the weights that `language_model.build` draws from the seed, and writes into the folder `out`
+model.safetensors, with the names and shapes of the architecture, then curve.parquet and
+manifest.json by `native.write_records`. Whatever reads a run reads these: losses, features and
 exports are the same code for every engine. The module has the engine's name, `-` written as `_`.
 """
 
@@ -20,8 +20,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import torch.distributed
 
 from proxyscale.base import devices
 
@@ -36,7 +34,7 @@ def train(
 ) -> None:
     """Train one run with the engine that `spec["training"]["engine"]` names."""
     engine = spec["training"]["engine"]
-    alone = not torch.distributed.is_torchelastic_launched()
+    alone = "TORCHELASTIC_RUN_ID" not in os.environ  # torchrun has started none of its processes
     if engine == "native" and execution["gpus"] > 1 and alone:
         spread(int(execution["gpus"]))
         return

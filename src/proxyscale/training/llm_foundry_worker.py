@@ -2,7 +2,7 @@
 
 python -m proxyscale.training.llm_foundry_worker CONFIG
 
-Reads what `foundry.train` left in a folder (CONFIG, pieces.npy, initial.safetensors), trains,
+Reads what `llm_foundry.train` left in a folder (CONFIG, pieces.npy, initial.safetensors), trains,
 writes final.safetensors there. Says on standard output what a step lost, a line each:
 `proxyscale {JSON}`.
 """

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from proxyscale.base.cost import resnet_flops, resnet_parameters
+from proxyscale.data.records import files_below, listed
 from proxyscale.study.study import Study, canonical, local_files
 from proxyscale.vision.config import REMOVALS, SCORED, SIMILAR, ImageConfig
 
@@ -123,5 +124,8 @@ class ImageRuns(Study[ImageConfig]):
         return (own.large if own else None) or self.config.reference
 
     def source_files(self, source: str) -> list[str]:
-        """Local files that a source is read from."""
-        return local_files(self.config.sources[source].options.get("files"))
+        """Local files that a source is read from, those of whole folders among them."""
+        patterns = self.config.sources[source].options.get("files")
+        below = (files_below(pattern) for pattern in listed(patterns or ()))
+        inside = {str(path) for files in below for path in files.values()}
+        return sorted({*local_files(patterns), *inside})

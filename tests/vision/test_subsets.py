@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from proxyscale.base.errors import UserError
-from proxyscale.vision.pool import Images, build_image_pool, build_image_task, build_images
-from proxyscale.vision.select import build_subsets, read_masks
+from proxyscale.vision.corpora import build_images
+from proxyscale.vision.images import Images
+from proxyscale.vision.pool import build_image_pool, build_image_task
+from proxyscale.vision.subsets import build_subsets, read_masks
 
 SHARES = [0.1, 0.25]
 N = 40

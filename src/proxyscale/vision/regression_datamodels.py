@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from proxyscale.attribution import datamodels
 from proxyscale.attribution.lds import truth
-from proxyscale.base import artifacts
+from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.vision.pool import Images
-from proxyscale.vision.select import read_masks
+from proxyscale.vision.images import Images
+from proxyscale.vision.subsets import read_masks
 
 # Squared penalties tried, as shares of the mean squared singular value of the subsets' design.
 RIDGE_PENALTIES = np.geomspace(0.01, 100, 25)
@@ -34,7 +34,7 @@ def fit(
 
     `spec`: methods ("lasso", "ridge"), subsets (numbers of them; empty for all) and tests (the
     first so many test images; null for all). `subsets` are the files of the draws, `losses` the
-    tables of the packs trained on them, by task. UserError if more subsets are asked for than
+    tables of the ensembles trained on them, by task. UserError if more subsets are asked for than
     there are.
     """
     masks, draws = read_masks(subsets, len(Images.open(pool)))
@@ -52,9 +52,7 @@ def fit(
                 path = out / task / f"{method}-{number}.npy"
                 chosen = outputs.mean(0)[:number, : spec["tests"]]
                 coefficients = _fit(method, masks[:number], chosen)
-                with artifacts.atomic(path) as temporary, temporary.open("wb") as file:
-                    np.save(file, coefficients.astype(np.float32), allow_pickle=False)
-                files.append(path)
+                files.append(arrays.write(path, coefficients.astype(np.float32)))
     artifacts.write_manifest(out / "manifest.json", files)
 
 

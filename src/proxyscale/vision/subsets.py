@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from proxyscale.attribution.lds import stratified_subset
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.vision.pool import Images
+from proxyscale.vision.images import Images
 
 Array = NDArray[np.floating]
 
@@ -32,7 +32,7 @@ def build_subsets(
     influence: Array | None = None,
     likeness: Array | None = None,
 ) -> None:
-    """Write the draws of a distribution that one pack trains on, as a distribution table.
+    """Write the draws of a distribution that one ensemble trains on, as a distribution table.
 
     `spec`: name, method, draws (their numbers), seed; `fraction` of a stratified subset; `shares`
     and `images` (test images) of a removal. `holdout` is the manifest of the test images, of which

@@ -14,10 +14,10 @@ from torch import Tensor
 from proxyscale.attribution import trak
 from proxyscale.attribution.projection import Projection
 from proxyscale.vision import resnet
+from proxyscale.vision.batches import Batches, side_by_side
 from proxyscale.vision.features import Gradients, features
-from proxyscale.vision.pool import Images
-from proxyscale.vision.scores import score
-from proxyscale.vision.stacked import Batches, side_by_side
+from proxyscale.vision.images import Images
+from proxyscale.vision.trak_scores import score
 
 MODEL = {
     "blocks": [1, 1],
@@ -53,7 +53,7 @@ def random_state(seed: int) -> resnet.State:
 def test_primal_and_dual_agree(n: int, more: int, seed: int, ridge: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     train, test = (torch.randn(rows, n + more, generator=generator) for rows in (n, 3))
-    primal = trak.primal_scores(train, test, ridge=ridge)
+    primal = trak.primal_scores(lambda: [train], test, ridge=ridge)
     dual = trak.dual_scores(train @ train.T, test @ train.T, ridge=ridge, dimensions=n + more)
     torch.testing.assert_close(primal, dual, rtol=1e-3, atol=1e-5)
 
@@ -65,7 +65,7 @@ def test_scores_are_ridge_regression() -> None:
     penalty = 0.3 * np.linalg.eigvalsh(train.T @ train).mean()
     linear = pytest.importorskip("sklearn.linear_model")
     fitted = linear.Ridge(alpha=penalty, fit_intercept=False).fit(train, y)
-    scores = trak.primal_scores(torch.from_numpy(train), torch.from_numpy(test))
+    scores = trak.primal_scores(lambda: [torch.from_numpy(train)], torch.from_numpy(test))
     np.testing.assert_allclose(scores.numpy() @ y, fitted.predict(test), rtol=1e-10)
 
 
@@ -73,7 +73,7 @@ def test_the_largest_score_is_the_example_that_helps_most() -> None:
     """In a linear model, adding the target's own example raises its output."""
     target = torch.tensor([[1.0, 0.0, 0.0]])
     train = torch.cat([target, -target, torch.eye(3)[1:]])
-    scores = trak.primal_scores(train, target)[0]
+    scores = trak.primal_scores(lambda: [train], target)[0]
     assert scores.argmax() == 0
     assert scores.argmin() == 1
 

@@ -13,10 +13,11 @@ from support.image_studies import ONE_CYCLE
 from torch.nn import functional
 
 from proxyscale.vision import resnet
-from proxyscale.vision.model_packs import measure
-from proxyscale.vision.pool import Images
+from proxyscale.vision.batches import Batches, order, side_by_side
+from proxyscale.vision.evaluate import measure
+from proxyscale.vision.images import Images
 from proxyscale.vision.sgd import one_cycle
-from proxyscale.vision.stacked import Batches, Stack, order, side_by_side
+from proxyscale.vision.stacked_training import Stack
 
 SPEC: dict[str, Any] = {
     "model": {

@@ -1,20 +1,31 @@
-"""What became of all that was read: kept, or dropped for a reason, with the first ones named."""
+"""Every record accounted for: read = kept + dropped, by reason, with the first names of each.
+
+What is kept is told from its copies by a hash of its content, which also decides its split: copies
+in two sources meet on one side.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.formats import Dropped
+from proxyscale.data.raw_record import Dropped, printable
 
-NAMED = 3  # named for each reason
+NAMED = 3  # dropped records named for each reason
 FIRST = 1000  # if all of so many cannot be used, the rest is not looked at
 
 
-class Account:
-    """Counts what was read and why some of it was dropped. The caller adds to `read`."""
+def content_key(data: bytes) -> int:
+    """Hash of a record's content, u64."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
+
+
+class RecordCounts:
+    """Counts what was read and why some of it was dropped; the caller adds to `read`."""
 
     def __init__(self) -> None:
         self.read = self.broken = 0
@@ -27,7 +38,7 @@ class Account:
         self.dropped[item.reason] += count
         named = self.named.setdefault(item.reason, [])
         if item.name and len(named) < NAMED:
-            named.append(item.name)
+            named.append(printable(item.name))
         if item.broken:
             self.broken += 1
             self.breaks.setdefault(item.reason, item)
@@ -62,15 +73,34 @@ class Account:
         return {"read": self.read, "dropped": dict(self.dropped), "dropped_first": self.named}
 
 
-def not_text(value: Any) -> str:
-    """What a value is that should have been text."""
-    words = {
-        type(None): "null",
-        bool: "a truth value",
-        int: "a number",
-        float: "a number",
-        list: "a list",
-        dict: "an object",
-        bytes: "bytes",
-    }
-    return f"{words.get(type(value), type(value).__name__)}, not text"
+class SplitCounts(RecordCounts):
+    """Splits what is kept, too, each content once. `spec`: holdout, target (shares), seed."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.seed = spec.get("seed", 0)
+        holdout, target = spec.get("holdout", 0.0), spec.get("target", 0.0)
+        self.shares = {"holdout": holdout, "target": target, "pool": 1 - holdout - target}
+        self.seen: set[int] = set()
+        self.kept = dict.fromkeys(self.shares, 0)
+
+    def keep(self, name: str, key: int) -> str | None:
+        """The split of a record by its content's key; None, and counted, for a duplicate."""
+        if key in self.seen:
+            self.drop(Dropped(name, "duplicate"))
+            return None
+        self.seen.add(key)
+        split = self._split(key)
+        self.kept[split] += 1
+        return split
+
+    def _split(self, key: int) -> str:
+        place = content_key(f"{self.seed}:{key}".encode()) / 2**64
+        if place < self.shares["holdout"]:
+            return "holdout"
+        return "target" if place < self.shares["holdout"] + self.shares["target"] else "pool"
+
+    @property
+    def total(self) -> int:
+        """Records kept."""
+        return sum(self.kept.values())

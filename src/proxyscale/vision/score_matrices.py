@@ -1,4 +1,4 @@
-"""Scores of image models as files: those of several packs side by side, and their averages."""
+"""Scores of image models as files: those of several ensembles side by side, and their averages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Scores:
-    """One number per model, test image and pool image, as `image_scores.score_pack` writes them."""
+    """One number per model, test image and pool image, as `score_ensemble` writes it."""
 
     each: Array  # [models, tests, pool]
     residuals: Array | None  # [models, pool] where TRAK's Q is wanted
 
     @classmethod
     def open(cls, folders: Sequence[Path], task: str, q: bool) -> Scores:
-        """The scores of all models of a scale's packs, in their order."""
+        """The scores of all models of a scale's ensembles, in their order."""
         parts = [np.load(folder / f"{task}.npy", mmap_mode="r") for folder in folders]
         each = parts[0] if len(parts) == 1 else np.concatenate(parts)
         weights = [np.load(folder / "residuals.npy") for folder in folders] if q else []

@@ -15,11 +15,15 @@ from support.image_studies import ONE_CYCLE
 from proxyscale.attribution import lds
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.training.batches import read_draws
+from proxyscale.vision.batches import Batches
+from proxyscale.vision.corpora import build_images
+from proxyscale.vision.ensembles import Ensemble, train_ensemble
+from proxyscale.vision.evaluate import evaluate_ensemble
 from proxyscale.vision.features import features, likeness
-from proxyscale.vision.model_packs import Pack, evaluate_pack, read_draws, train_pack
-from proxyscale.vision.pool import Images, build_image_pool, build_image_task, build_images
-from proxyscale.vision.scores import score_pack
-from proxyscale.vision.stacked import Batches
+from proxyscale.vision.images import Images
+from proxyscale.vision.pool import build_image_pool, build_image_task
+from proxyscale.vision.trak_scores import score_ensemble
 
 RUNS = [(0, 0), (1, 0), (2, 5)]
 
@@ -66,30 +70,30 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pack(study: Path) -> Path:
-    train_pack(
-        study / "pack", spec(2), study / "pool/manifest.json", study / "d.parquet", RUNS, "test"
+def ensemble(study: Path) -> Path:
+    train_ensemble(
+        study / "ensemble", spec(2), study / "pool/manifest.json", study / "d.parquet", RUNS, "test"
     )
-    return study / "pack"
+    return study / "ensemble"
 
 
-def losses(study: Path, pack: Path, name: str) -> pa.Table:
-    evaluate_pack(study / name, pack, {"t": study / "task"}, scale="s", distribution="d")
+def losses(study: Path, ensemble: Path, name: str) -> pa.Table:
+    evaluate_ensemble(study / name, ensemble, {"t": study / "task"}, scale="s", distribution="d")
     return artifacts.read(study / name / "t.parquet", "losses")
 
 
-def test_what_a_pack_holds(pack: Path) -> None:
-    opened = Pack(pack)
+def test_what_an_ensemble_holds(ensemble: Path) -> None:
+    opened = Ensemble(ensemble)
     assert opened.runs == RUNS
     assert opened.epochs == [2, 6]
-    facts = json.loads((pack / "manifest.json").read_text())["runs"]
+    facts = json.loads((ensemble / "manifest.json").read_text())["runs"]
     assert [fact["examples"] for fact in facts] == [40, 40, 30]
     assert [fact["seen"] for fact in facts] == [240, 240, 180]
-    assert len(artifacts.read(pack / "curve.parquet", "curve")) == 24
+    assert len(artifacts.read(ensemble / "curve.parquet", "curve")) == 24
 
 
-def test_losses_are_one_row_a_run_and_example(study: Path, pack: Path) -> None:
-    table = losses(study, pack, "losses")
+def test_losses_are_one_row_a_run_and_example(study: Path, ensemble: Path) -> None:
+    table = losses(study, ensemble, "losses")
     keys = zip(*(table[name].to_pylist() for name in ("draw", "seed", "example")), strict=True)
     assert sorted(keys) == sorted((*run, example) for run in RUNS for example in range(20))
     probability = np.exp(-table["loss"].to_numpy())
@@ -99,13 +103,13 @@ def test_losses_are_one_row_a_run_and_example(study: Path, pack: Path) -> None:
     assert right[table["margin"].to_numpy() > 0].all()
 
 
-def test_neither_company_nor_place_matters(study: Path, pack: Path) -> None:
-    """A run alone in a pack, or in another order and stack, is the same run."""
-    before = losses(study, pack, "losses").sort_by(
+def test_neither_company_nor_place_matters(study: Path, ensemble: Path) -> None:
+    """A run alone in an ensemble, or in another order and stack, is the same run."""
+    before = losses(study, ensemble, "losses").sort_by(
         [("draw", "ascending"), ("example", "ascending")]
     )
     other, pool = study / "other", study / "pool/manifest.json"
-    train_pack(other, spec(3), pool, study / "d.parquet", RUNS[::-1], "test")
+    train_ensemble(other, spec(3), pool, study / "d.parquet", RUNS[::-1], "test")
     after = losses(study, other, "others").sort_by(
         [("draw", "ascending"), ("example", "ascending")]
     )
@@ -113,27 +117,27 @@ def test_neither_company_nor_place_matters(study: Path, pack: Path) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_manifests_are_deterministic(study: Path, pack: Path) -> None:
+def test_manifests_are_deterministic(study: Path, ensemble: Path) -> None:
     again = study / "again"
-    train_pack(again, spec(2), study / "pool/manifest.json", study / "d.parquet", RUNS, "test")
-    assert (again / "manifest.json").read_text() == (pack / "manifest.json").read_text()
+    train_ensemble(again, spec(2), study / "pool/manifest.json", study / "d.parquet", RUNS, "test")
+    assert (again / "manifest.json").read_text() == (ensemble / "manifest.json").read_text()
 
 
-def test_likeness_is_the_cosine_of_the_first_models_features(study: Path, pack: Path) -> None:
+def test_likeness_is_the_cosine_of_the_first_models_features(study: Path, ensemble: Path) -> None:
     pool, tests = study / "pool/manifest.json", study / "task/holdout/manifest.json"
-    first = Pack(pack)
+    first = Ensemble(ensemble)
     own, others = (
         features(first.spec, first.states()[0], Batches(Images.open(path)))
         for path in (tests, pool)
     )
-    found = likeness(pack, pool, tests)
+    found = likeness(ensemble, pool, tests)
     np.testing.assert_allclose(found, 1 - cdist(own, others, "cosine"), atol=1e-6)
 
 
-def test_scores_are_written_for_each_model(study: Path, pack: Path) -> None:
+def test_scores_are_written_for_each_model(study: Path, ensemble: Path) -> None:
     options = {"checkpoints": None, "projection": None, "ridge": 0.3, "seed": 0}
     pool, tasks = study / "pool/manifest.json", {"t": study / "task"}
-    score_pack(study / "scores", pack, pool, tasks, options, title="test")
+    score_ensemble(study / "scores", ensemble, pool, tasks, options, title="test")
     scores, residuals = (np.load(study / "scores" / f"{name}.npy") for name in ("t", "residuals"))
     assert scores.shape == (3, 20, 60)
     assert residuals.shape == (3, 60)
@@ -155,4 +159,4 @@ def test_too_few_images_for_a_batch(study: Path) -> None:
     large["training"]["batch"] = 1000
     pool = study / "pool/manifest.json"
     with pytest.raises(UserError, match="do not fill a batch"):
-        train_pack(study / "large", large, pool, study / "d.parquet", RUNS, "test")
+        train_ensemble(study / "large", large, pool, study / "d.parquet", RUNS, "test")

@@ -1,9 +1,7 @@
-"""Training packs of image models, many of them as one program.
+"""Training several networks of one shape as one program, as groups of grouped convolutions.
 
-A pack is a fixed list of runs (draw, seed) of one scale and distribution. Its runs of equal length
-train together, `stack` at a time, as groups of grouped convolutions: one small network alone
-leaves a processor idle. What a run sees depends on its subset and its seed, and neither its pack
-nor its place there matters to more than rounding.
+One small network alone leaves a processor idle. What a run sees depends on its subset and its seed;
+beside whom it trains matters to no more than rounding.
 """
 
 from __future__ import annotations
@@ -12,20 +10,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from proxyscale.base.progress import Progress
 from proxyscale.vision import resnet
 from proxyscale.vision.augmentation import augment
-from proxyscale.vision.pool import Images
+from proxyscale.vision.batches import Batches, Ids, order, side_by_side
 from proxyscale.vision.sgd import one_cycle, optimizer
-
-Ids = NDArray[np.integer[Any]]
-HELD = 1 << 32  # bytes of a pool that an accelerator keeps in its own memory
 
 
 class Trained(NamedTuple):
@@ -36,55 +29,10 @@ class Trained(NamedTuple):
     final_losses: list[float]  # of each network, mean over its last epoch
 
 
-class Batches:
-    """Normalized images of a pool or a test set, by row; small ones lie on the device."""
-
-    def __init__(self, images: Images) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        home = self.device if images.pixels.nbytes <= HELD else torch.device("cpu")
-        self.pixels = torch.from_numpy(images.pixels).to(home)
-        self.labels = torch.from_numpy(images.labels).to(home)
-        self.mean, self.deviation = (
-            torch.tensor(values, device=self.device) for values in (images.mean, images.deviation)
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __call__(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Images [..., H, W, colors] of mean 0 and deviation 1 over the pool, and labels [...]."""
-        if isinstance(rows, Tensor):
-            rows = rows.to(self.pixels.device)
-        pixels = self.pixels[rows].to(self.device).float()
-        return (pixels - self.mean) / self.deviation, self.labels[rows].to(self.device)
-
-
-def side_by_side(images: Tensor) -> Tensor:
-    """A batch for each model, [models, batch, H, W, colors], as the input of a stack.
-
-    Returns [batch, models · colors, H, W] in the memory format channels_last.
-    """
-    return images.permute(1, 2, 3, 0, 4).flatten(3).permute(0, 3, 1, 2)
-
-
-def order(members: Ids, examples: int, seed: int, epochs: int) -> Tensor:
-    """The rows of a pool of `examples` that a run sees in turn, over all epochs.
-
-    In each epoch the pool's permutation of (seed, epoch), restricted to the members: subsets see
-    what they have in common in one order, which is the same at every scale, so that retrainings
-    differ by their subsets and by little else. A repeated member is seen repeatedly.
-    """
-    counts = np.bincount(members, minlength=examples)
-    shuffled = [
-        np.random.default_rng([seed, epoch]).permutation(examples) for epoch in range(epochs)
-    ]
-    return torch.from_numpy(np.concatenate([np.repeat(rows, counts[rows]) for rows in shuffled]))
-
-
 class Stack:
     """Networks of one shape in training, each on a subset of its own, all subsets of one size.
 
-    `spec`: model (see `vision.build`) and training: epochs, batch, learning_rate,
+    `spec`: model (see `resnet.build`) and training: epochs, batch, learning_rate,
     initial_learning_rate, warmup, decay, momentum, weight_decay, augment (null, or see
     `augmentation.augment`), checkpoints (epochs to keep beside the last one), precision ("fp32"
     or "bf16"). The last, partial batch of all epochs together is dropped.
@@ -124,7 +72,7 @@ class Stack:
         wanted = {*self.training["checkpoints"], self.epochs}
         kept = {max(1, self.steps * epoch // self.epochs): epoch for epoch in wanted}
         checkpoints, losses, seconds = {}, [], []
-        # CPU time on a CPU, whose cores are shared with other packs
+        # CPU time on a CPU, whose cores are shared with other jobs
         clock = time.process_time if self.pool.device.type == "cpu" else time.monotonic
         progress, start = Progress(title, self.steps), clock()
         for number in range(self.steps):

@@ -1,7 +1,8 @@
-"""Packs of image models as artifacts: trained, kept, opened again and measured.
+"""Ensembles of image models as artifacts: trained, kept and opened again.
 
-A pack holds the runs (draw, seed) that its id fixes, so that adding a run to a study touches one
-pack. Files: `{epoch}.safetensors`, each tensor [runs, …]; `curve.parquet`; `manifest.json`.
+An ensemble holds the runs (draw, seed) of one scale and distribution that its id fixes, so that
+adding a run to a study touches one ensemble. Files: `{epoch}.safetensors`, each tensor [runs, …];
+`curve.parquet`; `manifest.json`.
 """
 
 from __future__ import annotations
@@ -13,23 +14,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-from torch.nn import functional
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.training.batches import read_draws
 from proxyscale.vision import resnet
-from proxyscale.vision.pool import Images
-from proxyscale.vision.stacked import Batches, Ids, Stack, Trained, side_by_side
+from proxyscale.vision.batches import Batches, Ids
+from proxyscale.vision.images import Images
+from proxyscale.vision.stacked_training import Stack, Trained
 
 Run = tuple[int, int]
-BATCH = 512  # images measured at a time
 
 
-def train_pack(
+def train_ensemble(
     out: Path,
     spec: Mapping[str, Any],
     pool: Path,
@@ -37,7 +36,7 @@ def train_pack(
     runs: Sequence[Run],
     title: str,
 ) -> None:
-    """Train the runs (draw, seed) of one scale and distribution and write the pack.
+    """Train the runs (draw, seed) of one scale and distribution and write the ensemble.
 
     `spec` as for `Stack`, and training.stack, how many networks train as one program. `pool` is the
     pool's manifest. UserError if a draw is missing or does not fill a batch, or if the model has
@@ -69,17 +68,6 @@ def train_pack(
         stack=spec["training"]["stack"],
         versions={"torch": torch.__version__, "numpy": np.__version__},
     )
-
-
-def read_draws(distribution: Path, draws: Sequence[int]) -> dict[int, Ids]:
-    """The examples of each draw, from a distribution table. UserError if a draw is missing."""
-    table = artifacts.read(distribution, "distribution", ["draw", "example"])
-    members = {}
-    for draw in sorted(set(draws)):
-        members[draw] = table.filter(pc.equal(table["draw"], draw))["example"].to_numpy()
-        if not len(members[draw]):
-            raise UserError(f"has no draw {draw}", where=str(distribution))
-    return members
 
 
 def _stacks(runs: Sequence[Run], members: Mapping[int, Ids], width: int) -> Iterator[list[Run]]:
@@ -121,8 +109,8 @@ def _facts(run: Run, examples: int, result: Trained, place: int) -> dict[str, An
     }
 
 
-class Pack:
-    """A trained pack, opened."""
+class Ensemble:
+    """A trained ensemble, opened."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -137,66 +125,3 @@ class Pack:
         number = self.epochs[-1] if epoch is None else epoch
         tensors = load_file(self.folder / f"{number}.safetensors")
         return [{name: t[place] for name, t in tensors.items()} for place in range(len(self.runs))]
-
-
-def evaluate_pack(
-    out: Path,
-    pack: Path,
-    tasks: Mapping[str, Path],
-    *,
-    scale: str,
-    distribution: str,
-    split: str = "holdout",
-    stack: int = 16,
-) -> None:
-    """Write `out/{task}.parquet` (schema losses) of a pack's final models on each task's split.
-
-    Margins are log(p / (1 − p)) of the correct class, `correct` is top-1.
-    """
-    opened = Pack(pack)
-    states = opened.states()
-    for task, folder in tasks.items():
-        batches = Batches(Images.open(folder / split / "manifest.json"))
-        parts = []
-        for start in range(0, len(states), stack):
-            model = resnet.restore(opened.spec, states[start : start + stack])
-            runs = opened.runs[start : start + stack]
-            parts += [
-                _table(run, *values)
-                for run, values in zip(runs, measure(model, batches), strict=True)
-            ]
-        names = {"scale": scale, "distribution": distribution, "task": task}
-        whole = pa.concat_tables(parts)
-        for name, value in names.items():
-            whole = whole.append_column(name, pa.array([value] * len(whole)))
-        artifacts.write(out / f"{task}.parquet", whole, "losses")
-
-
-@torch.no_grad()
-def measure(model: resnet.ResNet, images: Batches) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Each network's losses (nats), margins and whether it is right, over all images: [n] each."""
-    model.to(images.device)
-    logits, labels = [], []
-    for start in range(0, len(images), BATCH):
-        batch, correct = images(slice(start, start + BATCH))
-        shown = batch.expand(model.models, *batch.shape)
-        logits.append(model(side_by_side(shown)).cpu())
-        labels.append(correct.cpu())
-    gold = torch.cat(labels)
-    for own in torch.cat(logits, dim=1):
-        loss = functional.cross_entropy(own, gold, reduction="none")
-        yield loss, resnet.margins(own, gold), own.argmax(dim=-1) == gold
-
-
-def _table(run: Run, loss: Tensor, margin: Tensor, correct: Tensor) -> pa.Table:
-    count = len(loss)
-    columns = {
-        "draw": np.full(count, run[0]),
-        "seed": np.full(count, run[1]),
-        "example": np.arange(count),
-        "loss": loss.numpy(),
-        "tokens": np.ones(count, np.uint32),
-        "correct": correct.numpy(),
-        "margin": margin.numpy(),
-    }
-    return pa.table(columns)
