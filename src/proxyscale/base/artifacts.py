@@ -81,6 +81,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "run_losses": pa.schema(_LOSS),
     "score": pa.schema([("example", pa.uint32()), ("score", pa.float32())]),
+    "candidate_losses": pa.schema([("example", pa.uint32()), ("loss", pa.float32())]),
     "agreement": pa.schema(
         [
             ("task", pa.string()),
@@ -139,6 +140,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("ceiling", pa.float64()),
             ("n", pa.uint32()),
             ("compute_ratio", pa.float64()),  # reference / proxy, at least 1
+            ("named", pa.string()),  # the distribution that a row is about, as a pick
+            ("unit", pa.string()),  # of what is no share
             ("version", pa.string()),
         ]
     ),

@@ -15,13 +15,13 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import aligned
 from proxyscale.figures.draw import draw
+from proxyscale.registry import figure
 from proxyscale.reporting.closing_words import ending
 from proxyscale.reporting.report import write_report
 from proxyscale.statistics.all_statistics import every_statistic
 from proxyscale.statistics.grid import Grid, read_grid
 from proxyscale.statistics.loss_tables import read_own_runs, unpaired
-from proxyscale.study.own_runs_study import OwnRunsStudy, possible
-from proxyscale.study.study import FIGURES
+from proxyscale.study.own_runs_study import OwnRunsStudy
 
 SHOWN = 20  # names of unpaired recipes
 COLUMNS = {
@@ -99,7 +99,7 @@ def compare(raw: Mapping[str, Any]) -> None:
     compute = bool(np.isfinite(grid.flops).all())
     by_example = any(len(ids) > 1 for ids in grid.examples.values())
     read = {"statistics": statistics, "losses": losses, "runs": runs}
-    for name in possible(FIGURES, compute, by_example):
+    for name in figure.of(study.facts._replace(compute=compute, examples=by_example)):
         spec = {k: v for k, v in study.words("figure", name).items() if k != "figure"}
         draw(name, paths.figure(name), **read, **spec)
     write_report(Path(paths.report), study.words("report"), **read)
@@ -144,11 +144,16 @@ def _rows(statistics: pa.Table) -> list[list[str]]:
         pc.equal(statistics["level"], "distribution"), pc.equal(statistics["group"], "all")
     )
     cells: dict[tuple[str, str], dict[str, str]] = {}
-    for row in statistics.filter(chosen).to_pylist():
+    rows = statistics.filter(chosen).to_pylist()
+    signed = [row for row in rows if row["statistic"] == "pearson" and row["value"] is not None]
+    falling = {(row["task"], row["proxy"]) for row in signed if row["value"] < 0}
+    for row in rows:
         if row["statistic"] in COLUMNS:
             value, low, high = (row[key] for key in ("value", "low", "high"))
             text = "n/a" if value is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-            cells.setdefault((row["task"], row["proxy"]), {})[row["statistic"]] = text
+            key = row["task"], row["proxy"]
+            falls = " r < 0" * (row["statistic"] == "r2" and key in falling)
+            cells.setdefault(key, {})[row["statistic"]] = text + falls
     return [
         [*key, *(found.get(name, "") for name in COLUMNS)]
         for key, found in cells.items()

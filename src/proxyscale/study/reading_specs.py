@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxyscale import registry
 from proxyscale.study.config import Reading
 from proxyscale.study.study import Study, Words
 
@@ -11,18 +12,17 @@ def statistics(study: Study[Reading]) -> Words:
     return {
         "reference": study.config.reference,
         "groups": study.config.groups,
+        "objective": study.config.objective_words(),
         "confidence": study.config.confidence,
     }
 
 
 def figure(study: Study[Reading], name: str) -> Words:
-    """A figure: the reference, the proxy it shows, its style."""
-    return {
-        "figure": name,
-        "reference": study.config.reference,
-        "proxy": study.config.figures.proxy,
-        "style": study.config.figures.style.get(name, {}),
-    }
+    """A figure: its style, and of one that reads statistics the reference and the proxy."""
+    words: Words = {"figure": name, "style": study.config.figures.style.get(name, {})}
+    if "statistics" in registry.figure[name].reads:
+        words |= {"reference": study.config.reference, "proxy": study.config.figures.proxy}
+    return words
 
 
 def report(study: Study[Reading], shown: Words) -> Words:
@@ -33,7 +33,7 @@ def report(study: Study[Reading], shown: Words) -> Words:
         "config": config,
         # canonical JSON sorts keys; the order of the tasks is that of panels
         "order": {key: list(config[key]) for key in ("tasks",) if key in config},
-        "level": study.config.trust,
+        "trust": study.config.trust_words(),
         "confidence": study.config.confidence,
         "reference": study.config.reference,
         "proxy": shown["proxy"],
