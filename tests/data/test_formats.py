@@ -21,7 +21,10 @@ from hypothesis import strategies as st
 
 from proxyscale import registry
 from proxyscale.base.errors import UserError
-from proxyscale.data import task_kinds  # noqa: F401 (registers the kinds)
+from proxyscale.data import (
+    records,
+    task_kinds,  # noqa: F401 (registers the kinds)
+)
 from proxyscale.data.corpora import build_corpus, read_records
 from proxyscale.data.raw_record import Dropped
 from proxyscale.data.records import stamp
@@ -210,15 +213,30 @@ def test_any_name_of_a_file_will_do(tmp_path: Path) -> None:
     assert "caf\\xe9.jsonl:1" in table["name"].to_pylist()
 
 
-def test_another_file_in_place_is_told_whatever_its_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("read_whole", [records.READ_WHOLE, 0])
+def test_another_file_in_place_is_told_whatever_its_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_whole: int
+) -> None:
+    monkeypatch.setattr(records, "READ_WHOLE", read_whole)
     first, other = tmp_path / "a.txt", tmp_path / "b.txt"
     for path in (first, other):
-        path.write_text("same size")
+        path.write_text(f"same size {path.name}")
         os.utime(path, ns=(1, 1))
     before = stamp(str(first))
-    assert stamp(str(first)) == before
+    assert stamp(str(first)) == before != stamp(str(other))
     other.replace(first)
     assert stamp(str(first)) != before
+
+
+def test_a_touched_file_is_the_same_one_and_another_name_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "class" / "a.txt"
+    path.parent.mkdir()
+    path.write_text("text")
+    before = stamp(str(tmp_path))
+    os.utime(path, ns=(1, 1))
+    assert stamp(str(tmp_path)) == before
+    path.parent.rename(tmp_path / "other")
+    assert stamp(str(tmp_path)) not in (before, stamp(None))
 
 
 def test_the_hint_names_a_format_that_would_work(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from proxyscale.data.formats import FORMATS, Layout
 from proxyscale.data.opening import BROKEN, open_bytes, suffixes
 from proxyscale.data.raw_record import Dropped, Record, printable
 
+READ_WHOLE = 16 << 20  # bytes of files that are read to tell whether they changed
+
 
 def listed(value: str | Sequence[str]) -> list[str]:
     """One word or several, as a list."""
@@ -46,22 +48,6 @@ def matching(pattern: str) -> list[Path]:
     return []
 
 
-def stamp(patterns: str | Sequence[str] | None) -> str:
-    """What tells whether the files that paths and globs name are still the same ones.
-
-    A digest of their names, sizes, times and inodes: of any number of files, under any names, also
-    where another file with an older date was put in place.
-    """
-    digest = hashlib.sha256()
-    found = {os.path.abspath(p) for pattern in listed(patterns or ()) for p in matching(pattern)}
-    common = os.path.commonpath([os.path.dirname(path) for path in found]) if found else ""
-    for path in sorted(found):
-        facts = os.stat(path)
-        told = (facts.st_size, facts.st_mtime_ns, facts.st_ino)
-        digest.update(os.fsencode(path[len(common) :]) + repr(told).encode())
-    return digest.hexdigest()[:16] if patterns else ""
-
-
 def files_below(folder: str) -> dict[str, Path]:
     """All files at any depth of a folder, by their name below it, shuffled; empty if it is none."""
     for plain in (Path(folder), Path(expand(folder))):
@@ -70,6 +56,32 @@ def files_below(folder: str) -> dict[str, Path]:
             names = {path.relative_to(plain).as_posix(): path.absolute() for path in files}
             return {name: names[name] for name in shuffled(names)}
     return {}
+
+
+def stamp(patterns: str | Sequence[str] | None) -> str:
+    """What tells whether the files that paths, globs and folders name are still the same ones.
+
+    A digest of their names and of what is in them, or, where they are large, of their sizes, times
+    and inodes, so that another file with an older date is told too. Any number of files, under any
+    names; empty without patterns.
+    """
+    found = {
+        os.path.abspath(path)
+        for pattern in listed(patterns or ())
+        for path in (*matching(pattern), *files_below(pattern).values())
+    }
+    folders = {os.path.abspath(expand(pattern)) for pattern in listed(patterns or ())}
+    roots = [*map(os.path.dirname, found), *filter(os.path.isdir, folders)]
+    common = os.path.commonpath(roots) if roots else ""
+    facts = {path: os.stat(path) for path in sorted(found)}
+    small = sum(fact.st_size for fact in facts.values()) <= READ_WHOLE
+    digest = hashlib.sha256()
+    for path, fact in facts.items():
+        inside = repr((fact.st_size, fact.st_mtime_ns, fact.st_ino)).encode()
+        if small:
+            inside = hashlib.sha256(Path(path).read_bytes()).digest()
+        digest.update(os.fsencode(path[len(common) :]) + b"\0" + inside)
+    return digest.hexdigest()[:16] if patterns else ""
 
 
 def no_match(pattern: str) -> UserError:
