@@ -48,7 +48,7 @@ class Study:
             pack(folder, corpora[name], root / "tokenizer.json", packed)
         assemble(self.pool, packs)
         spec = {"kind": "text", "options": {}, "sources": ["docs"], "examples": 150}
-        spec |= {"target_examples": 150, "overlap_window": 32, "length": LENGTH, "seed": 0}
+        spec |= {"target_examples": 150, "overlap_window": 8, "length": LENGTH, "seed": 0}
         build_task(root / "task", spec, corpora, root / "tokenizer.json", self.pool)
 
     def choose(self, name: str, method: str, size: int, scores: Path | None = None) -> None:

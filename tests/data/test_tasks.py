@@ -330,3 +330,8 @@ def test_duplicates_within_a_split_are_dropped(tmp_path, world):
 def test_order_is_seeded_and_tells_items_apart():
     assert seeded_hash(0, Item("a", ("b",))) != seeded_hash(0, Item("a", ("b",), 1))
     assert seeded_hash(0, "a") != seeded_hash(1, "a")
+
+
+def test_a_window_in_tokens_is_refused(tmp_path: Path, world: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="counts words, not tokens"):
+        make(tmp_path, world, overlap_window=32)

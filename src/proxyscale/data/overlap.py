@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from proxyscale.base.errors import UserError
 from proxyscale.data.words import SEPARATOR
 
+MOST_WORDS = 24  # of a window: a longer one was meant in tokens
 CHUNK = 1 << 20  # words of a text looked at together
 FILTER_BITS = 20  # of the hash, at least: a bitmap of them spares most of the text the search
 FILTER_ROOM = 8  # places in the bitmap for each window wanted
@@ -51,6 +53,17 @@ class Found(NamedTuple):
     all: Standing
     sources: dict[str, Standing]
     short: np.ndarray
+
+
+def check_window(window: int) -> int:
+    """The words of a window. UserError for so many that tokens were meant."""
+    if window > MOST_WORDS:
+        message = (
+            f"this key counts words, not tokens, and {MOST_WORDS} is the most: a copy shorter than "
+            "a window is found only whole; 8 is the default"
+        )
+        raise UserError(message, where="overlap_window", value=window)
+    return window
 
 
 def mixed(hashes: np.ndarray) -> np.ndarray:

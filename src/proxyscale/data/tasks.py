@@ -48,6 +48,7 @@ def build_task(
     few_shot, overlap_window, drop_context, whole_prompts, length, seed. UserError if a split that
     has records ends up empty, or more than half of its records cannot be used.
     """
+    overlap.check_window(spec["overlap_window"])
     builder = Builder(spec, corpora, load_tokenizer(tokenizer), Pool.open(pool))
     holdout = builder.split("holdout", spec["examples"])
     target = builder.split("target", spec.get("target_examples") or 0, holdout)
@@ -225,11 +226,13 @@ def prior(examples: Sequence[Example]) -> dict[str, Any] | None:
 
     A loss on these mostly measures which answer is common.
     """
-    choices = {example.item.choices for example in examples}
-    if len(choices) != 1 or len(next(iter(choices))) < 2 or any(e.item.contexts for e in examples):
+    choices = {frozenset(example.item.choices) for example in examples}
+    count = len(next(iter(choices)))
+    alike = len(choices) == 1 and all(len(example.item.choices) == count for example in examples)
+    if count < 2 or not alike or any(example.item.contexts for example in examples):
         return None
-    counts = Counter(example.item.gold for example in examples)
-    return {"choices": len(next(iter(choices))), "commonest": max(counts.values()) / len(examples)}
+    counts = Counter(example.item.choices[example.item.gold] for example in examples)
+    return {"choices": count, "commonest": max(counts.values()) / len(examples)}
 
 
 def _table(examples: Sequence[Example]) -> pa.Table:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy
 
 from proxyscale.statistics.grid import Array
@@ -110,8 +111,8 @@ def chance(asked: pa.Table) -> float:
     """
     counts = asked.group_by("example").aggregate([("choice", "count")])["choice_count"].to_numpy()
     guess = float(np.where(counts > 1, 1 / counts, 0.0).mean())
-    offered = asked.group_by("choice").aggregate([("continuation", "count_distinct")])
-    if counts.min() < 2 or max(offered["continuation_count_distinct"].to_pylist()) > 1:
+    offered = asked.group_by("continuation").aggregate([("example", "count"), ("gold", "sum")])
+    everywhere = pc.all(pc.equal(offered["example_count"], len(counts))).as_py()
+    if counts.min() < 2 or len(offered) != counts.max() or not everywhere:
         return guess
-    right = asked.filter(asked["gold"]).group_by("choice").aggregate([("choice", "count")])
-    return float(max(guess, max(right["choice_count"].to_pylist()) / len(counts)))
+    return float(max(guess, pc.max(offered["gold_sum"]).as_py() / len(counts)))

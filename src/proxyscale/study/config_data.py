@@ -6,18 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from proxyscale.base.errors import UserError
+from proxyscale.data.overlap import check_window
 from proxyscale.study.config_types import NUMBER, Count, Open, Positive, Role, Share, Strict
-
-MOST_WORDS = 24  # of an overlap window: longer ones are tokens, as this key once counted
 
 
 def _words(value: Any) -> Any:
-    if isinstance(value, int) and value > MOST_WORDS:
-        raise ValueError(
-            f"this key counts words, not tokens, and {MOST_WORDS} is the most: a copy shorter than "
-            "a window is found only whole; 8 is the default"
-        )
-    return value
+    try:
+        return check_window(value) if isinstance(value, int) else value
+    except UserError as error:
+        raise ValueError(error.message) from None
 
 
 class Source(Open):
