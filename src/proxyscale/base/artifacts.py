@@ -28,7 +28,7 @@ _LOSS = [
     ("example", pa.uint32()),
     ("loss", pa.float32()),  # nats per scored token
     ("tokens", pa.uint32()),  # scored tokens
-    ("correct", pa.bool_()),  # null where the task has no notion of a correct answer
+    ("correct", pa.float32()),  # 1/k in a tie of k choices; null where no answer is correct
     ("margin", pa.float32()),  # mean log(p / (1 - p)) over the scored tokens; images: of the class
 ]
 _RUN = [

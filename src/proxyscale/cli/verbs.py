@@ -26,7 +26,8 @@ def corpus(args: Arguments) -> str:
 @verb("corpus+", "spec", "out")
 def tokenizer(args: Arguments) -> str:
     """Train or fetch the tokenizer."""
-    from proxyscale.data.pool import build_tokenizer, load_tokenizer
+    from proxyscale.data.tokenizer import build_tokenizer
+    from proxyscale.data.tokens import load_tokenizer
 
     build_tokenizer(Path(args.out), pairs(args.corpus), json.loads(args.spec))
     return f"{load_tokenizer(Path(args.out)).get_vocab_size():,} tokens"
@@ -54,7 +55,7 @@ def pool(args: Arguments) -> str:
 @verb("plugin=", "corpus+", "tokenizer", "pool", "spec", "out")
 def task(args: Arguments) -> str:
     """Build a test set's target and holdout examples."""
-    from proxyscale.data import builtin_tasks  # noqa: F401 (it registers kinds)
+    from proxyscale.data import builtin_tasks, task_kinds  # noqa: F401 (they register kinds)
     from proxyscale.data.tasks import build_task
     from proxyscale.registry import load_plugins
 

@@ -24,7 +24,10 @@ from proxyscale.statistics.trials import COMPUTE, DECISIONS, REGRET, Trial, Trus
 
 EXAMPLES = 150  # of each task, evenly over the ranks of their R², so that the file stays small
 SHOWN_TEXT = 2000  # characters of an example
-SHOWN_COUNTS = ("records", "kept", "in_pool", "in_holdout", "duplicates", "cut")
+SHOWN_COUNTS = (
+    *("records", "kept", "in_pool", "short_in_pool", "context_in_pool", "in_holdout"),
+    *("duplicates", "cut", "lost"),
+)
 
 
 def figures_data(data: FigureData) -> dict[str, Any]:
@@ -230,6 +233,16 @@ def runs_data(data: FigureData) -> dict[str, Any]:
     }
 
 
+def _sorted_out(facts: Mapping[str, Any], split: str) -> dict[str, str]:
+    """Why records were dropped, and in which source test items were found, in words."""
+    dropped = facts.get("dropped", {}).get(split, {})
+    found = facts.get("found_in", {}).get(split, {})
+    return {
+        "dropped": ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()),
+        "found_in": ", ".join(f"{name} {n['items']:,}" for name, n in found.items() if n["items"]),
+    }
+
+
 def material_data(pool: Path | None, tasks: Mapping[str, Path]) -> dict[str, Any]:
     """Rows of the sources and what became of the tasks' records, overlap included."""
     sources = artifacts.read_json(pool)["sources"] if pool else []
@@ -238,7 +251,8 @@ def material_data(pool: Path | None, tasks: Mapping[str, Path]) -> dict[str, Any
         facts = artifacts.read_json(folder / "manifest.json")
         for split, told in facts["counts"].items():
             row = {"task": task, "kind": facts["kind"], "split": split}
-            counts.append(row | {name: told.get(name, 0) for name in SHOWN_COUNTS})
+            row |= {name: told.get(name, 0) for name in SHOWN_COUNTS}
+            counts.append(row | _sorted_out(facts, split))
     return {
         "sources": [{"source": source["name"], "rows": source["rows"]} for source in sources],
         "tasks": counts,

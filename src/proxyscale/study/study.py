@@ -22,7 +22,6 @@ from proxyscale.base.artifacts import read_json, write_json
 from proxyscale.base.digest import code_digest
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.base.paths import Paths
-from proxyscale.data.records import listed, matching
 from proxyscale.study.config import StudyConfig
 from proxyscale.study.validation import validated
 
@@ -37,11 +36,6 @@ C = TypeVar("C", bound=StudyConfig, covariant=True)
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal meanings give equal strings."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def local_files(patterns: str | list[str] | None) -> list[str]:
-    """Files that paths and globs name now."""
-    return sorted({str(path) for pattern in listed(patterns or ()) for path in matching(pattern)})
 
 
 def plugin_files(

@@ -343,7 +343,7 @@ function drawTables() {
   if (D.material.sources.length) sortable(roots.sources, ["source", "rows"], D.material.sources.map((s) => [s.source, s.rows]), 1, "Pool");
   const tasks = D.material.tasks;
   $$("overlap-note").hidden = !tasks.length;
-  if (tasks.length) sortable(roots.tasks, ["task", "kind", "split", "records", "kept", "in the pool", "on the other side", "duplicates", "cut"], tasks.map((t) => [label(t.task), t.kind, t.split, t.records, t.kept, t.in_pool, t.in_holdout, t.duplicates, t.cut]), 3, "Test sets");
+  if (tasks.length) sortable(roots.tasks, ["task", "kind", "split", "records", "kept", "in the pool", "context in the pool", "on the other side", "cut", "evidence lost", "all that was dropped", "found in"], tasks.map((t) => [label(t.task), t.kind, t.split, t.records, t.kept, t.in_pool, t.context_in_pool, t.in_holdout, t.cut, t.lost, t.dropped, t.found_in]), 3, "Test sets");
   for (const line of [...D.notes, ...D.partners, ...directions()]) element($$("reading"), "li", {}, line);
   $$("versions").textContent = "Made with " + Object.entries(D.versions).map(([name, version]) => `${name} ${version}`).join(", ") + ".";
   $$("data-counts").hidden = !(epochs.length || tasks.length || D.notes.length || D.partners.length);
