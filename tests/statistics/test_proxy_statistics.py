@@ -16,7 +16,7 @@ from scipy import stats
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals
-from proxyscale.statistics.grid import read_grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import chance, correlations, decisions, leave_one_out, pearson
 from proxyscale.statistics.proxy_statistics import summarize
 

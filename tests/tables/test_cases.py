@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxyscale.base.errors import UserError
 from proxyscale.statistics.all_statistics import every_statistic
-from proxyscale.statistics.grid import read_grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.partners import partners_told
 from proxyscale.study.own_runs_config import OwnRuns
 from proxyscale.study.validation import validated

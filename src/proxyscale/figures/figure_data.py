@@ -17,7 +17,8 @@ from proxyscale.base.errors import UserError
 from proxyscale.base.paths import Paths
 from proxyscale.base.progress import quantity
 from proxyscale.figures.style import Mark, Style, marks
-from proxyscale.statistics.grid import Array, Grid, read_grid
+from proxyscale.statistics.grid import Array, Grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import chance
 
 Rows = list[dict[str, Any]]  # of a CSV

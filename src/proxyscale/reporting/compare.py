@@ -20,7 +20,8 @@ from proxyscale.registry import figure
 from proxyscale.reporting.closing_words import ending
 from proxyscale.reporting.report import write_report
 from proxyscale.statistics.all_statistics import every_statistic
-from proxyscale.statistics.grid import Grid, read_grid
+from proxyscale.statistics.grid import Grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.partners import partners_told
 from proxyscale.study.own_runs_study import OwnRunsStudy
 from proxyscale.tables.runs import read_outside_runs

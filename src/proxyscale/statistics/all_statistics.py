@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from proxyscale.statistics.grid import read_grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.objective import STANDARDIZED
 from proxyscale.statistics.proxy_statistics import summarize
 from proxyscale.statistics.scaling_laws import extrapolate, mixture_regression

@@ -38,7 +38,8 @@ import pyarrow as pa
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals
-from proxyscale.statistics.grid import LEAST, Array, Grid, read_grid
+from proxyscale.statistics.grid import LEAST, Array, Grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import pearson
 from proxyscale.statistics.objective import NAME, STANDARDIZED, Objective, in_sds, with_objective
 from proxyscale.statistics.pair_statistics import Pair, pair_rows

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals, rank_intervals
-from proxyscale.statistics.grid import Array, Grid, read_grid
+from proxyscale.statistics.grid import Array, Grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import correlations, decisions
 from proxyscale.statistics.proxy_statistics import as_table
 from proxyscale.statistics.regrets import pick

@@ -19,14 +19,13 @@ import pyarrow as pa
 
 from proxyscale import registry
 from proxyscale.base.artifacts import read_json, write_json
-from proxyscale.base.digest import code_digest
+from proxyscale.base.digest import code_digest, defining
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.base.paths import Paths
 from proxyscale.study.config import StudyConfig
 from proxyscale.study.validation import validated
 
 READ = frozenset({"statistics", "losses", "runs"})  # by figures, of every study
-SHARED = {"figure": "cli.verbs"}  # rules that are the same for every kind of study
 
 Words = dict[str, Any]  # a slice of a config, as JSON writes it
 Calibrate = Callable[[Mapping[str, Any], Mapping[str, Any]], float]
@@ -56,7 +55,7 @@ class Study(ABC, Generic[C]):
 
     form: ClassVar[type[Any]]  # what its config may say
     specs: ClassVar[ModuleType]  # a function for every rule: what its jobs depend on
-    verbs: ClassVar[str] = "cli.verbs"  # the module whose functions the rules call
+    verbs: ClassVar[tuple[str, ...]] = ("cli.verbs", "cli.table_verbs")  # modules of its verbs
 
     @classmethod
     def load(cls, raw: Mapping[str, Any]) -> Self:
@@ -138,8 +137,7 @@ class Study(ABC, Generic[C]):
             return "off"
         named = self.named_modules(rule, name) if name else []
         plugins = self.plugins(rule, name) if name else []
-        verbs = SHARED.get(rule, self.verbs)
-        return code_digest(f"{verbs}:{rule}", *named, plugins=tuple(plugins))
+        return code_digest(defining(rule, self.verbs), *named, plugins=tuple(plugins))
 
     def named_modules(self, rule: str, name: str) -> list[str]:
         """Modules that a job calls because of its name, below the package: what draws a figure."""
