@@ -7,12 +7,34 @@ wildcard: `Paths("results").corpus()` is `results/corpora/{source}`.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+CLAIM = ".claim"  # the folder that marks the results of a study
 
 
 def expand(path: str) -> str:
     """A path as the user wrote it, with `~` and environment variables filled in."""
     return os.path.expanduser(os.path.expandvars(path))
+
+
+def own_files(results: str | Path, below: str = "") -> Iterator[os.DirEntry[str]]:
+    """Files below a study's results folder, or a folder in it; none of a study that lies within.
+
+    What is hidden is left out, but for files.
+    """
+    waiting = [os.path.join(results, below)]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except FileNotFoundError:
+            continue
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                yield entry
+            elif not entry.name.startswith(".") and not os.path.exists(f"{entry.path}/{CLAIM}"):
+                waiting.append(entry.path)
 
 
 @dataclass(frozen=True)

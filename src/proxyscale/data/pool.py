@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from proxyscale.base import artifacts
+from proxyscale.base import arrays, artifacts, seals
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import expand
 from proxyscale.data.packing import END, Rows, window_hashes
@@ -43,13 +43,12 @@ def build_tokenizer(out: Path, corpora: dict[str, Path], spec: dict[str, Any]) -
     else:
         hub = "hub" in spec
         path = _download(spec["hub"], spec.get("revision")) if hub else expand(spec["file"])
-        tokenizer = _parse(Path(path))
+        tokenizer = _parse(artifacts.foreign_json(path), path)
         size = spec.get("pad_vocabulary_to") or 0
     if tokenizer.token_to_id(END) is None:
         tokenizer.add_special_tokens([END])
     _pad(tokenizer, size)
-    with artifacts.atomic(out) as temporary:
-        tokenizer.save(str(temporary))
+    artifacts.write_json(out, json.loads(tokenizer.to_str()))
 
 
 def _train(corpora: dict[str, Path], vocabulary: int, sample_bytes: int) -> Tokenizer:
@@ -91,10 +90,9 @@ def _download(repository: str, revision: str | None) -> str:
         raise UserError(f"cannot be read: {error}", where=f"tokenizer: {repository}") from None
 
 
-def _parse(path: Path) -> Tokenizer:
-    text = json.dumps(artifacts.read_json(path))
+def _parse(words: Any, path: str | Path) -> Tokenizer:
     try:
-        return Tokenizer.from_str(text)
+        return Tokenizer.from_str(json.dumps(words))
     except Exception as error:  # the library raises nothing narrower
         raise UserError(f"not a tokenizer.json: {error}", where=str(path)) from None
 
@@ -110,7 +108,7 @@ def _pad(tokenizer: Tokenizer, size: int) -> None:
 
 def load_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer as everything here uses it: special tokens written in a text are plain text."""
-    tokenizer = _parse(path)
+    tokenizer = _parse(artifacts.read_json(path), path)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
@@ -142,7 +140,8 @@ def read_documents(
     corpus: Path, split: str, shard: int = 0, shards: int = 1
 ) -> Iterator[tuple[int, str]]:
     """Number and text of a split's documents, in bounded memory; of one part out of `shards`."""
-    with pq.ParquetFile(corpus / "documents.parquet", buffer_size=1 << 20) as file:
+    path = seals.verified(corpus / "documents.parquet")
+    with pq.ParquetFile(path, buffer_size=1 << 20) as file:
         groups = file.num_row_groups
         for group in range(groups * shard // shards, groups * (shard + 1) // shards):
             table = file.read_row_group(group, columns=["document", "text", "split"])
@@ -259,7 +258,7 @@ class Pool:
         facts = artifacts.read_json(manifest)
         listed = [shard["folder"] for source in facts["sources"] for shard in source["shards"]]
         folders = [Path(manifest).parent / folder for folder in listed]
-        shards = [np.load(folder / "inputs.npy", mmap_mode="r") for folder in folders]
+        shards = [arrays.read(folder / "inputs.npy", "r") for folder in folders]
         return cls(facts, shards)
 
     def __len__(self) -> int:

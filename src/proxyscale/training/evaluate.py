@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 from proxyscale.base.progress import Progress
 from proxyscale.training import language_model
 from proxyscale.training.matmul import linear
@@ -60,8 +60,8 @@ def evaluate(
     """
     language_model.prepare_cpu(threads)
     record = out / "manifest.json"
-    known = artifacts.read_json(record) if record.exists() else {}
-    digest = artifacts.sha256(run / "model.safetensors")
+    known = artifacts.read_json(record) if seals.intact(record) else {}
+    digest = artifacts.sha256(seals.verified(run / "model.safetensors"))
     wanted = {
         name: {
             "model": digest,
@@ -89,7 +89,7 @@ def evaluate(
 def _vouched(out: Path, name: str, wanted: dict[str, str], known: dict[str, str] | None) -> bool:
     """Whether the task's file is the one that would be made."""
     file = out / f"{name}.parquet"
-    return file.exists() and known == {**wanted, "sha256": artifacts.sha256(file)}
+    return seals.intact(file) and known == {**wanted, "sha256": artifacts.sha256(file)}
 
 
 def losses(
