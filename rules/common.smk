@@ -11,6 +11,7 @@ sys.path.insert(0, f"{workflow.basedir}/src")
 
 from proxyscale.base import lock, run_cache
 from proxyscale.base.errors import UserError
+from proxyscale.base.repair import repair
 from proxyscale.cli.load_study import load
 from proxyscale.study.validation import read_yaml
 
@@ -34,11 +35,16 @@ if not workflow.configfiles:
 
 
 try:
+    # No file of the working folder is taken for a module.
+    sys.path[:] = [p for p in sys.path if p and os.path.realpath(p) != os.getcwd()]
     study = load(config)
     study.check_inputs()
     study.claim_results()
     if not workflow.is_main_process:
         lock.join(parent_dies=False)
+    else:
+        for told in repair(study.config.results, study.made):
+            print(told, file=sys.stderr)
 except UserError as error:
     refuse(error)
 
@@ -50,6 +56,7 @@ os.environ.update(
         [os.path.dirname(sys.executable), os.getenv("PATH", os.defpath)]
     ),
     PYTHONPATH=f"{workflow.basedir}/src",
+    PYTHONSAFEPATH="1",
 )
 os.environ[lock.PARENT] = str(os.getpid())
 # A rule's command takes the place of its shell, so that it is Snakemake's own child and dies with it.

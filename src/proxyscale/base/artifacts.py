@@ -12,7 +12,6 @@ import csv
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ import pyarrow.parquet as pq
 
 from proxyscale.base import seals
 from proxyscale.base.errors import UserError
-from proxyscale.base.lock import PARTIAL
 from proxyscale.base.progress import aligned
+from proxyscale.base.seals import atomic as atomic
 
 _LOSS = [
     ("example", pa.uint32()),
@@ -148,41 +147,6 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 
 @contextlib.contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed onto it when the block ends without an error.
-
-    Before that it is sealed and brought to the disk.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f"{PARTIAL}{path.stem}-", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        seals.seal(temporary)
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
 def parquet_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
     """A writer of a parquet file that leaves a place for its sum."""
     with pq.ParquetWriter(path, schema, compression="zstd", **options) as writer:
@@ -296,15 +260,18 @@ def read_json(path: str | Path) -> Any:
 
 
 def foreign_json(path: str | Path) -> Any:
-    """The value of a JSON file that somebody else wrote. UserError if it is missing or broken."""
+    """The value of a JSON file that anybody wrote. UserError if it is missing or broken."""
     try:
-        return json.loads(Path(path).read_text("utf-8"))
+        value = json.loads(Path(path).read_text("utf-8"))
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except OSError as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON: {error}", where=str(path)) from None
+    if isinstance(value, dict) and value.pop(seals.KEY, None):
+        seals.verified(path)
+    return value
 
 
 def write_manifest(path: str | Path, files: Sequence[str | Path], **facts: Any) -> None:

@@ -68,6 +68,15 @@ def take(results: str | Path) -> None:
     os.environ[ENVIRONMENT] = f"{token} {folder}"
 
 
+def briefly(results: str | Path) -> int | None:
+    """The workflow's lock as a descriptor to be closed soon; None if a workflow is at work."""
+    workflow = _open(Path(results) / CLAIM / "workflow.lock")
+    if _lock(workflow, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        return workflow
+    os.close(workflow)
+    return None
+
+
 def join(parent_dies: bool) -> None:
     """Make this process a job of the workflow whose claim is in the environment, if one is.
 

@@ -8,15 +8,19 @@ name that says so, together with the manifest that vouched for it: the same comm
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import xxhash
 
 from proxyscale.base.errors import UserError
+from proxyscale.base.lock import PARTIAL
 
 MARK = b"proxyscale-xxh128:"
 DIGITS = 32
@@ -87,6 +91,41 @@ def damage(path: Path) -> str:
             return "it carries no sum of itself"
         same = data[place : place + DIGITS] == _sum(data, place)
     return "" if same else "its content does not have the sum that it carries"
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed onto it when the block ends without an error.
+
+    Before that it is sealed and brought to the disk.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(
+        prefix=f"{PARTIAL}{path.stem}-", suffix=path.suffix, dir=path.parent
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        seal(temporary)
+        _flush(temporary)
+        temporary.replace(path)
+        _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def verified(path: str | Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ import pyarrow.parquet as pq
 from proxyscale.base import seals
 from proxyscale.base.errors import UserError
 from proxyscale.data.corpora import read_records
+
+WIDEST = 1000  # what a template may pad a field to
 
 
 class Item(NamedTuple):
@@ -72,17 +75,41 @@ def check_template(template: str) -> None:
     """UserError if a template is none, or has a field without a name."""
     hint = "a field is {name}; write braces that are meant twice: {{ }}"
     try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(template)]
+        parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise UserError(f"no template: {template!r}: {error}", hint=hint) from None
-    if "" in fields:
-        raise UserError(f"a field without a name in {template!r}", hint=hint)
+    for name, form, conversion in parts:
+        if not name:
+            raise UserError(f"a field without a name in {template!r}", hint=hint)
+        widths = [int(digits) for digits in re.findall(r"\d+", form or "")]
+        if conversion or "{" in (form or "") or max(widths, default=0) > WIDEST:
+            message = f"{name!r} in {template!r} has a form that a template may not have"
+            raise UserError(message, hint=f"a field is {{name}}, or {{name:>3}}: {WIDEST} at most")
+
+
+class _Fields(string.Formatter):
+    """Fields of records by `{name}`, `{name[index]}` and `{name.field}`; never an attribute."""
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> tuple[Any, str]:
+        name = re.split(r"[.\[]", field_name, maxsplit=1)[0]
+        value = kwargs[name]
+        for field, index in re.findall(r"\.([^.\[]+)|\[([^\]]+)\]", field_name):
+            if isinstance(value, Mapping):
+                value = value[field or index]
+            elif index and isinstance(value, (str, list, tuple)):
+                value = value[int(index)]
+            else:
+                raise TypeError(f"{name!r} has no {field or index!r}")
+        return value, name
+
+
+_FIELDS = _Fields()
 
 
 def fill(template: str, record: Mapping[str, Any]) -> str:
     """A Python format template filled with a record's fields. UserError if it does not fit."""
     try:
-        return template.format_map(record)
+        return _FIELDS.vformat(template, (), record)
     except KeyError as error:
         name = error.args[0]
         message = f"no field {name!r} for the template {template!r}"

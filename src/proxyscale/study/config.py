@@ -6,6 +6,7 @@ those of its parts against each other.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -28,7 +29,7 @@ from proxyscale.study.config_models import (
     Scale,
     Training,
 )
-from proxyscale.study.config_types import Name, Seed, Seeds, Strict
+from proxyscale.study.config_types import NUMBER, Name, Seed, Seeds, Strict
 
 
 class Figures(Strict):
@@ -53,12 +54,14 @@ class StudyConfig(Strict):
         "strict", description="off: changes of proxyscale's own code make nothing stale"
     )
     reference: str = Field(description="the scale that the others are to foretell")
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of every interval")
+    confidence: Annotated[float, NUMBER, Field(gt=0.5, lt=1)] = Field(
+        0.95, description="of every interval"
+    )
 
     @field_validator("results")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
-        return value.rstrip("/") or "/"
+        return os.path.normpath(value)
 
 
 class Reading(StudyConfig):
@@ -69,7 +72,7 @@ class Reading(StudyConfig):
         description="distributions that get statistics of their own, by name; a NAME that has a "
         "`count` stands for all of its distributions",
     )
-    trust: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+    trust: Annotated[float, NUMBER, Field(ge=0.5, lt=1)] = Field(
         0.9, description="decision accuracy that a scale must be known to exceed, for the verdict"
     )
     figures: Figures = Field(default_factory=Figures)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from proxyscale.study.config_types import Count, Open, Positive, Role, Share, Strict
+from proxyscale.study.config_types import NUMBER, Count, Few, Open, Positive, Role, Share, Strict
 
 
 class Source(Open):
@@ -19,7 +19,7 @@ class Source(Open):
         None, description="cut documents at this size, in bytes"
     )
     documents: Count | None = Field(None, description="read no more documents than this")
-    shards: Count = Field(
+    shards: Few = Field(
         1, description="jobs that tokenize it side by side; rows count as duplicates within one"
     )
 
@@ -30,7 +30,7 @@ class Tokenizer(Strict):
     train: Literal["bpe"] | None = Field(
         None, description="train a byte-level BPE on the pool's text"
     )
-    vocabulary: Annotated[int, Field(ge=257, le=2**24)] = Field(
+    vocabulary: Annotated[int, NUMBER, Field(ge=257, le=2**24)] = Field(
         1024,
         description="tokens of a trained tokenizer, the 256 bytes and the end of text included",
     )
@@ -46,7 +46,9 @@ class Tokenizer(Strict):
 class PoolSection(Strict):
     """How the sources become candidate examples."""
 
-    length: Annotated[int, Field(ge=2)] = Field(128, description="tokens in a packed example")
+    length: Annotated[int, NUMBER, Field(ge=2, le=10**6)] = Field(
+        128, description="tokens in a packed example"
+    )
 
 
 class Records(Strict):
@@ -86,16 +88,16 @@ class Task(Open):
         description="files or a hub dataset that it is made of; {target: …, holdout: …} if apart",
     )
     examples: Count = Field(700, description="holdout examples, at most")
-    target_examples: Annotated[int, Field(ge=0)] = Field(
+    target_examples: Annotated[int, NUMBER, Field(ge=0)] = Field(
         400, description="target examples, at most"
     )
     split_by: str | None = Field(
         None, description="field whose values never straddle the two splits"
     )
-    target: Annotated[float, Field(ge=0)] = Field(
+    target: Annotated[float, NUMBER, Field(ge=0)] = Field(
         0.5, description="share (below 1) or number of the records that become target examples"
     )
-    few_shot: Annotated[int, Field(ge=0)] = Field(
+    few_shot: Annotated[int, NUMBER, Field(ge=0)] = Field(
         0, description="solved examples before the question, taken from the target split"
     )
     overlap_window: Count = Field(
@@ -111,7 +113,7 @@ class SelectionSection(Strict):
     candidates: Count | None = Field(
         None, description="random pool examples that scores choose from; null is the whole pool"
     )
-    draws: Count = Field(1, description="independent realizations of a distribution")
+    draws: Few = Field(1, description="independent realizations of a distribution")
 
 
 class Distribution(Open):
@@ -126,8 +128,8 @@ class Distribution(Open):
     candidate_sources: Annotated[list[str], Field(min_length=1)] | None = Field(
         None, description="sources that candidates come from, if not from all"
     )
-    draws: Count | None = Field(None, description="realizations, if not as in `selection`")
-    count: Count | None = Field(
+    draws: Few | None = Field(None, description="realizations, if not as in `selection`")
+    count: Few | None = Field(
         None, description="so many distributions instead of one, named NAME-000, NAME-001, …"
     )
     noise: Literal["none", "gumbel", "pareto"] | None = Field(

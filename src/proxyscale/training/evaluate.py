@@ -19,6 +19,7 @@ from torch import Tensor
 
 from proxyscale.base import artifacts, seals
 from proxyscale.base.progress import Progress
+from proxyscale.base.tables import check_losses
 from proxyscale.training import language_model
 from proxyscale.training.matmul import linear
 from proxyscale.training.model import LanguageModel
@@ -75,11 +76,14 @@ def evaluate(
         return
     model = language_model.load(run).to(language_model.device())
     progress = Progress(title, len(stale))
-    precision = artifacts.read_json(run / "manifest.json")["precision"]
+    facts = artifacts.read_json(run / "manifest.json")
+    precision = facts["precision"]
     for done, name in enumerate(stale, 1):
         file = out / f"{name}.parquet"
         table = artifacts.read(tasks[name] / f"{split}.parquet", "task")
-        artifacts.write(file, losses(model, table, precision), "run_losses")
+        measured = losses(model, table, precision)
+        check_losses(measured, f"{title}, {name}", facts["model"]["vocabulary"])
+        artifacts.write(file, measured, "run_losses")
         known[name] = {**wanted[name], "sha256": artifacts.sha256(file)}
         artifacts.write_json(record, known)
         progress.step(done, name)
