@@ -3,6 +3,7 @@
 # Every rule calls one verb of `python -m proxyscale` with named flags, and can be pasted into a
 # shell. What a job depends on besides files reaches it as two strings: `spec`, the job's own slice
 # of the config, and `code`, a digest of the modules that do its work.
+import hashlib
 import os
 import shlex
 import sys
@@ -93,6 +94,23 @@ def flags(name, pairs, root=""):
     return " ".join(
         f"--{name} {shlex.quote(f'{key}={root}{path}')}" for key, path in pairs
     )
+
+
+def in_a_file(*words):
+    """A file that holds a job's arguments, a line each: a command may be no longer than 128 KiB."""
+    text = "\n".join(map(str, words))
+    path = f".snakemake/arguments/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(file.name, path)
+    return path
+
+
+def pairs_in_a_file(name, pairs):
+    """`--name key=path` for every pair, in such a file."""
+    words = [(f"--{name}", f"{key}={path}") for key, path in pairs]
+    return in_a_file(*(word for pair in words for word in pair))
 
 
 def files_flags(name, files):

@@ -80,7 +80,7 @@ class Task(Open):
     """A test set: `kind` names how examples are made, further keys are that kind's options."""
 
     kind: str = Field(description="text, prompt, squad, lambada, …; see `proxyscale explain tasks`")
-    sources: list[str] | Literal["all"] | None = Field(
+    sources: Annotated[list[str], Field(min_length=1)] | Literal["all"] | None = Field(
         None, description="sources whose held-out documents it is made of"
     )
     records: Records | None = Field(

@@ -58,7 +58,10 @@ def _tokenizer(config: Config) -> Iterator[UserError]:
                 hint="at least the tokenizer's: it is known before anything is downloaded",
             )
 
-    for keys, idle in ((("pad_vocabulary_to",), section.train), (TRAINED, not section.train)):
+    for keys, idle in (
+        (("pad_vocabulary_to", "revision"), section.train),
+        (TRAINED, not section.train),
+    ):
         for key in set(keys) & section.model_fields_set if idle else ():
             told = "train" if section.train else "a tokenizer that is there already"
             yield UserError(f"has no meaning beside {told}", where=f"tokenizer.{key}")
