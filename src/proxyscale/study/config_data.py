@@ -88,16 +88,16 @@ class Task(Open):
         description="files or a hub dataset that it is made of; {target: …, holdout: …} if apart",
     )
     examples: Count = Field(700, description="holdout examples, at most")
-    target_examples: Annotated[int, NUMBER, Field(ge=0)] = Field(
+    target_examples: Annotated[int, NUMBER, Field(ge=0, le=10**15)] = Field(
         400, description="target examples, at most"
     )
     split_by: str | None = Field(
         None, description="field whose values never straddle the two splits"
     )
-    target: Annotated[float, NUMBER, Field(ge=0)] = Field(
+    target: Annotated[float, NUMBER, Field(ge=0, le=1e15)] = Field(
         0.5, description="share (below 1) or number of the records that become target examples"
     )
-    few_shot: Annotated[int, NUMBER, Field(ge=0)] = Field(
+    few_shot: Annotated[int, NUMBER, Field(ge=0, le=10**15)] = Field(
         0, description="solved examples before the question, taken from the target split"
     )
     overlap_window: Count = Field(

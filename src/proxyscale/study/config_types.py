@@ -30,8 +30,8 @@ UNIQUE = AfterValidator(_unique)
 Share = Annotated[float, NUMBER, Field(ge=0, lt=1)]
 Count = Annotated[int, NUMBER, Field(gt=0, le=10**15)]
 Few = Annotated[int, NUMBER, Field(gt=0, le=10_000)]  # of what is listed one by one
-Positive = Annotated[float, NUMBER, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, NUMBER, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, NUMBER, Field(gt=0, le=1e18, allow_inf_nan=False)]
+NonNegative = Annotated[float, NUMBER, Field(ge=0, le=1e18, allow_inf_nan=False)]
 Seed = Annotated[int, NUMBER, Field(ge=0, lt=2**32)]
 Seeds = Few | Annotated[list[Seed], Field(min_length=1, max_length=10_000), UNIQUE]
 Role = Literal["grid", "proxy", "counterfactual", "selection"]

@@ -58,8 +58,10 @@ class ImagePool(Strict):
     source: str = Field(description="the source whose pool split it is")
     examples: Count | None = Field(None, description="images; null is all that there are")
     balanced: bool = Field(False, description="as many images of every class")
-    size: Count = Field(32, description="height and width of all images, in pixels")
-    colors: Literal[1, 3] = Field(3, description="1 is grey")
+    size: Annotated[int, NUMBER, Field(gt=0, le=10_000)] = Field(
+        32, description="height and width of all images, in pixels"
+    )
+    colors: Annotated[Literal[1, 3], NUMBER] = Field(3, description="1 is grey")
 
 
 class ImageTask(Strict):
@@ -67,7 +69,7 @@ class ImageTask(Strict):
 
     source: str = Field(description="the source whose holdout split it is")
     examples: Count | None = Field(None, description="holdout images; null is all that there are")
-    target_examples: Annotated[int, NUMBER, Field(ge=0)] | None = Field(
+    target_examples: Annotated[int, NUMBER, Field(ge=0, le=10**15)] | None = Field(
         0, description="target images; null is all that there are"
     )
 
@@ -181,7 +183,9 @@ class Datamodels(Strict):
     """Algorithm 1: scores from a regression of outputs on subsets."""
 
     distribution: str = Field(description="the distribution whose draws are regressed on")
-    methods: list[Literal["lasso", "ridge"]] = Field(["lasso", "ridge"], description="penalties")
+    methods: Annotated[list[Literal["lasso", "ridge"]], Field(min_length=1), UNIQUE] = Field(
+        ["lasso", "ridge"], description="penalties"
+    )
     subsets: list[Count] = Field(
         default_factory=list, description="numbers of subsets; empty is all draws"
     )
@@ -203,8 +207,8 @@ class Counterfactuals(Strict):
     """Figure 14: single test images under training distributions that leave something out."""
 
     task: str = Field(description="the task whose test images they are")
-    images: Annotated[list[Annotated[int, NUMBER, Field(ge=0)]], Field(min_length=1)] = Field(
-        [0, 1, 2], description="the test images"
+    images: Annotated[list[Annotated[int, NUMBER, Field(ge=0)]], Field(min_length=1), UNIQUE] = (
+        Field([0, 1, 2], description="the test images")
     )
     proxy: str = Field(description="the small width of Figure 14")
     large: str | None = Field(
