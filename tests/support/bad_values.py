@@ -7,10 +7,11 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
 VALUES: dict[str, Any] = {
-    "null": None,
+    "nothing": None,
     "wrong type": [{"a": 1}],
     "empty": "",
     "empty list": [],
@@ -29,265 +30,54 @@ VALUES: dict[str, Any] = {
     "long": "n" * 300,
 }
 # Values that a key may well have, by the last word of the key: told so here, or refused.
-LEGAL = {
-    "control": [
-        "columns",
-        "example",
-        "files",
-        "format",
-        "foundry",
-        "metrics",
-        "parameters",
-        "proxy",
-        "recipe",
-        "reference",
-        "scale",
-        "seed",
-        "split_by",
-        "task",
-        "tokens",
-    ],
-    "doubled": ["betas"],
-    "empty": [
-        "columns",
-        "example",
-        "files",
-        "format",
-        "foundry",
-        "metrics",
-        "parameters",
-        "proxy",
-        "recipe",
-        "reference",
-        "scale",
-        "seed",
-        "split_by",
-        "table",
-        "task",
-        "tokens",
-    ],
-    "empty list": ["checkpoints", "files", "plugins", "shares", "subsets"],
-    "empty mapping": [
-        "a",
-        "attribution",
-        "b",
-        "columns",
-        "direction",
-        "execution",
-        "figures",
-        "groups",
-        "model",
-        "options",
-        "scales",
-        "selection",
-        "style",
-        "table",
-        "training",
-    ],
-    "huge": ["classes"],
-    "long": [
-        "columns",
-        "example",
-        "files",
-        "format",
-        "foundry",
-        "metrics",
-        "parameters",
-        "proxy",
-        "recipe",
-        "reference",
-        "scale",
-        "seed",
-        "split_by",
-        "task",
-        "tokens",
-    ],
-    "many": [
-        "base_channels",
-        "base_width",
-        "batch",
-        "batch_tokens",
-        "candidates",
-        "channels",
-        "checkpoint_minutes",
-        "classes",
-        "clip",
-        "dimension",
-        "documents",
-        "epochs",
-        "eps",
-        "examples",
-        "few_shot",
-        "gpus",
-        "hidden_learning_rate",
-        "images",
-        "initial_learning_rate",
-        "learning_rate",
-        "learning_rate_factor",
-        "limit",
-        "max_bytes",
-        "max_document_bytes",
-        "micro_batch_tokens",
-        "mlp_ratio",
-        "overlap_window",
-        "pack",
-        "pad",
-        "parameters",
-        "projection",
-        "resamples",
-        "ridge",
-        "sample_bytes",
-        "seed",
-        "size",
-        "stack",
-        "target",
-        "target_examples",
-        "tests",
-        "tokens",
-        "tokens_per_parameter",
-        "weight_decay",
-        "width",
-    ],
-    "null": [
-        "architecture",
-        "augment",
-        "base_width",
-        "batch",
-        "batch_tokens",
-        "betas",
-        "bias",
-        "candidate_sources",
-        "candidates",
-        "checkpoint_minutes",
-        "checkpoints",
-        "clip",
-        "compare",
-        "compile",
-        "config",
-        "context",
-        "count",
-        "data_dir",
-        "datamodels",
-        "decay",
-        "documents",
-        "draws",
-        "engine",
-        "epochs",
-        "eps",
-        "example",
-        "examples",
-        "file",
-        "final_learning_rate",
-        "format",
-        "foundry",
-        "gpus",
-        "heads",
-        "hidden_learning_rate",
-        "holdout",
-        "hub",
-        "images",
-        "initial_learning_rate",
-        "large",
-        "layers",
-        "learning_rate",
-        "learning_rate_factor",
-        "limit",
-        "max_bytes",
-        "max_document_bytes",
-        "micro_batch_tokens",
-        "mlp_ratio",
-        "momentum",
-        "noise",
-        "options",
-        "parameters",
-        "parametrization",
-        "precision",
-        "projection",
-        "proxy",
-        "proxy_selection",
-        "recipe",
-        "records",
-        "revision",
-        "scale",
-        "scales",
-        "scored_on",
-        "seed",
-        "seeds",
-        "size",
-        "sources",
-        "split",
-        "split_by",
-        "stack",
-        "streaming",
-        "target",
-        "target_examples",
-        "task",
-        "tests",
-        "tied",
-        "tokens",
-        "tokens_per_parameter",
-        "warmup",
-        "weight_decay",
-        "weights",
-        "width",
-    ],
-    "path": [
-        "columns",
-        "example",
-        "files",
-        "format",
-        "foundry",
-        "metrics",
-        "parameters",
-        "proxy",
-        "recipe",
-        "reference",
-        "scale",
-        "seed",
-        "split_by",
-        "table",
-        "task",
-        "tokens",
-    ],
-    "truth": ["balanced", "bias", "compile", "grid", "q", "repeat"],
-    "unknown name": [
-        "columns",
-        "example",
-        "files",
-        "format",
-        "foundry",
-        "metrics",
-        "parameters",
-        "proxy",
-        "recipe",
-        "reference",
-        "results",
-        "scale",
-        "seed",
-        "split_by",
-        "study",
-        "task",
-        "tokens",
-    ],
-    "zero": [
-        "balanced",
-        "bias",
-        "compile",
-        "few_shot",
-        "final_learning_rate",
-        "gpus",
-        "holdout",
-        "momentum",
-        "q",
-        "repeat",
-        "seed",
-        "target",
-        "target_examples",
-        "tied",
-        "warmup",
-        "weight_decay",
-    ],
-}
+_TOLD = """
+control:
+    columns example files format foundry metrics parameters proxy recipe reference scale seed
+    split_by task tokens
+doubled:
+    betas
+empty:
+    columns example files format foundry metrics parameters proxy recipe reference scale seed
+    split_by table task tokens
+empty list:
+    checkpoints files plugins shares subsets
+empty mapping:
+    a attribution b columns direction execution figures groups model options scales selection
+    style table training
+long:
+    columns example files format foundry metrics parameters proxy recipe reference scale seed
+    split_by task tokens
+many:
+    base_channels base_width batch batch_tokens candidates channels checkpoint_minutes classes
+    clip dimension documents epochs eps examples few_shot gpus hidden_learning_rate images
+    initial_learning_rate learning_rate learning_rate_factor limit max_bytes
+    max_document_bytes micro_batch_tokens mlp_ratio overlap_window pack pad parameters
+    projection resamples ridge sample_bytes seed size stack target target_examples tests
+    tokens tokens_per_parameter weight_decay width
+nothing:
+    architecture augment base_width batch batch_tokens betas bias candidate_sources candidates
+    checkpoint_minutes checkpoints clip compare compile config context count data_dir
+    datamodels decay documents draws engine epochs eps example examples file
+    final_learning_rate format foundry gpus heads hidden_learning_rate holdout hub images
+    initial_learning_rate large layers learning_rate learning_rate_factor limit max_bytes
+    max_document_bytes micro_batch_tokens mlp_ratio momentum noise options parameters
+    parametrization precision projection proxy proxy_selection recipe records revision scale
+    scales scored_on seed seeds size sources split split_by stack streaming target
+    target_examples task tests tied tokens tokens_per_parameter warmup weight_decay weights
+    width
+path:
+    columns example files format foundry metrics parameters proxy recipe reference scale seed
+    split_by table task tokens
+truth:
+    balanced bias compile grid q repeat
+unknown name:
+    columns example files format foundry metrics parameters proxy recipe reference results
+    scale seed split_by study task tokens
+zero:
+    balanced bias compile few_shot final_learning_rate gpus holdout momentum q repeat seed
+    target target_examples tied warmup weight_decay
+"""
+LEGAL = {kind: set(words.split()) for kind, words in yaml.safe_load(_TOLD).items()}
 Place = tuple[str, ...]
 
 

@@ -105,7 +105,9 @@ class ImageModel(Strict):
     stem: Literal["cifar", "imagenet"] = Field(
         "cifar", description="cifar: 3×3 and no pooling; imagenet: 7×7, stride 2, pooling"
     )
-    classes: Annotated[int, NUMBER, Field(ge=2)] = Field(10, description="classes of the pool")
+    classes: Annotated[int, NUMBER, Field(ge=2, le=10**6)] = Field(
+        10, description="classes of the pool"
+    )
     parametrization: Literal["mup", "standard"] = Field(
         "mup", description="mup: hyperparameters hold across widths (Tensor Programs V)"
     )
