@@ -3,6 +3,7 @@
 # Every rule calls one verb of `python -m proxyscale` with named flags, and can be pasted into a
 # shell. What a job depends on besides files reaches it as two strings: `spec`, the job's own slice
 # of the config, and `code`, a digest of the modules that do its work.
+import hashlib
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ sys.path.insert(0, f"{workflow.basedir}/src")
 from proxyscale import registry
 from proxyscale.base import lock, run_cache
 from proxyscale.base.errors import UserError
+from proxyscale.base.repair import repair
 from proxyscale.cli.load_study import load
 from proxyscale.study.validation import read_yaml
 
@@ -36,11 +38,16 @@ if not workflow.configfiles:
 
 
 try:
+    # No file of the working folder is taken for a module.
+    sys.path[:] = [p for p in sys.path if p and os.path.realpath(p) != os.getcwd()]
     study = load(config)
     study.check_inputs()
     study.claim_results()
     if not workflow.is_main_process:
         lock.join(parent_dies=False)
+    else:
+        for told in repair(study.config.results, study.made):
+            print(told, file=sys.stderr)
 except UserError as error:
     refuse(error)
 
@@ -52,6 +59,7 @@ os.environ.update(
         [os.path.dirname(sys.executable), os.getenv("PATH", os.defpath)]
     ),
     PYTHONPATH=f"{workflow.basedir}/src",
+    PYTHONSAFEPATH="1",
 )
 os.environ[lock.PARENT] = str(os.getpid())
 # A rule's command takes the place of its shell, so that it is Snakemake's own child and dies with it.
@@ -90,6 +98,23 @@ def flags(name, pairs, root=""):
     )
 
 
+def in_a_file(*words):
+    """A file that holds a job's arguments, a line each: a command may be no longer than 128 KiB."""
+    text = "\n".join(map(str, words))
+    path = f".snakemake/arguments/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(file.name, path)
+    return path
+
+
+def pairs_in_a_file(name, pairs):
+    """`--name key=path` for every pair, in such a file."""
+    words = [(f"--{name}", f"{key}={path}") for key, path in pairs]
+    return in_a_file(*(word for pair in words for word in pair))
+
+
 def files_flags(name, files):
     """`--name file` for every file, of which there may be none."""
     return " ".join(f"--{name} {shlex.quote(str(file))}" for file in files)
@@ -107,7 +132,7 @@ def pool_rows():
 
 def pool_words():
     """The words of the pool's documents, which its packs' manifests vouch for."""
-    return ancient([f"{paths.pack(*pack)}/words.bin" for pack in study.packs])
+    return ancient([f"{paths.pack(*pack)}/words.npy" for pack in study.packs])
 
 
 def holdouts(tasks):

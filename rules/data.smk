@@ -62,7 +62,7 @@ rule pack:
         manifest=manifest(paths.pack()),
         inputs=inside(paths.pack(), "inputs.npy"),
         index=inside(paths.pack(), "index.parquet"),
-        words=inside(paths.pack(), "words.bin"),
+        words=inside(paths.pack(), "words.npy"),
     log:
         paths.log("pack/{source}/{shard}"),
     priority: 1_000_000

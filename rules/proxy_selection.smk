@@ -28,12 +28,12 @@ rule selection_collect:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=study.spec("collect", study.selection_runs),
+        arguments=in_a_file("--spec", study.spec("collect", study.selection_runs)),
         code=study.code("collect"),
         results=subpath(output.losses, ancestor=2),
     shell:
         "python -m proxyscale collect --log {log:q} --results {params.results:q}"
-        " --spec {params.spec:q} --losses {output.losses:q} --runs {output.runs:q}"
+        " --arguments {params.arguments} --losses {output.losses:q} --runs {output.runs:q}"
 
 
 rule gains:

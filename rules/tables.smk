@@ -24,12 +24,12 @@ rule collect:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=study.spec("collect", study.runs),
+        arguments=in_a_file("--spec", study.spec("collect", study.runs)),
         code=study.code("collect"),
         results=subpath(output.losses, parent=True),
     shell:
         "python -m proxyscale collect --log {log:q} --results {params.results:q}"
-        " --spec {params.spec:q} --losses {output.losses:q} --runs {output.runs:q}"
+        " --arguments {params.arguments} --losses {output.losses:q} --runs {output.runs:q}"
 
 
 rule mixtures:
@@ -47,11 +47,11 @@ rule mixtures:
         **asks(lambda w: needs.reading()),
     params:
         code=study.code("mixtures"),
-        distributions=lambda w, input: flags(
+        arguments=lambda w, input: pairs_in_a_file(
             "distribution", zip(study.grid, input.distributions)
         ),
     shell:
-        "python -m proxyscale mixtures --log {log:q} --pool {input.pool:q} {params.distributions}"
+        "python -m proxyscale mixtures --log {log:q} --pool {input.pool:q} --arguments {params.arguments}"
         " --out {output:q}"
 
 
@@ -95,12 +95,12 @@ rule composition:
         "../envs/proxyscale.yaml"
     params:
         code=study.code("composition"),
-        distributions=lambda w, input: flags(
+        arguments=lambda w, input: pairs_in_a_file(
             "distribution", zip(sorted(study.grid), input.distributions)
         ),
     shell:
         "python -m proxyscale composition --log {log:q} --pool {input.pool:q}"
-        " {params.distributions} --out {output.csv:q}"
+        " --arguments {params.arguments} --out {output.csv:q}"
 
 
 rule effects:

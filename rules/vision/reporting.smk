@@ -21,12 +21,12 @@ rule collect_packs:
     conda:
         "../../envs/proxyscale.yaml"
     params:
-        spec=study.spec("collect_packs"),
+        arguments=in_a_file("--spec", study.spec("collect_packs")),
         code=study.code("collect_packs"),
         results=subpath(output.losses, parent=True),
     shell:
         "python -m proxyscale collect_packs --log {log:q} --results {params.results:q}"
-        " --spec {params.spec:q} --losses {output.losses:q} --runs {output.runs:q}"
+        " --arguments {params.arguments} --losses {output.losses:q} --runs {output.runs:q}"
 
 
 rule image_statistics:

@@ -6,10 +6,12 @@ line of the docstring is its help.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
 import math
+import os
 import re
 import sys
 import traceback
@@ -235,11 +237,14 @@ figure = Figures()
 def load_plugins(paths: Iterable[str | Path]) -> None:
     """Import the user's files, whose decorated functions register themselves."""
     for path in map(Path, paths):
-        name = f"proxyscale_plugin_{path.stem}"
-        if name in sys.modules and sys.modules[name].__file__ == str(path.resolve()):
-            continue
         if not path.is_file():
             raise UserError(f"no such plugin file: {path}", where="plugins", value=str(path))
+        if path.suffix != ".py":
+            raise UserError(f"no Python file: {path}", where="plugins", hint="its name ends in .py")
+        place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]
+        name = f"proxyscale_plugin_{place}_{path.stem}"
+        if name in sys.modules:
+            continue
         spec = importlib.util.spec_from_file_location(name, path.resolve())
         assert spec is not None
         assert spec.loader is not None
@@ -248,10 +253,14 @@ def load_plugins(paths: Iterable[str | Path]) -> None:
         try:
             spec.loader.exec_module(module)
         except SyntaxError as error:
-            raise UserError(f"{path}, line {error.lineno}: {error.msg}", where="plugins") from None
+            del sys.modules[name]
+            told = f"{error.filename or path}, line {error.lineno}: {error.msg}"
+            raise UserError(told, where="plugins") from None
         except UserError:
+            del sys.modules[name]
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            del sys.modules[name]
             frames = traceback.extract_tb(error.__traceback__)
             lines = [frame.lineno for frame in frames if frame.filename == str(path.resolve())]
             told = f"{path}, line {lines[-1] if lines else 1}: {type(error).__name__}: {error}"

@@ -11,7 +11,7 @@ from support.tiny_run import SPEC
 
 from proxyscale.attribution import features
 from proxyscale.attribution.scores import score
-from proxyscale.base import artifacts
+from proxyscale.base import arrays, artifacts
 from proxyscale.data.corpora import build_corpus
 from proxyscale.data.pool import Pool, assemble, pack
 from proxyscale.data.tasks import build_task
@@ -114,7 +114,7 @@ def write_counting(root: Path) -> Path:
     every = np.arange(VOCABULARY)
     up, down = (np.concatenate([counting(every, s * by) for by in range(1, 6)]) for s in (1, -1))
     (root / "pack").mkdir()
-    np.save(root / "pack" / "inputs.npy", np.concatenate([up, down]))
+    arrays.write(root / "pack" / "inputs.npy", np.concatenate([up, down]))
     size = {"rows": 2 * len(up)}
     source = {"name": "a", "offset": 0, "shards": [{"folder": "pack", **size}], **size}
     facts = {"length": 16, "vocabulary": VOCABULARY, "sources": [source], **size}

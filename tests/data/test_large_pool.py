@@ -28,7 +28,7 @@ def tokenizer(tmp_path: Path) -> Path:
     words = {END: 0, **{f"w{i:x}": i + 1 for i in range(16)}}
     made = Tokenizer(models.WordLevel(words, unk_token=END))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.save(str(tmp_path / "tokenizer.json"))
+    artifacts.write_json(tmp_path / "tokenizer.json", json.loads(made.to_str()))
     return tmp_path / "tokenizer.json"
 
 

@@ -21,7 +21,9 @@ from proxyscale.statistics.scaling_laws import extrapolate
 from proxyscale.statistics.verdict import verdict
 from proxyscale.statistics.verdict_words import words
 
-TRICKY = "</script><b>&amp; “quoted”\n\tand `$title` ${js}"
+# What moves HTML's parser between the states of a script's data, and a template's marks.
+STATES = "<!-- <script> <!--<script </script > --> </SCRIPT\n> <![CDATA[ ]]> <!-->"
+TRICKY = f"</script><b>&amp; “quoted”\n\tand `$title` ${{js}} {STATES}"
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,9 @@ def test_nothing_is_fetched_and_names_are_escaped(tmp_path: Path, study: Study) 
     assert not re.findall(r"<(?:img|iframe|object)|<link[^>]+href=\"(?!data:)|\bsrc=|@import", page)
     assert "default-src 'none'" in page
     assert "a &lt;b&gt; &amp; c" in page
+    raw = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert raw is not None
+    assert "<" not in raw[1]
     assert page.count("</script>") == 2
     assert page.index("two: 2") < page.index("one: 1")
 

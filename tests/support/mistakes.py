@@ -21,7 +21,7 @@ def spoil(raw: dict[str, Any], path: str, value: Any) -> None:
 BAD = [
     # (path, value, what the message must hold)
     ("studdy", "x", ["studdy: no such key", "did you mean 'study'?"]),
-    ("study", "a/b", ["study: is 'a/b'", "pattern"]),
+    ("study", "a/b", ["study: is 'a/b'", "a name has up to 100 letters"]),
     ("study", "", ["study: is ''"]),
     ("results", 3, ["results: is 3", "string"]),
     ("seed", -1, ["seed: is -1", "greater than or equal to 0"]),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from proxyscale.base import artifacts
+from proxyscale.base import arrays, artifacts
 from proxyscale.training import engines, native
 
 LENGTH, VOCABULARY, ROWS = 16, 40, 60
@@ -53,7 +53,7 @@ def write_data(folder: Path) -> Path:
     start = generator.integers(0, VOCABULARY, (ROWS, 1))
     rows = ((start + np.arange(LENGTH)) % VOCABULARY).astype(np.uint16)
     (folder / "pack").mkdir()
-    np.save(folder / "pack" / "inputs.npy", rows)
+    arrays.write(folder / "pack" / "inputs.npy", rows)
     shards = [{"folder": "pack", "rows": ROWS}]
     source = {"name": "a", "offset": 0, "rows": ROWS, "shards": shards}
     pool = {"length": LENGTH, "vocabulary": VOCABULARY, "rows": ROWS, "sources": [source]}

@@ -64,7 +64,7 @@ def exported(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     vocabulary = {END: 0, **{f"w{i}": i for i in range(1, VOCABULARY)}}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token=END))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    words.save(str(tmp_path / "tokenizer.json"))
+    artifacts.write_json(tmp_path / "tokenizer.json", json.loads(words.to_str()))
     flags = {"run": tmp_path, "tokenizer": tmp_path / "tokenizer.json", "out": tmp_path / "hf"}
     assert main(["export", *(w for n, v in flags.items() for w in (f"--{n}", str(v)))]) == 0
     return tmp_path

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from proxyscale.base import artifacts
+from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.figures.style import Style
 from proxyscale.statistics.measures import pearson
@@ -134,8 +134,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_image_task(root / "task", root / "corpus", root / "pool/manifest.json", task)
     (root / "scores").mkdir()
     rng = np.random.default_rng(0)
-    np.save(root / "scores/t.npy", rng.normal(size=(2, 5, 30)).astype(np.float32))
-    np.save(root / "scores/residuals.npy", rng.random((2, 30)).astype(np.float32))
+    arrays.write(root / "scores/t.npy", rng.normal(size=(2, 5, 30)).astype(np.float32))
+    arrays.write(root / "scores/residuals.npy", rng.random((2, 30)).astype(np.float32))
     return root
 
 

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from proxyscale.base import arrays, artifacts
-from proxyscale.base.errors import UserError
+from proxyscale.base import arrays, artifacts, seals
 from proxyscale.base.progress import Progress
 
 FLUSH = 1024  # examples between two marks of how far the features are
@@ -25,14 +24,13 @@ ROWS = 4096  # rows of features held at a time
 
 def vouched(out: Path, ids: np.ndarray, facts: Mapping[str, Any]) -> bool:
     """Whether the features are the ones that would be made."""
-    manifest = out / "manifest.json"
-    known = artifacts.read_json(manifest) if manifest.exists() else {}
-    files = known.pop("files", None)
-    return (
-        known == facts
-        and all((out / f).exists() and artifacts.sha256(out / f) == d for f, d in files.items())
-        and np.array_equal(np.load(out / "ids.npy"), ids)
-    )
+    files = out / "manifest.json", out / "features.npy", out / "ids.npy"
+    if not all(map(seals.intact, files)):
+        return False
+    known = artifacts.read_json(files[0])
+    sums = {name: artifacts.sha256(out / name) for name in known.pop("files")}
+    same = known == facts and sums == artifacts.read_json(files[0])["files"]
+    return same and np.array_equal(arrays.read(files[2]), ids)
 
 
 def write_features(
@@ -48,11 +46,11 @@ def write_features(
     `facts["dimension"]` is their number of columns. `facts` and `ids` decide whether what an
     interrupted job left behind can be gone on with.
     """
-    partial, marker, file = out / "partial.npy", out / "partial.json", out / "features.npy"
+    partial, marker, file = out / "partial.rows", out / "partial.json", out / "features.npy"
     out.mkdir(parents=True, exist_ok=True)
     (out / "manifest.json").unlink(missing_ok=True)
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode() + ids.tobytes()).hexdigest()
-    known = artifacts.read_json(marker) if marker.exists() and partial.exists() else {}
+    known = artifacts.read_json(marker) if partial.exists() and seals.intact(marker) else {}
     done = known["done"] if known.get("key") == key else 0
     shape = (len(ids), facts["dimension"])
     written = np.lib.format.open_memmap(partial, "r+" if done else "w+", np.float32, shape)
@@ -66,7 +64,9 @@ def write_features(
         progress.step(stop)
     progress.close(f"{len(ids)} examples")
     arrays.write(out / "ids.npy", ids.astype(np.uint32))
-    partial.replace(file)
+    del written
+    with artifacts.atomic(file) as temporary:
+        partial.replace(temporary)
     marker.unlink()
     artifacts.write_manifest(out / "manifest.json", [file, out / "ids.npy"], **facts)
 
@@ -82,11 +82,8 @@ class Features(NamedTuple):
     def open(cls, folder: Path) -> Features:
         """Map a folder of features."""
         facts = artifacts.read_json(folder / "manifest.json")
-        if not (folder / "features.npy").exists():
-            hint = "remove the manifest beside it, and snakemake makes both again"
-            raise UserError(f"no such file: {folder}/features.npy", hint=hint)
-        values = np.load(folder / "features.npy", mmap_mode="r")
-        return cls(np.load(folder / "ids.npy"), values, facts)
+        values = arrays.read(folder / "features.npy", "r")
+        return cls(arrays.read(folder / "ids.npy"), values, facts)
 
     def blocks(self, device: torch.device) -> Iterator[Tensor]:
         """The values, some thousand rows at a time."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 
 
 def write(path: Path, values: NDArray[Any]) -> Path:
@@ -16,6 +16,15 @@ def write(path: Path, values: NDArray[Any]) -> Path:
     with artifacts.atomic(path) as temporary, temporary.open("wb") as file:
         np.save(file, values, allow_pickle=False)
     return path
+
+
+def read(path: Path, mode: Literal["r", "c"] | None = None) -> NDArray[Any]:
+    """An array that was written here, in memory or (`mode` as numpy's) mapped.
+
+    UserError if it is missing or damaged.
+    """
+    values: NDArray[Any] = np.load(seals.verified(path), mmap_mode=mode)
+    return values
 
 
 def write_header(file: BinaryIO, dtype: DTypeLike, shape: tuple[int, ...]) -> None:

@@ -1,7 +1,8 @@
 """The artifacts: their schemas, checked when written and when read, and their manifests.
 
-Everything is written under a temporary name and renamed, so that no half-written file is ever
-taken for a whole one; a job's manifest is written last.
+Everything is written under a temporary name, sealed, brought to the disk and renamed, so that no
+half-written file is ever taken for a whole one; a job's manifest is written last. What is read is
+checked first (`base.seals`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import csv
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from proxyscale.base import seals
 from proxyscale.base.errors import UserError
-from proxyscale.base.lock import PARTIAL
 from proxyscale.base.progress import aligned
+from proxyscale.base.seals import atomic as atomic
 
 _LOSS = [
     ("example", pa.uint32()),
@@ -161,23 +162,11 @@ SCHEMAS["checkpoints"] = SCHEMAS["losses"].append(pa.field("step", pa.float64())
 
 
 @contextlib.contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed onto it when the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f"{PARTIAL}{path.stem}-", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def parquet_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
+    """A writer of a parquet file that leaves a place for its sum."""
+    with pq.ParquetWriter(path, schema, compression="zstd", **options) as writer:
+        yield writer
+        writer.add_key_value_metadata({seals.KEY: seals.BLANK.decode()})
 
 
 def conform(table: pa.Table, kind: str) -> pa.Table:
@@ -200,25 +189,19 @@ def write(path: str | Path, table: pa.Table, kind: str) -> None:
     table = conform(table, kind)
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     others = [field.name for field in table.schema if field.name not in floats]
-    with atomic(path) as temporary:
-        pq.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            use_dictionary=[n for n in others if n != "tokens"],
-            column_encoding=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
-        )
+    options = {
+        "use_dictionary": [name for name in others if name != "tokens"],
+        "column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
+    }
+    with atomic(path) as temporary, parquet_writer(temporary, table.schema, **options) as writer:
+        writer.write_table(table)
 
 
 def read(path: str | Path, kind: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a table of a known kind. UserError if the file is missing or is not of that kind."""
-    schema = SCHEMAS[kind]
-    try:
-        table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
-    except FileNotFoundError:
-        raise UserError(f"no such file: {path}", hint="run snakemake to make it") from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"not a parquet file: {error}", where=str(path)) from None
+    """Read a table of a known kind. UserError if it is missing, damaged or not of that kind."""
+    schema, wanted = SCHEMAS[kind], list(columns) if columns else None
+    table = pq.read_table(seals.verified(path), columns=wanted, partitioning=None)
+    table = table.replace_schema_metadata(None)
     for name in columns or schema.names:
         if (
             name not in table.column_names
@@ -277,22 +260,33 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Canonical JSON: sorted keys, two spaces, a final newline."""
+def write_json(path: str | Path, value: Mapping[str, Any]) -> None:
+    """Canonical JSON: sorted keys, two spaces, a final newline; with a sum of itself."""
+    words = {**value, seals.KEY: seals.BLANK.decode()}
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps(words, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """A JSON file's value. UserError if it is missing or broken."""
+    """What `write_json` wrote. UserError if it is missing or damaged."""
+    value = json.loads(seals.verified(path).read_text("utf-8"))
+    del value[seals.KEY]
+    return value
+
+
+def foreign_json(path: str | Path) -> Any:
+    """The value of a JSON file that anybody wrote. UserError if it is missing or broken."""
     try:
-        return json.loads(Path(path).read_text("utf-8"))
+        value = json.loads(Path(path).read_text("utf-8"))
     except FileNotFoundError:
-        raise UserError(f"no such file: {path}", hint="run snakemake to make it") from None
+        raise UserError(f"no such file: {path}") from None
     except OSError as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON: {error}", where=str(path)) from None
+    if isinstance(value, dict) and value.pop(seals.KEY, None):
+        seals.verified(path)
+    return value
 
 
 def write_manifest(path: str | Path, files: Sequence[str | Path], **facts: Any) -> None:

@@ -18,7 +18,10 @@ PACKAGE = Path(__file__).parents[1]
 # These only speak or name: no number depends on them.
 NEUTRAL = frozenset(
     f"base.{name}"
-    for name in ("devices", "digest", "errors", "lock", "paths", "progress", "run_cache", "verbs")
+    for name in (
+        *("devices", "digest", "errors", "lock", "paths", "progress"),
+        *("repair", "run_cache", "seals", "verbs"),
+    )
 )
 NAMED = re.compile(r"proxyscale((?:\.\w+)+)")  # a module that is run by its name
 

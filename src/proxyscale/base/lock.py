@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from proxyscale.base.errors import UserError
+from proxyscale.base.paths import CLAIM, own_files
 
 ENVIRONMENT = "PROXYSCALE_CLAIM"  # "token folder"
 PARENT = "PROXYSCALE_PARENT"  # process id of the Snakemake that starts a job
@@ -45,7 +46,7 @@ def take(results: str | Path) -> None:
     Waits for jobs that an earlier workflow left running, and removes what they left half written.
     UserError if another workflow is at work.
     """
-    folder = Path(results).absolute() / ".claim"
+    folder = Path(results).absolute() / CLAIM
     folder.mkdir(parents=True, exist_ok=True)
     workflow = _open(folder / "workflow.lock")
     if not _lock(workflow, fcntl.LOCK_EX | fcntl.LOCK_NB):
@@ -61,9 +62,19 @@ def take(results: str | Path) -> None:
     temporary.write_text(json.dumps(owner))
     temporary.replace(folder / "owner.json")
     _wait_for_orphans(folder)
-    for partial in Path(results).rglob(f"{PARTIAL}*"):
-        partial.unlink(missing_ok=True)
+    for file in own_files(results):
+        if file.name.startswith(PARTIAL):
+            Path(file).unlink(missing_ok=True)
     os.environ[ENVIRONMENT] = f"{token} {folder}"
+
+
+def briefly(results: str | Path) -> int | None:
+    """The workflow's lock as a descriptor to be closed soon; None if a workflow is at work."""
+    workflow = _open(Path(results) / CLAIM / "workflow.lock")
+    if _lock(workflow, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        return workflow
+    os.close(workflow)
+    return None
 
 
 def join(parent_dies: bool) -> None:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+CLAIM = ".claim"  # the folder that marks the results of a study
 
 
 def expand(path: str) -> str:
@@ -18,12 +22,30 @@ def expand(path: str) -> str:
 
 def results_folder(path: str) -> str:
     """A folder for results, `~` and variables filled in. ValueError if rules cannot name it."""
-    found = expand(path).rstrip("/") or "/"
+    found = os.path.normpath(expand(path))
     if unset := re.search(r"\$\{?\w+\}?", found):
         raise ValueError(f"the variable {unset[0]} is not set")
     if found.startswith("-") or re.search(r"[{}\x00-\x1f]", found):
         raise ValueError("a folder for results begins with no - and has no braces in its name")
     return found
+
+
+def own_files(results: str | Path, below: str = "") -> Iterator[os.DirEntry[str]]:
+    """Files below a study's results folder, or a folder in it; none of a study that lies within.
+
+    What is hidden is left out, but for files.
+    """
+    waiting = [os.path.join(results, below)]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except FileNotFoundError:
+            continue
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                yield entry
+            elif not entry.name.startswith(".") and not os.path.exists(f"{entry.path}/{CLAIM}"):
+                waiting.append(entry.path)
 
 
 @dataclass(frozen=True)

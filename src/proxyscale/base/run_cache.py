@@ -14,8 +14,9 @@ import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from proxyscale.base import devices
+from proxyscale.base import devices, seals
 
 ENVIRONMENT = "SNAKEMAKE_OUTPUT_CACHE"  # Snakemake's word for the folder, or a storage's address
 SHARED = "PROXYSCALE_CACHE"  # the folder as the user named it, for jobs that inherit ours
@@ -33,9 +34,33 @@ def use_cache(packages: Iterable[str]) -> None:
         return
     base = os.environ.setdefault(SHARED, named)
     place = os.environ[ENVIRONMENT] = f"{base}/{key(packages)}"
-    if "://" not in base and not Path(place).exists():
+    if "://" in base:
+        return
+    _watch_entries()
+    if not Path(place).exists():
         Path(place).mkdir(parents=True, exist_ok=True)
         Path(place).chmod(Path(base).stat().st_mode & 0o7777)
+
+
+def _watch_entries() -> None:
+    """Have Snakemake's cache check entries before it links them, and let nobody write to them.
+
+    A damaged entry is dropped by name, and its run trained again.
+    """
+    from snakemake.caching.local import OutputFileCache  # type: ignore[import-untyped]
+
+    fetch = OutputFileCache.fetch
+
+    async def checked(self: Any, job: Any) -> None:
+        entries = [entry for _, entry in await self.get_outputfiles_and_cachefiles(job)]
+        if not all(map(seals.intact, entries)):
+            self.raise_cache_miss_exception(job)
+        await fetch(self, job)
+
+    def protect(self: Any, entry: Path) -> None:
+        entry.chmod(0o444)
+
+    OutputFileCache.fetch, OutputFileCache.set_permissions = checked, protect
 
 
 def key(packages: Iterable[str]) -> str:

@@ -78,9 +78,18 @@ def _add(sub: argparse.ArgumentParser, flag: str) -> None:
     sub.add_argument(f"--{flag.rstrip('=+?')}", **options)
 
 
+def spelled_out(argv: list[str]) -> list[str]:
+    """The command line with the lines of a file in the place of `--arguments FILE`."""
+    if "--arguments" not in argv[:-1]:
+        return argv
+    place = argv.index("--arguments")
+    lines = Path(argv[place + 1]).read_text("utf-8").split("\n")
+    return [*argv[:place], *lines, *argv[place + 2 :]]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command or verb. Exit code 0; 2 for a user's mistake, told without a traceback."""
-    args = parser().parse_args(argv)
+    args = parser().parse_args(spelled_out(sys.argv[1:] if argv is None else argv))
     with ExitStack() as stack:
         if args.log:
             stack.enter_context(logged(Path(args.log)))

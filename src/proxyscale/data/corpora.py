@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from proxyscale.base import artifacts
 from proxyscale.data.hub import read_hub
@@ -130,7 +129,7 @@ def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
     judge, path = Judge(spec), out / "documents.parquet"
     schema = artifacts.SCHEMAS["documents"]
     with artifacts.atomic(path) as temporary:
-        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        with artifacts.parquet_writer(temporary, schema) as writer:
             start = 0
             for group in _groups(judge.kept(corpus[spec["kind"]](**spec["options"]))):
                 writer.write_table(_table(group, start))

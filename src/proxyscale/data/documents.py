@@ -8,12 +8,15 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from proxyscale.base import seals
+
 
 def read_documents(
     corpus: Path, split: str, shard: int = 0, shards: int = 1
 ) -> Iterator[tuple[int, str]]:
     """Number and text of a split's documents, in bounded memory; of one part out of `shards`."""
-    with pq.ParquetFile(corpus / "documents.parquet", buffer_size=1 << 20) as file:
+    path = seals.verified(corpus / "documents.parquet")
+    with pq.ParquetFile(path, buffer_size=1 << 20) as file:
         groups = file.num_row_groups
         for group in range(groups * shard // shards, groups * (shard + 1) // shards):
             table = file.read_row_group(group, columns=["document", "text", "split"])

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from tokenizers import Tokenizer
 
-from proxyscale.base import artifacts
+from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.documents import read_documents
 from proxyscale.data.packing import END, Rows
@@ -22,7 +22,7 @@ from proxyscale.data.tokens import CHUNK, load_tokenizer, pieces, unknown_id
 from proxyscale.data.words import SEPARATOR, words
 
 BATCH = 32  # documents tokenized at a time
-WORD = np.dtype("<u4")  # of `words.bin`
+WORD = np.dtype("<u4")  # of `words.npy`
 
 
 def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None:
@@ -30,7 +30,7 @@ def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None
 
     `spec`: `source`, `length`, `shards` (default 1) and which of them (`shard`). The documents of
     split `pool` follow each other, each closed by end-of-text, cut every `length` tokens; the last,
-    partial row and rows seen before are dropped. `words.bin` holds a hash (u32) of every word of
+    partial row and rows seen before are dropped. `words.npy` holds a hash (u32) of every word of
     these documents, each closed by a separator: what test sets are searched in. Memory: a group of
     documents (8 MiB of text, or the largest), its tokens, and about 120 bytes a row for the hashes
     of rows and their index. UserError if there is not one row.
@@ -41,10 +41,13 @@ def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None
     documents = read_documents(corpus, "pool", spec.get("shard", 0), spec.get("shards", 1))
     with (
         artifacts.atomic(out / "inputs.npy") as temporary,
-        artifacts.atomic(out / "words.bin") as said,
+        artifacts.atomic(out / "words.npy") as said,
         open(said, "wb") as file,
     ):
+        arrays.write_header(file, WORD, (0,))
+        start = file.tell()
         left = writer.write(temporary, stream.tokens(_noted(documents, file), writer.dtype))
+        arrays.write_header(file, WORD, ((file.seek(0, 2) - start) // WORD.itemsize,))
         if not writer.count:
             message = f"its pool has {left} tokens: not one row of {length}"
             hint = "give more documents, fewer shards, or a shorter context"
@@ -52,7 +55,7 @@ def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None
     artifacts.write(out / "index.parquet", writer.index(spec["source"]), "index")
     artifacts.write_manifest(
         out / "manifest.json",
-        [out / "inputs.npy", out / "index.parquet", out / "words.bin"],
+        [out / "inputs.npy", out / "index.parquet", out / "words.npy"],
         source=spec["source"],
         length=length,
         vocabulary=stream.vocabulary,
@@ -172,7 +175,7 @@ class Pool:
             for source in facts["sources"]
             for shard in source["shards"]
         ]
-        shards = [np.load(folder / "inputs.npy", mmap_mode="r") for _, folder in folders]
+        shards = [arrays.read(folder / "inputs.npy", "r") for _, folder in folders]
         return cls(facts, shards, folders)
 
     def __len__(self) -> int:
@@ -209,5 +212,4 @@ class Pool:
     def words(self) -> Iterator[tuple[str, np.ndarray]]:
         """Each source's name with the hashes of its documents' words, a shard at a time (u32)."""
         for name, folder in self._texts:
-            if (folder / "words.bin").stat().st_size:
-                yield name, np.memmap(folder / "words.bin", WORD, "r")
+            yield name, arrays.read(folder / "words.npy", "r")

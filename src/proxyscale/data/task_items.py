@@ -17,6 +17,8 @@ from typing import Any
 from proxyscale.base.errors import UserError
 from proxyscale.data.raw_record import Dropped, not_text
 
+WIDEST = 1000  # what a template may pad a field to
+
 
 @dataclass(frozen=True)
 class Item:
@@ -143,11 +145,16 @@ def check_template(template: str) -> None:
     """UserError if a template is none, or has a field without a name."""
     hint = "a field is {name}; write braces that are meant twice: {{ }}"
     try:
-        fields = [name for _, name, _, _ in string.Formatter().parse(template)]
+        parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
     except ValueError as error:
         raise UserError(f"no template: {template!r}: {error}", hint=hint) from None
-    if "" in fields:
-        raise UserError(f"a field without a name in {template!r}", hint=hint)
+    for name, form, conversion in parts:
+        if not name:
+            raise UserError(f"a field without a name in {template!r}", hint=hint)
+        widths = [int(digits) for digits in re.findall(r"\d+", form or "")]
+        if conversion not in (None, "s") or "{" in (form or "") or max(widths, default=0) > WIDEST:
+            message = f"{name!r} in {template!r} has a form that a template may not have"
+            raise UserError(message, hint=f"a field is {{name}}, or {{name:>3}}: {WIDEST} at most")
 
 
 class Filled(string.Formatter):

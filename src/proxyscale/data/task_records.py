@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from proxyscale.base import seals
 from proxyscale.base.errors import UserError
 from proxyscale.data.corpora import read_records
 from proxyscale.data.raw_record import Dropped
@@ -26,7 +27,7 @@ def documents(corpora: Mapping[str, Path], sources: Sequence[str], split: str) -
     for source in sources:
         if source not in corpora:
             raise UserError(f"no source {source!r}", where="sources", value=source, allowed=corpora)
-        file = pq.ParquetFile(corpora[source] / "documents.parquet")
+        file = pq.ParquetFile(seals.verified(corpora[source] / "documents.parquet"))
         for batch in file.iter_batches(64, columns=["name", "text", "split"]):
             held = batch.filter(pc.equal(batch["split"], split))
             for row in held.to_pylist():

@@ -78,11 +78,16 @@ def write_report(
         config=html.escape(_config(spec["config"], spec["order"])),
         css=(ASSETS / "report.css").read_text(),
         script=(ASSETS / "report.js").read_text(),
-        # "</" must not end the element that holds the data
-        data=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/"),
+        data=_script_json(data),
     )
     with artifacts.atomic(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _script_json(value: Any) -> str:
+    """JSON that may stand in a script element: without `<` no text of it ends or opens anything."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
 
 
 def _config(config: Mapping[str, Any], order: Mapping[str, list[str]]) -> str:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
 from proxyscale.base.paths import Paths
-from proxyscale.base.tables import with_constants
+from proxyscale.base.tables import check_losses, with_constants
 
 
 def collect(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> None:
@@ -41,8 +41,11 @@ def _keys(runs: Mapping[str, Any]) -> Iterator[Key]:
 
 def _losses(paths: Paths, keys: list[Key], tasks: list[str]) -> Iterator[pa.Table]:
     for key in keys:
+        vocabulary = artifacts.read_json(f"{paths.run(*key)}/manifest.json")["model"]["vocabulary"]
         for task in tasks:
-            table = artifacts.read(f"{paths.run(*key)}/losses/{task}.parquet", "run_losses")
+            path = f"{paths.run(*key)}/losses/{task}.parquet"
+            table = artifacts.read(path, "run_losses")
+            check_losses(table, path, vocabulary)
             names = dict(zip(("scale", "distribution", "draw", "seed"), key, strict=True))
             yield artifacts.conform(with_constants(table, **names, task=task), "losses")
 

@@ -29,7 +29,7 @@ from proxyscale.study.config_models import (
     Scale,
     Training,
 )
-from proxyscale.study.config_types import Name, Positive, Seed, Seeds, Strict
+from proxyscale.study.config_types import NUMBER, Name, Positive, Seed, Seeds, Strict
 
 
 class Figures(Strict):
@@ -57,7 +57,9 @@ class StudyConfig(Strict):
         default_factory=list, description="Python files that register functions"
     )
     reference: str = Field(description="the scale that the others are to foretell")
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of every interval")
+    confidence: Annotated[float, NUMBER, Field(gt=0.5, lt=1)] = Field(
+        0.95, description="of every interval"
+    )
 
     @field_validator("results")
     @classmethod
@@ -65,13 +67,13 @@ class StudyConfig(Strict):
         return results_folder(value)
 
 
-Level = Annotated[float, Field(ge=0.5, lt=1)]
+Level = Annotated[float, NUMBER, Field(ge=0.5, lt=1)]
 
 
 class Weighted(Strict):
     """An objective of weighted losses."""
 
-    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+    weights: dict[str, Annotated[float, NUMBER, Field(ge=0)]] = Field(
         description="the weight of each task; those that are not named have none", min_length=1
     )
 
@@ -93,7 +95,7 @@ class TrustRegret(Strict):
 class TrustCompute(Strict):
     """Trust by the compute that would make up for following the proxy next time."""
 
-    compute: Annotated[float, Field(gt=1)] = Field(description="the factor to stay below")
+    compute: Annotated[float, NUMBER, Field(gt=1)] = Field(description="the factor to stay below")
 
 
 class Reading(StudyConfig):

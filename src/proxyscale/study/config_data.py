@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from proxyscale.base.errors import UserError
 from proxyscale.data.overlap import check_window
-from proxyscale.study.config_types import NUMBER, Count, Open, Positive, Role, Share, Strict
+from proxyscale.study.config_types import NUMBER, Count, Few, Open, Positive, Role, Share, Strict
 
 
 def _words(value: Any) -> Any:
@@ -28,7 +28,7 @@ class Source(Open):
         None, description="cut documents at this size, in bytes"
     )
     documents: Count | None = Field(None, description="read no more documents than this")
-    shards: Count = Field(
+    shards: Few = Field(
         1, description="jobs that tokenize it side by side; rows count as duplicates within one"
     )
 
@@ -39,7 +39,7 @@ class Tokenizer(Strict):
     train: Literal["bpe"] | None = Field(
         None, description="train a byte-level BPE on the pool's text"
     )
-    vocabulary: Annotated[int, Field(ge=257, le=2**24)] = Field(
+    vocabulary: Annotated[int, NUMBER, Field(ge=257, le=2**24)] = Field(
         1024,
         description="tokens of a trained tokenizer, the 256 bytes and the end of text included",
     )
@@ -55,7 +55,9 @@ class Tokenizer(Strict):
 class PoolSection(Strict):
     """How the sources become candidate examples."""
 
-    length: Annotated[int, Field(ge=2)] = Field(128, description="tokens in a packed example")
+    length: Annotated[int, NUMBER, Field(ge=2, le=10**6)] = Field(
+        128, description="tokens in a packed example"
+    )
 
 
 class Records(Strict):
@@ -94,7 +96,7 @@ class Task(Open):
     """A test set: `kind` names how examples are made, further keys are that kind's options."""
 
     kind: str = Field(description="text, prompt, squad, lambada, …; see `proxyscale explain tasks`")
-    sources: list[str] | Literal["all"] | None = Field(
+    sources: Annotated[list[str], Field(min_length=1)] | Literal["all"] | None = Field(
         None, description="sources whose held-out documents it is made of"
     )
     records: Records | None = Field(
@@ -102,16 +104,16 @@ class Task(Open):
         description="files or a hub dataset that it is made of; {target: …, holdout: …} if apart",
     )
     examples: Count = Field(700, description="holdout examples, at most")
-    target_examples: Annotated[int, Field(ge=0)] = Field(
+    target_examples: Annotated[int, NUMBER, Field(ge=0, le=10**15)] = Field(
         400, description="target examples, at most"
     )
     split_by: str | None = Field(
         None, description="field whose values never straddle the two splits"
     )
-    target: Annotated[float, Field(ge=0)] = Field(
+    target: Annotated[float, NUMBER, Field(ge=0, le=1e15)] = Field(
         0.5, description="share (below 1) or number of the records that become target examples"
     )
-    few_shot: Annotated[int, Field(ge=0)] = Field(
+    few_shot: Annotated[int, NUMBER, Field(ge=0, le=10**15)] = Field(
         0, description="solved examples before the question, taken from the target split"
     )
     overlap_window: Annotated[int, NUMBER, Field(ge=3), BeforeValidator(_words)] = Field(
@@ -134,7 +136,7 @@ class SelectionSection(Strict):
     candidates: Count | None = Field(
         None, description="random pool examples that scores choose from; null is the whole pool"
     )
-    draws: Count = Field(1, description="independent realizations of a distribution")
+    draws: Few = Field(1, description="independent realizations of a distribution")
 
 
 class Distribution(Open):
@@ -149,8 +151,8 @@ class Distribution(Open):
     candidate_sources: Annotated[list[str], Field(min_length=1)] | None = Field(
         None, description="sources that candidates come from, if not from all"
     )
-    draws: Count | None = Field(None, description="realizations, if not as in `selection`")
-    count: Count | None = Field(
+    draws: Few | None = Field(None, description="realizations, if not as in `selection`")
+    count: Few | None = Field(
         None, description="so many distributions instead of one, named NAME-000, NAME-001, …"
     )
     noise: Literal["none", "gumbel", "pareto"] | None = Field(

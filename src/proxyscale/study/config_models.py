@@ -9,7 +9,9 @@ from pydantic import Field, create_model
 
 from proxyscale.registry import DEFAULT_ARCHITECTURE
 from proxyscale.study.config_types import (
+    NUMBER,
     Count,
+    Few,
     NonNegative,
     Positive,
     Seeds,
@@ -39,13 +41,13 @@ class ProxySelection(Strict):
         "losses ask every proxy",
         min_length=1,
     )
-    fractions: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+    fractions: list[Annotated[float, NUMBER, Field(gt=0, lt=1)]] = Field(
         [0.1], description="shares of the candidates that are selected", min_length=1
     )
     epochs: Positive = Field(1.0, description="passes over a selection")
-    models: Count = Field(2, description="proxies averaged, each on a random subset of its own")
+    models: Few = Field(2, description="proxies averaged, each on a random subset of its own")
     subset: Count = Field(6400, description="examples in such a random subset of the pool")
-    seeds: Annotated[int, Field(ge=2)] = Field(
+    seeds: Annotated[int, NUMBER, Field(ge=2)] = Field(
         3, description="training seeds on every selection: random subsets differ in each"
     )
 
@@ -59,7 +61,9 @@ class ScoreComparison(Strict):
     tasks: Annotated[list[str], Field(min_length=1)] = Field(
         description="tasks with target examples: Figures 24, 25 and 26 show one of each"
     )
-    sample: Annotated[int, Field(ge=100)] = Field(2000, description="pool examples that are scored")
+    sample: Annotated[int, NUMBER, Field(ge=100)] = Field(
+        2000, description="pool examples that are scored"
+    )
 
 
 class Attribution(Strict):
@@ -67,7 +71,7 @@ class Attribution(Strict):
 
     dimension: Count = Field(4096, description="k: gradients are projected to so many numbers")
     ridge: Positive = Field(0.3, description="added to the kernel, in mean eigenvalues of it")
-    models: Count = Field(
+    models: Few = Field(
         1, description="models averaged: runs of `scored_on`, one a draw, then the next seed"
     )
     compare: ScoreComparison | None = Field(
@@ -88,7 +92,7 @@ class Model(Strict):
         default_factory=dict, description="of the architecture; gpt has none but the keys here"
     )
     width: Count | None = Field(None, description="residual width")
-    layers: Count | None = Field(None, description="transformer blocks")
+    layers: Few | None = Field(None, description="transformer blocks")
     heads: Count | None = Field(None, description="attention heads; default: one per 16 of width")
     context: Count | None = Field(
         None, description="tokens that attend to each other; default: pool.length"
@@ -133,7 +137,7 @@ class Training(Strict):
     eps: Positive = Field(1e-8, description="AdamW's")
     clip: Positive = Field(1.0, description="gradient norm, at most")
     warmup: Share = Field(0.05, description="share of the steps")
-    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+    final_learning_rate: Annotated[float, NUMBER, Field(ge=0, le=1)] = Field(
         0.1, description="of the peak, at the end of the cosine"
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(

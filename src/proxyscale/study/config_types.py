@@ -5,9 +5,9 @@ from __future__ import annotations
 import typing
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME)]
 
 
@@ -18,13 +18,22 @@ def _no_truth(value: Any) -> Any:
     return value
 
 
+def _unique(values: list[Any]) -> list[Any]:
+    doubled = [value for number, value in enumerate(values) if value in values[:number]]
+    if doubled:
+        raise ValueError(f"{doubled[0]!r} stands twice")
+    return values
+
+
 NUMBER = BeforeValidator(_no_truth)
+UNIQUE = AfterValidator(_unique)
 Share = Annotated[float, NUMBER, Field(ge=0, lt=1)]
-Count = Annotated[int, NUMBER, Field(gt=0)]
-Positive = Annotated[float, NUMBER, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, NUMBER, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, NUMBER, Field(gt=0, le=10**15)]
+Few = Annotated[int, NUMBER, Field(gt=0, le=10_000)]  # of what is listed one by one
+Positive = Annotated[float, NUMBER, Field(gt=0, le=1e18, allow_inf_nan=False)]
+NonNegative = Annotated[float, NUMBER, Field(ge=0, le=1e18, allow_inf_nan=False)]
 Seed = Annotated[int, NUMBER, Field(ge=0, lt=2**32)]
-Seeds = Count | Annotated[list[Seed], Field(min_length=1)]
+Seeds = Few | Annotated[list[Seed], Field(min_length=1, max_length=10_000), UNIQUE]
 Role = Literal["grid", "proxy", "counterfactual", "selection"]
 
 
@@ -49,7 +58,9 @@ def optional(section: type[BaseModel]) -> dict[str, Any]:
     """A section's keys as those of a scale, which may leave out every one of them."""
     return {
         name: (
-            typing.cast(Any, field.annotation) | None,
+            typing.cast(Any, Annotated[(field.annotation, *field.metadata)]) | None
+            if field.metadata
+            else typing.cast(Any, field.annotation) | None,
             Field(None, description=field.description),
         )
         for name, field in section.model_fields.items()

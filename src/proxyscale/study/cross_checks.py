@@ -8,11 +8,13 @@ from typing import Any
 from proxyscale import registry
 from proxyscale.base.errors import UserError
 from proxyscale.data.records import pinned
-from proxyscale.study import distribution_checks
+from proxyscale.study import common_checks, distribution_checks
 from proxyscale.study.config import Config
 from proxyscale.study.config_data import Task
 from proxyscale.study.option_checks import corpus_kind, named, options_mistakes, source_mistakes
 from proxyscale.study.scales import GPT_KEYS, resolve
+
+TRAINED = ("vocabulary", "sample_bytes")  # keys of a tokenizer that is trained here
 
 
 def mistakes(config: Config) -> Iterator[UserError]:
@@ -23,6 +25,11 @@ def mistakes(config: Config) -> Iterator[UserError]:
     yield from distribution_checks.mistakes(config)
     yield from _scales(config)
     yield from _reference(config)
+    if all(entry.role != "grid" for entry in config.distributions.values()):
+        yield UserError("none has the role grid: nothing is compared", where="distributions")
+    seeds = sum(len(resolve(config, name).seeds) for name in config.scales)
+    draws = (entry.draws or config.selection.draws for entry in config.distributions.values())
+    yield from common_checks.too_many(seeds * sum(draws))
 
 
 def _sources(config: Config) -> Iterator[UserError]:
@@ -50,6 +57,14 @@ def _tokenizer(config: Config) -> Iterator[UserError]:
                 where="tokenizer.pad_vocabulary_to",
                 hint="at least the tokenizer's: it is known before anything is downloaded",
             )
+
+    for keys, idle in (
+        (("pad_vocabulary_to", "revision"), section.train),
+        (TRAINED, not section.train),
+    ):
+        for key in set(keys) & section.model_fields_set if idle else ():
+            told = "train" if section.train else "a tokenizer that is there already"
+            yield UserError(f"has no meaning beside {told}", where=f"tokenizer.{key}")
 
 
 def _tasks(config: Config) -> Iterator[UserError]:

@@ -35,8 +35,23 @@ def _distributions(config: Config) -> Iterator[UserError]:
         yield from options_mistakes(where, registry.selection, entry.method, entry.options)
         for source in sources_named(entry.options):
             yield from named(where, source, config.sources, "source")
+        yield from _weights(f"{where}.weights", entry.options.get("weights"))
         yield from _size(config, where, entry)
         yield from _selected_for(config, where, entry)
+
+
+def _weights(where: str, weights: Any) -> Iterator[UserError]:
+    """Weights of a mixture that are none."""
+    if not isinstance(weights, Mapping):
+        return
+    numbers = [value for value in weights.values() if isinstance(value, int | float)]
+    for name, value in weights.items():
+        if isinstance(value, bool) or value not in numbers or not 0 <= value < float("inf"):
+            message = f"is {value!r}: a weight is a number from 0 on"
+            yield UserError(message, where=f"{where}.{name}")
+            return
+    if not sum(numbers) > 0:
+        yield UserError("a mixture needs a weight above 0", where=where)
 
 
 def _size(config: Config, where: str, entry: Distribution) -> Iterator[UserError]:

@@ -55,6 +55,8 @@ def _files(where: str, patterns: str | list[str], told: str | None) -> Iterator[
             except UserError as error:
                 yield _at(f"{where}.format", error)
                 break
+            if path.is_file() and not path.stat().st_size:
+                yield UserError(f"{path} is empty", where=f"{where}.files")
             if not os.access(path, os.R_OK):
                 yield UserError(f"{path} cannot be read: no permission", where=f"{where}.files")
 

@@ -89,5 +89,27 @@ def source_mistakes(
 
 def style_mistakes(style: Mapping[str, Any], figures: Sequence[str]) -> Iterator[UserError]:
     """Styles of figures that the study does not have."""
-    for name in style:
-        yield from named("figures.style", name, figures, "figure")
+    for name, options in style.items():
+        unknown = list(named("figures.style", name, figures, "figure"))
+        yield from unknown or _style(f"figures.style.{name}", options)
+
+
+def _style(where: str, options: Mapping[str, Any]) -> Iterator[UserError]:
+    """Options that no figure has, or that are of another type."""
+    from proxyscale.figures.style import Style  # matplotlib takes a while to import
+
+    hints = typing.get_type_hints(Style)
+    fields: dict[str, Any] = {name: (hint, None) for name, hint in hints.items()}
+    model = create_model("style", __config__=ConfigDict(extra="forbid"), **fields)
+    try:
+        model.model_validate(dict(options))
+    except ValidationError as error:
+        for key, details in {str(d["loc"][0]): d for d in error.errors()}.items():
+            if key in fields:
+                yield UserError(f"is {options[key]!r}: {said(details)}", where=f"{where}.{key}")
+            else:
+                message = f"no such option: {key!r}"
+                yield UserError(message, where=where, value=key, allowed=fields)
+    for key in ("width", "column"):
+        if isinstance(size := options.get(key), int | float) and not 0.5 <= size <= 100:
+            yield UserError(f"is {size!r}: inches, from 0.5 to 100", where=f"{where}.{key}")

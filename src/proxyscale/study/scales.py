@@ -192,7 +192,7 @@ def vocabulary(section: Tokenizer) -> int:
 @functools.cache
 def tokenizer_size(path: str) -> int:
     """The vocabulary of a tokenizer.json, the end of text included. UserError if it is none."""
-    told = artifacts.read_json(path)
+    told = artifacts.foreign_json(path)
     try:
         return vocabulary_size(told)
     except (KeyError, TypeError, ValueError):

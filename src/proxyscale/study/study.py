@@ -22,6 +22,8 @@ from proxyscale.base.artifacts import read_json, write_json
 from proxyscale.base.digest import code_digest, defining
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.base.paths import Paths
+from proxyscale.base.seals import intact
+from proxyscale.study import common_checks
 from proxyscale.study.config import StudyConfig
 from proxyscale.study.validation import validated
 
@@ -64,7 +66,7 @@ class Study(ABC, Generic[C]):
         if isinstance(plugins, list):
             registry.load_plugins(str(plugin) for plugin in plugins)
         study = cls(validated(cls.form, raw))
-        found = list(study.mistakes())
+        found = [*common_checks.mistakes(study.config), *study.mistakes()]
         if found:
             raise UserErrors(found)
         return study
@@ -107,6 +109,18 @@ class Study(ABC, Generic[C]):
         figures = [f"{self.paths.figure(name)}.{kind}" for name in self.figures for kind in kinds]
         tables = [self.paths.table(name) for name in self.tables]
         return [*figures, *tables, self.paths.statistics, *self.reports]
+
+    @property
+    def made(self) -> list[str]:
+        """The files that it may have in its results folder itself."""
+        paths = self.paths
+        return [
+            *self.products,
+            paths.losses,
+            paths.runs,
+            paths.mixtures,
+            f"{paths.results}/study.json",
+        ]
 
     @abstractmethod
     def findings(self, statistics: pa.Table) -> list[str]:
@@ -162,7 +176,7 @@ class Study(ABC, Generic[C]):
         """Refuse a results folder that belongs to another study; with `write`, claim it."""
         results, name = self.config.results, self.config.study
         mark = Path(results) / "study.json"
-        if mark.exists() and read_json(mark)["study"] != name:
+        if intact(mark) and read_json(mark)["study"] != name:
             raise UserError(
                 f"{results} holds the study {read_json(mark)['study']!r}, not {name!r}",
                 where="results",

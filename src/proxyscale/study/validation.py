@@ -93,6 +93,12 @@ def _mistake(details: Any, root: type[BaseModel]) -> UserError:
 
 def said(details: Any) -> str:
     """The message of one of pydantic's errors, to stand after a colon."""
+    if details["type"] == "string_pattern_mismatch":
+        return (
+            "a name has up to 100 letters, digits, '_', '.' and '-', of which the first is no mark"
+        )
+    if details["type"] in ("model_type", "dict_type", "model_attributes_type"):
+        return "a mapping of keys to values is wanted"
     message = str(details["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 

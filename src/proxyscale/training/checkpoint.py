@@ -15,7 +15,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 
 
 class Checkpoint:
@@ -35,12 +35,12 @@ class Checkpoint:
         if self.interval is None or time.monotonic() - self.last < self.interval:
             return
         with artifacts.atomic(self.path) as temporary:
-            safetensors.torch.save_file(dict(state()), temporary, {"key": self.key})
+            safetensors.torch.save_file(dict(state()), temporary, {"key": self.key, **seals.HEADER})
         self.last = time.monotonic()
 
     def load(self) -> dict[str, Tensor] | None:
         """The tensors of an interrupted run; None if there are none, or of another run."""
-        if not self.path.exists():
+        if not seals.intact(self.path):
             return None
         with safetensors.safe_open(self.path, "pt") as file:
             if (file.metadata() or {}).get("key") != self.key:

@@ -14,6 +14,7 @@ from proxyscale.training.schedule import rate_factor
 
 # The training loss is smoothed over this share of the steps, and over at least so many steps.
 SMOOTH_SHARE, SMOOTH_STEPS = 0.05, 20
+SHORT = 3  # times ln V: what no run ends with
 POINTS = 100  # of the curve
 
 
@@ -44,7 +45,10 @@ class Curve:
         """The smoothed loss. UserError if it is not a number, or worse than knowing nothing."""
         loss = self.smoothed(done)
         settled = done >= self.warmup + self.window
-        if not math.isfinite(loss) or (settled and loss > self.limit):
+        # a short run never settles: then its end may not be far worse than knowing nothing
+        limit = self.limit if settled else SHORT * self.limit
+        judged = settled or done == self.steps
+        if not math.isfinite(loss) or (judged and loss > limit):
             raise UserError(
                 f"training diverged at step {done}: loss {loss:.3f}, "
                 f"ln(vocabulary) {self.limit:.3f}",

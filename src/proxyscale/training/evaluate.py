@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 from proxyscale.base.progress import Progress
+from proxyscale.base.tables import check_losses
 from proxyscale.training import language_model
 from proxyscale.training.matmul import linear
 from proxyscale.training.model import LanguageModel
@@ -61,8 +62,8 @@ def evaluate(
     """
     language_model.prepare_cpu(threads)
     record = out / "manifest.json"
-    known = artifacts.read_json(record) if record.exists() else {}
-    digest = artifacts.sha256(run / "model.safetensors")
+    known = artifacts.read_json(record) if seals.intact(record) else {}
+    digest = artifacts.sha256(seals.verified(run / "model.safetensors"))
     wanted = {
         name: {
             "model": digest,
@@ -76,11 +77,14 @@ def evaluate(
         return
     model = language_model.load(run).to(language_model.device())
     progress = Progress(title, len(stale))
-    precision = artifacts.read_json(run / "manifest.json")["precision"]
+    facts = artifacts.read_json(run / "manifest.json")
+    precision = facts["precision"]
     for done, name in enumerate(stale, 1):
         file = out / f"{name}.parquet"
         table = artifacts.read(tasks[name] / f"{split}.parquet", "task")
-        artifacts.write(file, losses(model, table, precision), "run_losses")
+        measured = losses(model, table, precision)
+        check_losses(measured, f"{title}, {name}", facts["model"]["vocabulary"])
+        artifacts.write(file, measured, "run_losses")
         known[name] = {**wanted[name], "sha256": artifacts.sha256(file)}
         artifacts.write_json(record, known)
         progress.step(done, name)
@@ -90,7 +94,7 @@ def evaluate(
 def _vouched(out: Path, name: str, wanted: dict[str, str], known: dict[str, str] | None) -> bool:
     """Whether the task's file is the one that would be made."""
     file = out / f"{name}.parquet"
-    return file.exists() and known == {**wanted, "sha256": artifacts.sha256(file)}
+    return seals.intact(file) and known == {**wanted, "sha256": artifacts.sha256(file)}
 
 
 def losses(

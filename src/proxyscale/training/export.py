@@ -8,8 +8,9 @@ queries (GPT-2 divides by √d), the readout's into the head.
 
 from __future__ import annotations
 
+import json
 import math
-import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,15 +50,24 @@ def export(out: Path, run: Path, tokenizer: Path) -> None:
         raise UserError(message, where=str(run))
     model, spec = language_model.load(run), manifest["model"]
     assert isinstance(model, Gpt)
-    out.mkdir(parents=True)
-    with artifacts.atomic(out / "model.safetensors") as temporary:
-        safetensors.torch.save_file(gpt2_weights(model, spec), temporary, {"format": "pt"})
-    shutil.copyfile(tokenizer, out / "tokenizer.json")
-    end = Tokenizer.from_file(str(tokenizer)).token_to_id(END)
+    words = artifacts.read_json(tokenizer)
+    end = Tokenizer.from_str(json.dumps(words)).token_to_id(END)
     told = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "bos_token": END}
     limit = {"model_max_length": spec["context"]}
-    artifacts.write_json(out / "tokenizer_config.json", told | limit)
-    artifacts.write_json(out / "config.json", gpt2_config(spec, end))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as beside:
+        folder = Path(beside) / out.name
+        folder.mkdir()
+        weights = gpt2_weights(model, spec)
+        safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
+        for name, value in {
+            "tokenizer": words,
+            "tokenizer_config": told | limit,
+            "config": gpt2_config(spec, end),
+        }.items():
+            text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+            (folder / f"{name}.json").write_text(text + "\n")
+        folder.rename(out)
 
 
 def gpt2_config(spec: Mapping[str, Any], end: int | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from proxyscale import registry
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 from proxyscale.base.errors import UserError
 from proxyscale.training import gpt, parametrization  # noqa: F401 (gpt registers itself)
 from proxyscale.training.matmul import linear, transposed_times
@@ -102,7 +102,7 @@ def weights(model: LanguageModel) -> dict[str, Tensor]:
 def save(model: LanguageModel, path: Path) -> None:
     """Write the weights as safetensors."""
     with artifacts.atomic(path) as temporary:
-        safetensors.torch.save_file(weights(model), temporary)
+        safetensors.torch.save_file(weights(model), temporary, seals.HEADER)
 
 
 def load(run: Path) -> LanguageModel:
@@ -112,7 +112,7 @@ def load(run: Path) -> LanguageModel:
     """
     manifest = artifacts.read_json(run / "manifest.json")
     model = build(manifest["model"])
-    trained = safetensors.torch.load_file(run / "model.safetensors")
+    trained = safetensors.torch.load_file(seals.verified(run / "model.safetensors"))
     if odd := sorted(weights(model).keys() ^ trained.keys()):
         message = f"the architecture and its trained weights differ in {', '.join(odd)}"
         raise UserError(message, where=str(run))

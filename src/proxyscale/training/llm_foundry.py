@@ -76,7 +76,7 @@ def train(
 def _prepare(folder: Path, config: Mapping[str, Any], model: Gpt, batches: Batches) -> None:
     """Write what the worker reads; what an interrupted run of the same config left stays."""
     path = folder / "config.json"
-    if path.exists() and artifacts.read_json(path) == config:
+    if path.exists() and artifacts.foreign_json(path) == config:
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -87,7 +87,8 @@ def _prepare(folder: Path, config: Mapping[str, Any], model: Gpt, batches: Batch
     for step in range(len(batches)):
         pieces[step * batches.batch : (step + 1) * batches.batch] = batches[step]
     pieces.flush()
-    artifacts.write_json(path, config)
+    with artifacts.atomic(path) as temporary:
+        temporary.write_text(json.dumps(config))
 
 
 def _command(execution: Mapping[str, Any], folder: Path) -> list[str]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
 from proxyscale.base.paths import Paths
+from proxyscale.base.tables import check_losses
 
 
 def collect_packs(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> None:
@@ -24,9 +25,8 @@ def collect_packs(losses: Path, runs: Path, spec: Mapping[str, Any], results: st
     parts, rows = [], []
     for entry in spec["packs"]:
         folder = paths.image_pack(entry["scale"], entry["distribution"], entry["pack"])
-        parts += [
-            artifacts.read(f"{folder}/losses/{task}.parquet", "losses") for task in spec["tasks"]
-        ]
+        files = [f"{folder}/losses/{task}.parquet" for task in spec["tasks"]]
+        parts += [check_losses(artifacts.read(f, "losses"), f) for f in files]
         rows += list(_rows(Path(folder), entry))
     artifacts.write(losses, pa.concat_tables(parts), "losses")
     artifacts.write(runs, pa.Table.from_pylist(rows), "runs")

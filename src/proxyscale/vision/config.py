@@ -12,7 +12,10 @@ from pydantic import Field, create_model
 
 from proxyscale.study.config import StudyConfig
 from proxyscale.study.config_types import (
+    NUMBER,
+    UNIQUE,
     Count,
+    Few,
     Name,
     NonNegative,
     Open,
@@ -38,7 +41,7 @@ Method = Literal[
 REMOVALS = typing.get_args(Method)[2:]
 SCORED = ("top-influence", "bottom-influence")
 SIMILAR = ("most-similar", "least-similar")
-Part = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[float, NUMBER, Field(ge=0, le=1)]
 
 
 class ImageSource(Open):
@@ -55,8 +58,10 @@ class ImagePool(Strict):
     source: str = Field(description="the source whose pool split it is")
     examples: Count | None = Field(None, description="images; null is all that there are")
     balanced: bool = Field(False, description="as many images of every class")
-    size: Count = Field(32, description="height and width of all images, in pixels")
-    colors: Literal[1, 3] = Field(3, description="1 is grey")
+    size: Annotated[int, NUMBER, Field(gt=0, le=10_000)] = Field(
+        32, description="height and width of all images, in pixels"
+    )
+    colors: Annotated[Literal[1, 3], NUMBER] = Field(3, description="1 is grey")
 
 
 class ImageTask(Strict):
@@ -64,7 +69,7 @@ class ImageTask(Strict):
 
     source: str = Field(description="the source whose holdout split it is")
     examples: Count | None = Field(None, description="holdout images; null is all that there are")
-    target_examples: Annotated[int, Field(ge=0)] | None = Field(
+    target_examples: Annotated[int, NUMBER, Field(ge=0, le=10**15)] | None = Field(
         0, description="target images; null is all that there are"
     )
 
@@ -76,29 +81,33 @@ class ImageDistribution(Strict):
     role: Literal["proxy", "counterfactual"] = Field(
         description="`proxy` models are attributed through, `counterfactual` ones are foretold"
     )
-    fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
+    fraction: Annotated[float, NUMBER, Field(gt=0, lt=1)] = Field(
         0.5, description="stratified: the share of every class that a subset holds"
     )
-    draws: Count = Field(1, description="stratified: the number of subsets")
-    shares: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+    draws: Few = Field(1, description="stratified: the number of subsets")
+    shares: list[Annotated[float, NUMBER, Field(gt=0, lt=1)]] = Field(
         default_factory=list,
         description="removals: the shares of the pool that are left out (same-class: of the class)",
     )
     seeds: Seeds | None = Field(None, description="models of every draw, if not the study's")
-    scales: list[str] | None = Field(None, description="scales that train it; null is all of them")
+    scales: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="scales that train it; null is all of them"
+    )
 
 
 class ImageModel(Strict):
     """The architecture that all scales share: ResNet-18 or a smaller one of its form."""
 
     family: Literal["resnet"] = Field(description="ResNets of basic blocks")
-    blocks: Annotated[list[Count], Field(min_length=1)] = Field(
+    blocks: Annotated[list[Few], Field(min_length=1)] = Field(
         [2, 2, 2, 2], description="blocks of every stage; the stages' widths double"
     )
     stem: Literal["cifar", "imagenet"] = Field(
         "cifar", description="cifar: 3×3 and no pooling; imagenet: 7×7, stride 2, pooling"
     )
-    classes: Annotated[int, Field(ge=2)] = Field(10, description="classes of the pool")
+    classes: Annotated[int, NUMBER, Field(ge=2, le=10**6)] = Field(
+        10, description="classes of the pool"
+    )
     parametrization: Literal["mup", "standard"] = Field(
         "mup", description="mup: hyperparameters hold across widths (Tensor Programs V)"
     )
@@ -176,7 +185,9 @@ class Datamodels(Strict):
     """Algorithm 1: scores from a regression of outputs on subsets."""
 
     distribution: str = Field(description="the distribution whose draws are regressed on")
-    methods: list[Literal["lasso", "ridge"]] = Field(["lasso", "ridge"], description="penalties")
+    methods: Annotated[list[Literal["lasso", "ridge"]], Field(min_length=1), UNIQUE] = Field(
+        ["lasso", "ridge"], description="penalties"
+    )
     subsets: list[Count] = Field(
         default_factory=list, description="numbers of subsets; empty is all draws"
     )
@@ -198,8 +209,8 @@ class Counterfactuals(Strict):
     """Figure 14: single test images under training distributions that leave something out."""
 
     task: str = Field(description="the task whose test images they are")
-    images: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
-        [0, 1, 2], description="the test images"
+    images: Annotated[list[Annotated[int, NUMBER, Field(ge=0)]], Field(min_length=1), UNIQUE] = (
+        Field([0, 1, 2], description="the test images")
     )
     proxy: str = Field(description="the small width of Figure 14")
     large: str | None = Field(
@@ -210,9 +221,9 @@ class Counterfactuals(Strict):
 class ImageFigures(Strict):
     """What figures show; a change here redraws figures and does nothing else."""
 
-    targets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=3, max_length=3)] = (
-        Field([0, 1, 2], description="test images of Figures 7, 22 and 23")
-    )
+    targets: Annotated[
+        list[Annotated[int, NUMBER, Field(ge=0)]], Field(min_length=3, max_length=3)
+    ] = Field([0, 1, 2], description="test images of Figures 7, 22 and 23")
     style: dict[str, dict[str, typing.Any]] = Field(
         default_factory=dict, description="options of a figure by its name, e.g. lds_fig6"
     )
@@ -233,7 +244,7 @@ class ImageConfig(StudyConfig):
     distributions: dict[Name, ImageDistribution] = Field(
         description="what is trained on", min_length=1
     )
-    groups: dict[Name, list[str]] = Field(
+    groups: dict[Name, Annotated[list[str], Field(min_length=1), UNIQUE]] = Field(
         default_factory=dict, description="distributions of Figure 14 that get an R² of their own"
     )
     model: ImageModel = Field(description="what all widths share")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from proxyscale.base.errors import UserError
+from proxyscale.study import common_checks
 from proxyscale.study.option_checks import named, source_mistakes
 from proxyscale.vision.config import REMOVALS, ImageConfig
 from proxyscale.vision.corpora import image_corpus
@@ -22,6 +23,11 @@ def mistakes(config: ImageConfig) -> Iterator[UserError]:
     yield from _scales(config)
     yield from _attribution(config)
     yield from _counterfactuals(config)
+    runs = sum(
+        entry.draws * _count(entry.seeds, config) * len(entry.scales or config.scales)
+        for entry in config.distributions.values()
+    )
+    yield from common_checks.too_many(runs)
 
 
 def _sources(config: ImageConfig) -> Iterator[UserError]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import torch
 from safetensors.torch import load_file, save_file
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 from proxyscale.base.errors import UserError
 from proxyscale.training.batches import read_draws
 from proxyscale.vision import resnet
@@ -86,7 +86,8 @@ def _save(
     path = out / f"{epoch}.safetensors"
     states = [result.checkpoints[epoch][place] for result, place in map(trained.__getitem__, runs)]
     with artifacts.atomic(path) as temporary:
-        save_file({name: torch.stack([s[name] for s in states]) for name in states[0]}, temporary)
+        tensors = {name: torch.stack([s[name] for s in states]) for name in states[0]}
+        save_file(tensors, temporary, seals.HEADER)
     return path
 
 
@@ -123,5 +124,5 @@ class Ensemble:
     def states(self, epoch: int | None = None) -> list[resnet.State]:
         """The state of each run after an epoch, the last one by default."""
         number = self.epochs[-1] if epoch is None else epoch
-        tensors = load_file(self.folder / f"{number}.safetensors")
+        tensors = load_file(seals.verified(self.folder / f"{number}.safetensors"))
         return [{name: t[place] for name, t in tensors.items()} for place in range(len(self.runs))]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from proxyscale.base import artifacts
-from proxyscale.base.tables import with_constants
+from proxyscale.base.tables import check_losses, with_constants
 from proxyscale.vision import resnet
 from proxyscale.vision.batches import Batches, side_by_side
 from proxyscale.vision.ensembles import Ensemble, Run
@@ -49,6 +49,7 @@ def evaluate_ensemble(
             ]
         names = {"scale": scale, "distribution": distribution, "task": task}
         whole = with_constants(pa.concat_tables(parts), **names)
+        check_losses(whole, f"{scale}/{distribution}, {task}")
         artifacts.write(out / f"{task}.parquet", whole, "losses")
 
 

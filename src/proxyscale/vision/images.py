@@ -42,7 +42,7 @@ class Images:
         facts, folder = artifacts.read_json(manifest), manifest.parent
         index = artifacts.read(folder / "index.parquet", INDEX, ["label"])
         return cls(
-            pixels=np.load(folder / "inputs.npy", mmap_mode="c"),
+            pixels=arrays.read(folder / "inputs.npy", "c"),
             labels=index["label"].to_numpy().astype(np.int64),
             classes=facts["classes"],
             mean=facts["mean"],

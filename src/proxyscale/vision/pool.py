@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from proxyscale.base import artifacts
+from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.vision.corpora import natural
 from proxyscale.vision.images import INDEX, ROWS, write_images
@@ -62,7 +62,7 @@ def build_image_task(out: Path, corpus: Path, pool: Path, spec: Mapping[str, Any
 def _open(corpus: Path) -> tuple[dict[str, Any], pa.Table, NDArray[np.uint8]]:
     facts = artifacts.read_json(corpus / "manifest.json")
     index = artifacts.read(corpus / "index.parquet", INDEX)
-    return facts, index, np.load(corpus / "inputs.npy", mmap_mode="r")
+    return facts, index, arrays.read(corpus / "inputs.npy", "r")
 
 
 def _relabel(index: pa.Table, facts: Mapping[str, Any], normal: Mapping[str, Any]) -> pa.Table:

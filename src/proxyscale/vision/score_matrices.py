@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from proxyscale.base import arrays
+
 Array = NDArray[np.floating]
 
 
@@ -22,9 +24,9 @@ class Scores:
     @classmethod
     def open(cls, folders: Sequence[Path], task: str, q: bool) -> Scores:
         """The scores of all models of a scale's ensembles, in their order."""
-        parts = [np.load(folder / f"{task}.npy", mmap_mode="r") for folder in folders]
+        parts = [arrays.read(folder / f"{task}.npy", "r") for folder in folders]
         each = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        weights = [np.load(folder / "residuals.npy") for folder in folders] if q else []
+        weights = [arrays.read(folder / "residuals.npy") for folder in folders] if q else []
         return cls(each, np.concatenate(weights) if weights else None)
 
     def __len__(self) -> int:

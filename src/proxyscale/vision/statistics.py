@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from proxyscale.attribution import lds
+from proxyscale.base import arrays, artifacts
 from proxyscale.base.cost import trak_flops
 from proxyscale.base.tables import where
 from proxyscale.statistics.proxy_statistics import as_table
@@ -148,9 +149,13 @@ def _predictions(
         predicted = np.hstack([masks @ scores.mean(group).T for group in groups])
         yield f"trak/{number}", predicted, compute.of(scale, number)
     if scale in inputs.datamodels:
-        for path in sorted((inputs.datamodels[scale] / task).glob("*.npy")):
+        folder = inputs.datamodels[scale]
+        for name in sorted(artifacts.read_json(folder / "manifest.json")["files"]):
+            path = folder / name
+            if path.parent.name != task:
+                continue
             method, _, subsets = path.stem.rpartition("-")
-            predicted = masks @ np.load(path).T.astype(float)
+            predicted = masks @ arrays.read(path).T.astype(float)
             yield f"{method}/{subsets}", predicted, compute.of_subsets(scale, int(subsets))
 
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from proxyscale.base.errors import UserError
+from proxyscale.base.errors import UserError, UserErrors
+from proxyscale.data.records import listed, matching
 from proxyscale.registry import Facts
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
 from proxyscale.study.study import Calibrate, plugin_files
@@ -37,6 +38,17 @@ class ImageStudy(ImageRuns):
         yield from list(cross_checks.mistakes(self.config)) or style_mistakes(
             self.config.figures.style, self.figures
         )
+
+    def check_inputs(self) -> None:
+        """UserErrors with every pattern of images that matches no file."""
+        found = [
+            UserError(f"no file matches {pattern!r}", where=f"sources.{name}.files")
+            for name, source in self.config.sources.items()
+            for pattern in listed(source.options.get("files") or ())
+            if not matching(pattern)
+        ]
+        if found:
+            raise UserErrors(found)
 
     @property
     def facts(self) -> Facts:

@@ -1,0 +1,64 @@
+"""What is damaged below a study's results is set aside before its graph is built."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from proxyscale.base import arrays, artifacts, lock
+from proxyscale.base.repair import repair
+
+
+def _study(folder: Path) -> Path:
+    (folder / ".claim").mkdir(parents=True)
+    arrays.write(folder / "pool" / "a@0" / "inputs.npy", np.arange(9))
+    artifacts.write_json(folder / "pool" / "manifest.json", {"rows": 9})
+    artifacts.write_csv(folder / "tables" / "tab9.csv", [{"a": 1, "b": 2}])
+    return folder
+
+
+def test_what_is_damaged_is_set_aside_and_told(tmp_path: Path) -> None:
+    results = _study(tmp_path / "r")
+    assert repair(str(results), []) == []
+    rows, table = results / "pool/a@0/inputs.npy", results / "tables/tab9.csv"
+    rows.write_bytes(rows.read_bytes()[:-20])
+    table.write_bytes(table.read_bytes()[:-1])
+    told = "\n".join(repair(str(results), []))
+    assert all(path.name in told and not path.exists() for path in (rows, table))
+    assert (results / "pool/a@0/inputs.npy.damaged").exists()
+    assert repair(str(results), []) == []
+
+
+def test_only_what_changed_is_looked_at(tmp_path: Path, monkeypatch) -> None:
+    results = _study(tmp_path / "r")
+    time.sleep(0.1)  # file systems count time in ticks
+    repair(str(results), [])
+    looked: list[str] = []
+    monkeypatch.setattr("proxyscale.base.seals.damage", lambda p: looked.append(p.name) or "")
+    artifacts.write_json(results / "pool" / "manifest.json", {"rows": 10})
+    repair(str(results), [])
+    assert looked == ["manifest.json"]
+
+
+def test_others_files_are_left_alone(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv(lock.ENVIRONMENT, "")  # taken back when the test ends
+    results = _study(tmp_path / "r")
+    inner = _study(results / "runs" / "inner")
+    mine = results / "notes.json"
+    for path in (inner / "pool/manifest.json", mine):
+        path.write_text("{}")
+    partial = inner / "pool" / f"{lock.PARTIAL}x.npy"
+    partial.write_bytes(b"")
+    own = results / "pool" / f"{lock.PARTIAL}x.npy"
+    own.write_bytes(b"")
+    assert repair(str(results), []) == []
+    lock.take(results)
+    assert partial.exists()
+    assert not own.exists()
+    assert repair(str(results), []) == []  # while a call is at work
+
+
+def test_an_empty_folder_is_no_study(tmp_path: Path) -> None:
+    assert repair(str(tmp_path / "none"), []) == []
