@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from proxyscale.study.own_runs_config import OwnRuns
 from proxyscale.vision.config import ImageConfig
 
 LEAST = 2500  # cases
+KEYED = re.compile(r"^(- )?[\w.-]+: ", re.MULTILINE)  # a mistake is told at a key
 OWN_RUNS: dict[str, Any] = {
     "study": "own",
     "results": "compared",
@@ -58,7 +60,7 @@ def unclear(cases: list[Case]) -> Iterator[tuple[Place, str, str]]:
             assert study.products
         except UserError as error:
             told = str(error)
-            if "instance of" in told or "pattern" in told or place[0] not in told:
+            if "instance of" in told or "pattern" in told or not KEYED.search(told):
                 yield place, kind, told
         else:
             if place[-1] not in LEGAL.get(kind, ()):
