@@ -1,6 +1,6 @@
 # make            Figure 1 of the default study        make test     the tests
 # make all        every figure and table               make check    lint, types, formats
-# make bench      speed against named peers
+# make bench      speed against named peers             make mutants  wrong changes that tests must catch
 # make vision     attribution in vision, on digits
 # make test-slurm    the profile for Slurm, on a Slurm of one node (root, Debian's packages)
 # make foundry    llm-foundry's own environment       make test-foundry   that engine against ours
@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: figure1 all vision test check bench test-slurm foundry test-foundry
+.PHONY: figure1 all vision test check bench mutants test-slurm foundry test-foundry
 
 figure1: $(VENV)/run.stamp
 	$(BIN)/snakemake --cores $(CORES) results/correlation_fig1.pdf
@@ -24,11 +24,12 @@ test: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 check: $(VENV)/test.stamp
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests workflow
+	$(BIN)/ruff format --check src tests workflow
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test-slurm: $(VENV)/cluster.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -rs -s -m slurm tests/slurm
@@ -36,6 +37,9 @@ test-slurm: $(VENV)/cluster.stamp
 bench: $(VENV)/peers.stamp
 	for bench in tests/benchmarks/bench_*.py; do \
 	    OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/peers $(BIN)/python $$bench || exit 1; done
+
+mutants: $(VENV)/test.stamp
+	$(BIN)/python tests/mutants/run.py
 
 $(BIN)/pip:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'

@@ -11,31 +11,12 @@ min_version("9.27")
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 
 
-# With a key `runs`, somebody else has trained the models: only their losses are read.
-if isinstance(study, OwnRunsStudy):
+for name in study.rules:
 
-    include: "rules/own.smk"
-    include: "rules/report.smk"
-
-elif isinstance(study, ImageStudy):
-
-    include: "rules/vision.smk"
-
-else:
-
-    include: "rules/data.smk"
-    include: "rules/select.smk"
-    include: "rules/attribute.smk"
-    include: "rules/train.smk"
-    include: "rules/collect.smk"
-    include: "rules/report.smk"
-
-
-if "selection_fig8" in study.figures:
-
-    include: "rules/selection.smk"
+    include: f"rules/{name}.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -50,7 +31,7 @@ onstart:
 
 
 onsuccess:
-    from proxyscale.cli.closing_words import ending
+    from proxyscale.reporting.closing_words import ending
 
     told = ending(study)
     if told:
@@ -60,7 +41,4 @@ onsuccess:
 rule all:
     default_target: True
     input:
-        figure_files(),
-        [paths.table(name) for name in study.tables],
-        paths.statistics,
-        [] if isinstance(study, ImageStudy) else paths.report,
+        study.products,

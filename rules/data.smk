@@ -5,6 +5,11 @@
 # steps: read and split documents | train the tokenizer | pack | number the examples | build tasks
 
 
+def documents(sources):
+    """The text of sources, which their manifests vouch for."""
+    return ancient([inside(paths.corpus(s), "documents.parquet") for s in sources])
+
+
 rule corpus:
     input:
         lambda w: study.source_files(w.source),
@@ -19,7 +24,7 @@ rule corpus:
     resources:
         **asks(lambda w: needs.corpus(w.source)),
     params:
-        spec=lambda w: study.corpus(w.source),
+        spec=lambda w: study.spec("corpus", w.source),
         code=lambda w: study.code("corpus", w.source),
         plugins=lambda w: plugin_flags("corpus", w.source),
     shell:
@@ -42,7 +47,7 @@ rule tokenizer:
     resources:
         **asks(lambda w: needs.tokenizer()),
     params:
-        spec=study.tokenizer(),
+        spec=study.spec("tokenizer"),
         code=study.code("tokenizer"),
     shell:
         "python -m proxyscale tokenizer --log {log:q} --corpus {input.corpora:q}"
@@ -66,7 +71,7 @@ rule pack:
     resources:
         **asks(lambda w: needs.pack(w.source)),
     params:
-        spec=lambda w: study.pack(w.source, int(w.shard)),
+        spec=lambda w: study.spec("pack", w.source, int(w.shard)),
         code=study.code("pack"),
     shell:
         "python -m proxyscale pack --log {log:q} --corpus {input.corpus:q}"
@@ -113,7 +118,7 @@ rule task:
     resources:
         **asks(lambda w: needs.pooled()),
     params:
-        spec=lambda w: study.task(w.task),
+        spec=lambda w: study.spec("task", w.task),
         code=lambda w: study.code("task", w.task),
         plugins=lambda w: plugin_flags("task", w.task),
     shell:

@@ -1,83 +1,43 @@
-# Selecting data through proxies (Figure 8): what each selection gains over random subsets.
+# From the pool to training distributions.
 #
-# in:   runs/{reference}/{selection}/  distributions/{selection}.parquet  scores/
-# out:  selection/{losses,runs}.parquet  tables/selection.csv  selection_fig8.{pdf,svg,csv}
-# steps: collect | compare | draw
-#
-# The selections are distributions and their runs are runs: the rules that make them are the same.
+# in:   pool/manifest.json  tasks/{task}/target.parquet  scores/**/{task}.parquet
+# out:  distributions/{distribution}.parquet
+# steps: score every candidate | take the top of score + noise
 
 
-rule selection_collect:
+def seen(wildcards):
+    """What a distribution's method looks at of its task: target examples, scores of candidates."""
+    task = study.config.distributions[wildcards.distribution].task
+    scoring = study.scoring(wildcards.distribution)
+    scores = paths.scores(*scoring) if scoring else None
+    return {
+        "target": [inside(paths.task(task), "target.parquet")] if task else [],
+        "scores": [scores, scores.replace(".parquet", ".json")] if scoring else [],
+    }
+
+
+rule select:
     input:
-        losses=[
-            f"{paths.run(*run)}/losses/{task}.parquet"
-            for run in study.selection_runs
-            for task in study.config.tasks
-        ],
-        runs=[manifest(paths.run(*run)) for run in study.selection_runs],
-        curves=ancient(
-            [f"{paths.run(*run)}/curve.parquet" for run in study.selection_runs]
-        ),
+        pool=paths.pool,
+        rows=pool_rows(),
+        tokenizer=paths.tokenizer,
+        target=lambda w: seen(w)["target"],
+        scores=lambda w: seen(w)["scores"][:1],
+        facts=lambda w: seen(w)["scores"][1:],
     output:
-        losses=paths.selection_losses,
-        runs=paths.selection_runs,
+        paths.distribution(),
     log:
-        paths.log("selection_collect"),
+        paths.log("select/{distribution}"),
+    priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
     resources:
-        **asks(lambda w: needs.reading()),
+        **asks(lambda w: needs.pooled()),
     params:
-        spec=study.collect(study.selection_runs),
-        code=study.code("collect"),
-        results=subpath(output.losses, ancestor=2),
+        spec=lambda w: study.spec("select", w.distribution),
+        code=lambda w: study.code("select", w.distribution),
+        plugins=lambda w: plugin_flags("select", w.distribution),
     shell:
-        "python -m proxyscale collect --log {log:q} --results {params.results:q}"
-        " --spec {params.spec:q} --losses {output.losses:q} --runs {output.runs:q}"
-
-
-rule gains:
-    input:
-        losses=paths.selection_losses,
-        runs=paths.selection_runs,
-        selected=[paths.distribution(selected.name) for selected in study.selected],
-        scores=[paths.scores(*scoring) for scoring in study.selection_scorings],
-        tasks=holdouts(study.config.tasks),
-    output:
-        paths.gains,
-    log:
-        paths.log("gains"),
-    conda:
-        "../envs/proxyscale.yaml"
-    resources:
-        **asks(lambda w: needs.reading()),
-    params:
-        spec=study.gains(),
-        code=study.code("gains"),
-        results=subpath(output[0], ancestor=2),
-    shell:
-        "python -m proxyscale gains --log {log:q} --results {params.results:q}"
-        " --losses {input.losses:q} --runs {input.runs:q} --spec {params.spec:q} --out {output:q}"
-
-
-rule gains_figure:
-    input:
-        paths.gains,
-    output:
-        multiext(paths.figure("selection_fig8"), ".pdf", ".svg", ".csv"),
-    log:
-        paths.log("figure/selection_fig8"),
-    conda:
-        "../envs/proxyscale.yaml"
-    resources:
-        **asks(lambda w: needs.reading()),
-    params:
-        spec=study.gains_figure(),
-        code=study.code("gains_figure"),
-        stem=lambda w, output: output[0].removesuffix(".pdf"),
-    shell:
-        "python -m proxyscale gains_figure --log {log:q} --gains {input:q}"
-        " --spec {params.spec:q} --out {params.stem:q}"
-
-
-ruleorder: gains_figure > figure
+        "python -m proxyscale select --log {log:q} {params.plugins} --pool {input.pool:q}"
+        " --tokenizer {input.tokenizer:q} --target {input.target:q} --scores {input.scores:q}"
+        " --spec {params.spec:q} --out {output:q}"

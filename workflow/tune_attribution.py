@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from proxyscale.attribution import language_scores
+from proxyscale.attribution import features
+from proxyscale.attribution.scores import trak
 from proxyscale.base import artifacts
 from proxyscale.base.paths import Paths
 from proxyscale.data.pool import Pool, load_tokenizer
@@ -46,17 +47,17 @@ class Tuning:
         first = np.isin(table["example"].to_numpy(), self.scored)
         self.seen, self.measured = table.filter(pa.array(first)), table.filter(pa.array(~first))
 
-    def features(self, seed: int) -> tuple[language_scores.Features, torch.Tensor]:
+    def features(self, seed: int) -> tuple[features.Features, torch.Tensor]:
         """One model's features of the candidates, and of the scored target examples."""
         run = Path(self.paths.run(self.args.scale, self.args.scored_on, 0, seed))
         out, spec = self.work / f"features-{seed}", {"dimension": LARGEST, "seed": 0}
-        pool = language_scores.pool_examples(Path(self.paths.pool), self.ids)
-        task = language_scores.task_examples(Path(self.paths.task(self.args.task)), "target")
-        language_scores.featurize(out / "pool", run, pool, spec, f"features, seed {seed}")
-        language_scores.featurize(out / "target", run, task, spec, f"target, seed {seed}")
-        opened = language_scores.Features.open(out / "target")
+        pool = features.pool_examples(Path(self.paths.pool), self.ids)
+        task = features.task_examples(Path(self.paths.task(self.args.task)), "target")
+        features.featurize(out / "pool", run, pool, spec, f"features, seed {seed}")
+        features.featurize(out / "target", run, task, spec, f"target, seed {seed}")
+        opened = features.Features.open(out / "target")
         mine = opened.values[np.isin(opened.ids, self.scored)]
-        return language_scores.Features.open(out / "pool"), torch.from_numpy(np.array(mine))
+        return features.Features.open(out / "pool"), torch.from_numpy(np.array(mine))
 
     def settings(self) -> Iterator[tuple[str, np.ndarray]]:
         """Every setting's name and scores of the candidates [n]."""
@@ -103,8 +104,8 @@ def fold(features: np.ndarray, k: int) -> np.ndarray:
 
 def standardized(phi: np.ndarray, wanted: np.ndarray, ridge: float) -> np.ndarray:
     """One model's scores, divided by their standard deviation."""
-    train_on = language_scores.Features(np.arange(len(phi)), phi, {})
-    scores = language_scores.trak(train_on, torch.from_numpy(wanted[None]), ridge)[0].numpy()
+    train_on = features.Features(np.arange(len(phi)), phi, {})
+    scores = trak(train_on, torch.from_numpy(wanted[None]), ridge)[0].numpy()
     return scores / scores.std()
 
 

@@ -1,6 +1,7 @@
 """What a user can add: one decorated function, ours or in a file named under `plugins:`.
 
-A function's keyword-only arguments are its options, its docstring's first line is its help.
+An architecture is a class instead of a function. Keyword-only arguments are its options, the first
+line of the docstring is its help.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -17,6 +19,7 @@ from typing import Any, TypeVar
 from proxyscale.base.errors import UserError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+WORDS = re.compile(r"_|(?<=[a-z0-9])(?=[A-Z])")  # between two words of a name
 
 
 class Registry:
@@ -25,17 +28,18 @@ class Registry:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.functions: dict[str, Callable[..., Any]] = {}
+        self.files: dict[str, Path] = {}
 
     def __call__(self, function: Function) -> Function:
-        """Register under the function's name, underscores written as hyphens."""
-        name = function.__name__.replace("_", "-")
-        known = self.functions.get(name)
-        if known is not None and known.__code__.co_filename != function.__code__.co_filename:
+        """Register under its name, `two_words` or a class's `TwoWords` written as `two-words`."""
+        name = WORDS.sub("-", function.__name__).lower()
+        file = Path(inspect.getfile(function)).resolve()
+        if name in self.functions and self.files[name] != file:
             raise UserError(f"two {self.kind}s are named {name!r}", hint="rename the plugin's")
-        self.functions[name] = function
+        self.functions[name], self.files[name] = function, file
         return function
 
-    def __getitem__(self, name: str) -> Callable[..., Any]:
+    def __getitem__(self, name: str) -> Any:
         try:
             return self.functions[name]
         except KeyError:
@@ -44,7 +48,8 @@ class Registry:
 
     def file(self, name: str) -> Path:
         """The file that defines a function."""
-        return Path(self[name].__code__.co_filename).resolve()
+        self[name]
+        return self.files[name]
 
     def options(self, name: str) -> dict[str, inspect.Parameter]:
         """The keyword-only arguments of a function, by name."""
@@ -59,6 +64,8 @@ class Registry:
 corpus = Registry("corpus")
 task = Registry("task")
 selection = Registry("selection")
+architecture = Registry("architecture")  # of language models: classes, see `training.model`
+DEFAULT_ARCHITECTURE = "gpt"  # the package's own, which torch-free code knows by its name alone
 
 
 def load_plugins(paths: Iterable[str | Path]) -> None:

@@ -10,8 +10,9 @@ import torch
 from scipy.stats import spearmanr
 from support.language_runs import write_pool, write_run, write_task
 
-from proxyscale.attribution import language_scores
+from proxyscale.attribution import feature_files, features
 from proxyscale.attribution.agreement import compare
+from proxyscale.attribution.scores import trak
 from proxyscale.base import artifacts
 from proxyscale.data.pool import Pool, load_tokenizer
 
@@ -26,7 +27,7 @@ def files(tmp_path_factory) -> Path:
     for seed in (0, 1, 2):
         run = write_run(root / f"run{seed}", seed)
         tasks = {"t": root / "task"}
-        language_scores.features(root / f"features{seed}", run, pool, tasks, SPEC, "", version="")
+        features.features(root / f"features{seed}", run, pool, tasks, SPEC, "", version="")
     models = {"small": [root / "features0", root / "features1"], "large": [root / "features2"]}
     compare(
         root / "agreement.parquet",
@@ -43,10 +44,10 @@ def files(tmp_path_factory) -> Path:
 def scores(files: Path, model: int, example: int | None = None) -> np.ndarray:
     """One model's scores for the mean target example, or for one of them."""
     folder = files / f"features{model}"
-    wanted = language_scores.Features.open(language_scores.target_part(folder, "t")).values
+    wanted = feature_files.Features.open(features.target_part(folder, "t")).values
     row = wanted.mean(0) if example is None else wanted[example]
-    pool = language_scores.Features.open(language_scores.pool_part(folder))
-    return language_scores.trak(pool, torch.tensor(row)[None], 0.3)[0].numpy()
+    pool = feature_files.Features.open(features.pool_part(folder))
+    return trak(pool, torch.tensor(row)[None], 0.3)[0].numpy()
 
 
 def test_every_pair_of_models_has_its_rank_correlation(files):
@@ -65,7 +66,7 @@ def test_influence_holds_the_text_at_both_ends(files):
     rows = artifacts.read(files / "influence.parquet", "influence").to_pylist()
     single = [scores(files, model, example=0) for model in (0, 1)]
     mean = np.mean([values / values.std() for values in single], axis=0)
-    ids = language_scores.Features.open(language_scores.pool_part(files / "features0")).ids
+    ids = feature_files.Features.open(features.pool_part(files / "features0")).ids
     shown = {(r["scale"], r["side"], r["rank"]): r for r in rows}
     assert len(shown) == 2 * 2 * 2
     best, worst = shown["small", "helpful", 0], shown["small", "harmful", 0]
@@ -88,7 +89,7 @@ def test_features_that_are_there_are_left(files, tmp_path):
         before = made.stat().st_mtime_ns
         spec = {**SPEC, **{k: v for k, v in changes.items() if k != "version"}}
         version = changes.get("version", "")
-        language_scores.features(
+        features.features(
             folder, files / "run0", files / "pool/manifest.json", tasks, spec, "", version
         )
         return made.stat().st_mtime_ns != before

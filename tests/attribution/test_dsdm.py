@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from support.tiny_run import SPEC
 
-from proxyscale.attribution import language_scores
+from proxyscale.attribution import features
+from proxyscale.attribution.scores import score
 from proxyscale.base import artifacts
 from proxyscale.data.corpora import build_corpus
 from proxyscale.data.pool import Pool, assemble, build_tokenizer, pack
 from proxyscale.data.tasks import build_task
 from proxyscale.selection import select
-from proxyscale.training.evaluate import evaluate
+from proxyscale.training import language_model
+from proxyscale.training.evaluate import evaluate, losses
 from proxyscale.training.native import train
 
 LENGTH = 128
@@ -21,31 +25,8 @@ SOURCES = {
     "docs": {"installed": ["numpy"], "part": "docstrings"},
     "code": {"installed": "stdlib", "part": "code"},
 }
-MODEL = {
-    "vocabulary": 512,
-    "context": LENGTH,
-    "width": 16,
-    "layers": 2,
-    "heads": 1,
-    "mlp_ratio": 4,
-    "bias": False,
-    "tied": False,
-    "parametrization": "mup",
-    "base_width": 32,
-}
-TRAINING = {
-    "tokens": 153_600,
-    "batch_tokens": 512,
-    "learning_rate": 3e-2,
-    "hidden_learning_rate": 3e-3,
-    "weight_decay": 0.0,
-    "betas": [0.9, 0.95],
-    "eps": 1e-8,
-    "clip": 1.0,
-    "warmup": 0.05,
-    "final_learning_rate": 0.1,
-    "precision": "fp32",
-}
+MODEL = {**SPEC["model"], "vocabulary": 512, "context": LENGTH, "layers": 2}
+TRAINING = {**SPEC["training"], "tokens": 153_600, "batch_tokens": 512}
 
 
 class Study:
@@ -86,13 +67,13 @@ class Study:
 
     def score(self, run: Path) -> Path:
         spec = {"dimension": 1024, "seed": 0}
-        pool = language_scores.pool_examples(self.pool, np.arange(len(Pool.open(self.pool))))
-        task = language_scores.task_examples(self.root / "task", "target")
+        pool = features.pool_examples(self.pool, np.arange(len(Pool.open(self.pool))))
+        task = features.task_examples(self.root / "task", "target")
         folders = [self.root / "features" / name for name in ("pool", "task")]
         for folder, examples in zip(folders, (pool, task), strict=True):
-            language_scores.featurize(folder, run, examples, spec)
+            features.featurize(folder, run, examples, spec)
         out = self.root / "scores" / "t.parquet"
-        language_scores.score(out, folders[:1], folders[1:], {"ridge": 0.3})
+        score(out, folders[:1], folders[1:], {"ridge": 0.3})
         return out
 
 
@@ -110,3 +91,66 @@ def test_what_scores_high_lowers_the_loss_and_what_scores_low_raises_it(tmp_path
     }
     assert max(losses["dsdm"]) < min(losses["random"]) - 0.02
     assert max(losses["random"]) < min(losses["bot-dsdm"]) - 0.02
+
+
+# the same on rows that count up or down
+
+
+VOCABULARY = SPEC["model"]["vocabulary"]
+SHORT = {**SPEC, "training": {**SPEC["training"], "tokens": 120 * 128}}
+
+
+def counting(starts: np.ndarray, by: int) -> np.ndarray:
+    """Rows of 16 tokens that count by `by` from the starts, modulo the vocabulary."""
+    return ((starts[:, None] + by * np.arange(16)) % VOCABULARY).astype(np.uint16)
+
+
+def write_counting(root: Path) -> Path:
+    """A pool of rows that count up, then as many that count down by 1 to 5; a task that counts up.
+
+    No two rows of the pool are one, and nothing but its way of counting tells a row.
+    """
+    every = np.arange(VOCABULARY)
+    up, down = (np.concatenate([counting(every, s * by) for by in range(1, 6)]) for s in (1, -1))
+    (root / "pack").mkdir()
+    np.save(root / "pack" / "inputs.npy", np.concatenate([up, down]))
+    size = {"rows": 2 * len(up)}
+    source = {"name": "a", "offset": 0, "shards": [{"folder": "pack", **size}], **size}
+    facts = {"length": 16, "vocabulary": VOCABULARY, "sources": [source], **size}
+    artifacts.write_json(root / "pool.json", facts)
+    columns = {
+        "example": np.arange(len(up)),
+        "choice": np.zeros(len(up)),
+        "gold": [True] * len(up),
+        "tokens": up.tolist(),
+        "scored_from": [8] * len(up),
+        "prompt": [""] * len(up),
+        "continuation": [""] * len(up),
+    }
+    task = artifacts.conform(pa.table(columns), "task")
+    artifacts.write(root / "task" / "target.parquet", task, "task")
+    return root / "pool.json"
+
+
+def test_the_sign_of_dsdm_on_rows_that_count_up_or_down(tmp_path):
+    pool, task = write_counting(tmp_path), tmp_path / "task"
+    scores = tmp_path / "t.parquet"
+
+    def run(method: str) -> Path:
+        chosen, out = tmp_path / f"{method}.parquet", tmp_path / method
+        spec = {"name": method, "method": method, "size": 80, "seed": 0}
+        select.build_distribution(chosen, spec, pool, scores=scores if scores.exists() else None)
+        train(out, SHORT, pool, chosen, method)
+        return out
+
+    def loss(trained: Path) -> float:
+        table = artifacts.read(task / "target.parquet", "task")
+        return losses(language_model.load(trained), table)["loss"].to_numpy().mean()
+
+    random, out = run("random"), tmp_path / "features"
+    spec = {"candidates": None, "dimension": 256, "seed": 0}
+    features.features(out, random, pool, {"t": task}, spec, "features", "")
+    folders = features.pool_part(out), features.target_part(out, "t")
+    score(scores, *([folder] for folder in folders), {"ridge": 0.3})
+    assert loss(run("dsdm")) < loss(random) - 0.1
+    assert loss(run("bot-dsdm")) > loss(random) + 1

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.paths import ROTARY
+from torch import Tensor, nn
 
 from proxyscale.attribution.gradients import GradientComputer, model_output, output_gradient
+from proxyscale.registry import architecture, load_plugins
 from proxyscale.training import language_model, matmul
+from proxyscale.training.model import LanguageModel
 
 SPEC = {
     "vocabulary": 50,
@@ -75,6 +79,82 @@ def test_gradients_equal_a_loops(changes, pieces, length):
         wanted = torch.stack([row[name] for row in expected])
         torch.testing.assert_close(gradient, wanted, rtol=1e-9, atol=1e-12, msg=name)
         assert wanted.abs().max() > 1e-6, name
+
+
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_every_parameter_of_gpt_has_a_rule(changes):
+    computer = GradientComputer(model(**changes).float())
+    list(computer(*batch(4, 2, 12)))
+    assert computer.unruled == set()
+
+
+class Odd(LanguageModel):
+    """Uses its modules in ways that no rule takes for granted, and has parameters of its own."""
+
+    def __init__(self, spec) -> None:
+        super().__init__(spec)
+        self.embedding = nn.Embedding(50, 16)
+        self.places = nn.Embedding(12, 16)
+        self.twice, self.late, self.doubled = (nn.Linear(16, 16) for _ in range(3))
+        self.within = nn.Linear(16, 16)
+        self.wide = nn.LayerNorm((2, 16))
+        self.gain = nn.Parameter(torch.rand(16))
+
+    @property
+    def readout(self) -> nn.Parameter:
+        return self.embedding.weight
+
+    def hidden(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
+        stream = self.embedding(tokens)
+        stream.mul_(1.5)
+        stream = stream + self.places(torch.arange(tokens.shape[1]))
+        stream = self.twice(torch.tanh(self.twice(stream))) * self.gain
+        stream = stream + self.late(stream.transpose(0, 1)).transpose(0, 1)
+        stream = stream + self.doubled(stream).mul_(2)
+        stream = self.wide(torch.stack([stream, torch.tanh(stream)], 2)).sum(2)
+        return torch.tanh(self.within(stream) @ self.within.weight)
+
+
+def foreign(kind: type[LanguageModel], **options) -> LanguageModel:
+    torch.manual_seed(0)
+    net = kind({**SPEC, "parametrization": "standard"}, **options).double()
+    for parameter in net.parameters():
+        parameter.data.add_(0.2 * torch.randn_like(parameter))
+    return net
+
+
+FOREIGN = {
+    "rotary": lambda: foreign(architecture["rotary-glu"], heads=2),
+    "rotary, tied": lambda: foreign(architecture["rotary-glu"], heads=2, tied=True),
+    "odd": lambda: foreign(Odd),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_gradients_of_another_architecture_equal_a_loops(name):
+    load_plugins([ROTARY])
+    net = FOREIGN[name]()
+    computer = GradientComputer(net)
+    for parts in (batch(4, 2, 12), batch(1, 3, 7, seed=1)):
+        found = summed(computer, *parts)
+        expected = loop(net, *parts)
+        net.requires_grad_(False)
+        assert set(found) == set(expected[0])
+        for key, gradient in found.items():
+            wanted = torch.stack([row[key] for row in expected])
+            torch.testing.assert_close(gradient, wanted, rtol=1e-9, atol=1e-12, msg=key)
+            assert wanted.abs().max() > 1e-6, key
+
+
+def test_what_no_rule_covers_is_left_to_autograd():
+    load_plugins([ROTARY])
+    computer = GradientComputer(FOREIGN["rotary"]())
+    list(computer(*batch(4, 2, 12)))
+    assert computer.unruled == {n for n, _ in computer.model.named_parameters() if "scale" in n}
+    computer = GradientComputer(FOREIGN["odd"]())
+    list(computer(*batch(4, 2, 12)))
+    ruled = {n for n, _ in computer.model.named_parameters()} - computer.unruled
+    assert ruled == {"embedding.weight", "twice.weight", "twice.bias", "within.bias"}
 
 
 def test_model_output_is_the_mean_log_odds():

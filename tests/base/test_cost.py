@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from proxyscale.base.cost import attribution_flops, language_parameters, trainin
 from proxyscale.base.progress import note_duration
 from proxyscale.figures import paper
 from proxyscale.figures.cost_tables import TABLES, Seconds, write_table
-from proxyscale.study.study import TABLES as NAMES
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import TABLES as NAMES
+from proxyscale.study.language_study import LanguageStudy
 from proxyscale.training import language_model
 
 NO_STUDY: dict[str, Any] = {"scales": [], "attribution": None, "study": "none"}
@@ -82,8 +81,8 @@ def test_the_studys_own_scales_stand_beside_the_papers(
     minimal: dict[str, Any], tmp_path: Path, runs: pa.Table, name: str
 ) -> None:
     assert tuple(TABLES) == NAMES
-    study = Study.load(minimal)
-    spec = json.loads(study.table(name))
+    study = LanguageStudy.load(minimal)
+    spec = study.words("table", name)
     for number, seconds in enumerate((3.0, 5.0)):
         (tmp_path / f"{number}.log").write_text("features\n")
         note_duration(tmp_path / f"{number}.log", 99, seconds)

@@ -16,7 +16,7 @@ from proxyscale.base import devices
 JOB = """
 import os, random, sys, time
 from pathlib import Path
-from proxyscale import devices
+from proxyscale.base import devices
 devices.LOCKS = Path(sys.argv[1])
 devices.take(devices.slots(float(sys.argv[2])) if sys.argv[2] != "0" else 0)
 begun = time.monotonic()

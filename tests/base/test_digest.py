@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from proxyscale.base import digest
-from proxyscale.base.digest import code_digest, imported, meaning
+from proxyscale.base.digest import code_digest, covered, imported, meaning, part
+from proxyscale.base.verbs import VERBS as VERBS_OF_RULES
+from proxyscale.cli import main  # noqa: F401 (it registers)
 
 BASE = '''
 """What it is."""
@@ -69,7 +71,7 @@ def test_an_imported_module_counts(tmp_path, monkeypatch) -> None:
         (tmp_path / "outer.py").write_text("from proxyscale.inner import f\n")
         (tmp_path / "inner.py").write_text("from proxyscale import leaf\n" + inner)
         (tmp_path / "leaf.py").write_text("from proxyscale import outer\nx = 1\n")
-        digest._module.cache_clear()
+        digest._read.cache_clear()
         code_digest.cache_clear()
         return code_digest("outer")
 
@@ -77,7 +79,7 @@ def test_an_imported_module_counts(tmp_path, monkeypatch) -> None:
     first = package("def f(): return 1\n")
     assert package("def f(): return 1  # one\n") == first
     assert package("def f(): return 2\n") != first
-    digest._module.cache_clear()
+    digest._read.cache_clear()
     code_digest.cache_clear()
 
 
@@ -88,25 +90,75 @@ def test_plugins_count(tmp_path) -> None:
     assert first != code_digest("base.errors")
 
 
-def test_reading_code_makes_no_run_stale() -> None:
-    for entry in (
-        "training.native",
-        "training.evaluate",
-        "data.tasks",
-        "selection.select",
-        "data.corpora",
-        "data.pool",
-        "attribution.language_scores",
-    ):
-        waiting, found = {entry}, set()
-        while waiting:
-            name = waiting.pop()
-            found.add(name)
-            waiting |= imported(digest._file(name).read_text()) - found
-        assert not {name.partition(".")[0] for name in found} & {
-            "study",
-            "statistics",
-            "figures",
-            "reporting",
-            "cli",
-        }, entry
+VERBS = """
+from proxyscale.base.progress import duration
+from proxyscale.data import pool, tasks
+import json
+
+LIMIT = 3
+DEPTH: int = LIMIT
+
+@verb("out")
+def one(args):
+    from proxyscale.data.corpora import build
+    build(helper(args), json)
+    return f"{pool.rows()} in {duration(1)}"
+
+@verb("out")
+def two(args):
+    return None
+
+def helper(args):
+    return tasks.all(args)[:DEPTH]
+"""
+
+
+def test_a_function_counts_with_what_it_uses_and_without_what_it_says() -> None:
+    found = part(VERBS, "one")
+    assert imported(found) == {"data.corpora", "data.tasks"}
+    for kept in ("import json", "LIMIT = 3", "DEPTH: int = LIMIT", "return tasks.all"):
+        assert kept in found
+    for left_out in ("two", "duration", "rows"):
+        assert left_out not in found
+    same = VERBS.replace(" in {", " of {").replace("return None", "return 1")
+    assert part(same, "one") == found
+    assert part(VERBS.replace("LIMIT = 3", "LIMIT = 4"), "one") != found
+    with pytest.raises(KeyError):
+        part(VERBS, "three")
+
+
+def test_a_module_that_is_run_by_its_name_counts() -> None:
+    source = 'command = ["-m", "proxyscale.training.llm_foundry_worker", "proxyscale.nothing"]'
+    assert imported(source) == {"training.llm_foundry_worker"}
+    assert "training.schedule" in covered("training.llm_foundry")
+
+
+def test_a_folder_is_no_module() -> None:
+    assert imported("import proxyscale.data\nfrom proxyscale import statistics") == set()
+
+
+def test_what_a_plugin_imports_counts(tmp_path) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text("from proxyscale.statistics.grid import read_grid\n")
+    assert "statistics.grid" in covered("base.errors", plugins=(str(plugin),))
+
+
+@pytest.mark.parametrize("name", sorted(VERBS_OF_RULES))
+def test_every_verb_has_a_digest_of_its_own(name: str) -> None:
+    home = VERBS_OF_RULES[name][0].__module__.partition(".")[2]
+    found = covered(f"{home}:{name}")
+    assert len(found) > 1
+    assert not {"cli.verbs", "cli.main", "vision.verbs"} & found.keys()
+
+
+READING = {"study", "statistics", "figures", "reporting", "cli", "vision"}
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["corpus", "tokenizer", "pack", "pool", "task", "select", "train", "evaluate", "features"],
+)
+def test_reading_code_makes_no_run_stale(verb: str) -> None:
+    found = covered(f"cli.verbs:{verb}", "training.native", "training.llm_foundry")
+    modules = {name for name in found if ":" not in name}
+    assert not {name.partition(".")[0] for name in modules} & READING

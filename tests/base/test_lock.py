@@ -18,15 +18,15 @@ from proxyscale.base.errors import UserError
 
 OWNER = """
 import sys, time
-from proxyscale import claim
-claim.take(sys.argv[1])
-print("taken", claim.os.environ[claim.ENVIRONMENT], flush=True)
+from proxyscale.base import lock
+lock.take(sys.argv[1])
+print("taken", lock.os.environ[lock.ENVIRONMENT], flush=True)
 time.sleep(60)
 """
 JOB = """
 import sys, time
-from proxyscale import claim
-claim.join(parent_dies=False)
+from proxyscale.base import lock
+lock.join(parent_dies=False)
 print("joined", flush=True)
 while True:
     time.sleep(0.05)
@@ -34,9 +34,9 @@ while True:
 """
 WORKFLOW = """
 import os, subprocess, sys, time
-from proxyscale import claim
-claim.take(sys.argv[1])
-job = "from proxyscale import claim; claim.join(parent_dies=True); print('joined', flush=True)"
+from proxyscale.base import lock
+lock.take(sys.argv[1])
+job = "from proxyscale.base import lock; lock.join(parent_dies=True); print('joined', flush=True)"
 subprocess.run([sys.executable, "-c", job + "; import time; time.sleep(60)"])
 """
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -117,7 +117,7 @@ def test_a_job_dies_with_its_parent(tmp_path: Path, start: Start) -> None:
 
 def test_a_job_whose_parent_died_first_ends_at_once(tmp_path: Path, start: Start) -> None:
     token = line(start(OWNER, str(tmp_path))).removeprefix("taken ")
-    job = "from proxyscale import claim; claim.join(parent_dies=True); print('joined', flush=True)"
+    job = "from proxyscale.base import lock; lock.join(parent_dies=True); print('joined')"
     for parent, told in ((os.getpid(), "joined"), (gone(start), "this job's workflow is gone")):
         named = {lock.ENVIRONMENT: token, lock.PARENT: str(parent)}
         assert line(start(job, **named)) == told
@@ -131,8 +131,8 @@ def gone(start: Start) -> int:
 
 
 def test_what_was_left_half_written_is_removed(tmp_path: Path, start: Start) -> None:
-    partial = "from proxyscale import tables; import os, signal, sys\n"
-    partial += "with tables.atomic(sys.argv[1]) as path:\n    path.write_text('half')\n"
+    partial = "from proxyscale.base import artifacts; import os, signal, sys\n"
+    partial += "with artifacts.atomic(sys.argv[1]) as path:\n    path.write_text('half')\n"
     writer = start(partial + "    os.kill(os.getpid(), signal.SIGKILL)", str(tmp_path / "d/whole"))
     writer.wait()
     artifacts.write_json(tmp_path / "d/kept.json", {})

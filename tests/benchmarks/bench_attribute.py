@@ -19,7 +19,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from proxyscale.attribution import language_scores
+from proxyscale.attribution import features
 from proxyscale.attribution.gradients import GradientComputer, model_output
 from proxyscale.attribution.projection import Projection
 from proxyscale.base import artifacts
@@ -81,15 +81,15 @@ def seconds(function: Callable[[], object], times: int) -> float:
     return (time.process_time() - start) / times
 
 
-def examples(texts: Tensor) -> language_scores.Examples:
+def examples(texts: Tensor) -> features.Examples:
     scored = torch.ones(LENGTH, dtype=torch.bool)
     scored[-1] = False
 
-    def read(where: slice, context: int) -> language_scores.Batch:
+    def read(where: slice, context: int) -> features.Batch:
         tokens = texts[where].view(-1, 1, context)
-        return language_scores.Batch(tokens, tokens.roll(-1, 2), scored.expand_as(tokens))
+        return features.Batch(tokens, tokens.roll(-1, 2), scored.expand_as(tokens))
 
-    return language_scores.Examples("pool", np.arange(len(texts)), "", read)
+    return features.Examples("pool", np.arange(len(texts)), "", read)
 
 
 def ours(folder: Path, model: language_model.LanguageModel, texts: Tensor, dimension: int) -> float:
@@ -99,9 +99,7 @@ def ours(folder: Path, model: language_model.LanguageModel, texts: Tensor, dimen
     spec = {"dimension": dimension, "seed": 0}
     names = (folder / str(number) for number in itertools.count())
     wanted = examples(texts)
-    return seconds(lambda: language_scores.featurize(next(names), folder, wanted, spec), 2) / len(
-        texts
-    )
+    return seconds(lambda: features.featurize(next(names), folder, wanted, spec), 2) / len(texts)
 
 
 @torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)
@@ -197,7 +195,7 @@ def main() -> None:
     model = trained(texts)
     texts = texts[-96:]
     bench_projection(trained(rows()), texts, 512)
-    language_scores.BATCH["cpu"] = BATCH
+    features.BATCH["cpu"] = BATCH
     with tempfile.TemporaryDirectory() as name:
         spent = ours(Path(name), model, texts, 256)
         print(f"\n{'features, k = 256':24s} {'CPU ms':>8s} {'examples/s':>11s}")

@@ -20,9 +20,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
-from proxyscale.vision.pool import Images
+from proxyscale.vision.batches import Batches
+from proxyscale.vision.images import Images
 from proxyscale.vision.sgd import one_cycle
-from proxyscale.vision.stacked import Batches, Stack
+from proxyscale.vision.stacked_training import Stack
 
 CHANNELS, MODELS, POOL, BATCH = (2, 4, 8, 16, 32), 16, 400, 50
 TRAINING: dict[str, Any] = {

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from proxyscale.training import language_model
+from proxyscale.training import gpt, language_model
 from proxyscale.training.native import Run
 
 SHAPES = {"20k": (8, 1), "0.1M": (32, 2), "0.3M": (64, 3), "1M": (128, 4)}
@@ -155,7 +155,7 @@ def main() -> None:
     print("size  parameters     step     tok/s  GEMM share  Trainer tok/s  ratio    tuned/s  ratio")
     for name, shape in SHAPES.items():
         spec = model_spec(*shape)
-        parameters = sum(p.numel() for p in language_model.LanguageModel(spec).parameters())
+        parameters = sum(p.numel() for p in gpt.Gpt(spec).parameters())
         seconds = min(own(spec, data) for _ in range(arguments.rounds))
         speed = BATCH * CONTEXT / seconds
         line = f"{name:<5} {parameters:>10,} {1e3 * seconds:>6.2f}ms {speed:>9,.0f}"

@@ -25,14 +25,15 @@ from torch import Tensor, nn
 from proxyscale.attribution import lds, trak
 from proxyscale.base import artifacts
 from proxyscale.cli.load_study import load
-from proxyscale.study.config import read_yaml
+from proxyscale.study.validation import read_yaml
 from proxyscale.vision import resnet
+from proxyscale.vision.batches import Batches
+from proxyscale.vision.ensembles import Ensemble
+from proxyscale.vision.evaluate import measure
 from proxyscale.vision.features import Gradients
-from proxyscale.vision.model_packs import Pack, measure
-from proxyscale.vision.pool import Images
-from proxyscale.vision.scores import score
-from proxyscale.vision.select import read_masks
-from proxyscale.vision.stacked import Batches
+from proxyscale.vision.images import Images
+from proxyscale.vision.subsets import read_masks
+from proxyscale.vision.trak_scores import score
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "workflow/studies/vision.yaml"
@@ -50,32 +51,37 @@ class Plain(nn.Module):
         return self.model(images)[0]
 
 
-def ours(pack: Pack, states: list[Any], train: Batches, test: Batches) -> Tensor:
+def ours(ensemble: Ensemble, states: list[Any], train: Batches, test: Batches) -> Tensor:
     """Mean scores of the models, exact and with Q: [tests, pool]."""
     spec = {"projection": None, "ridge": trak.RIDGE, "seed": 0}
-    each = [score(pack.spec, state, train, {"t": test}, spec)["t"] for state in states]
-    margins = [next(measure(resnet.restore(pack.spec, [state]), train))[1] for state in states]
+    each = [score(ensemble.spec, state, train, {"t": test}, spec)["t"] for state in states]
+    margins = [next(measure(resnet.restore(ensemble.spec, [state]), train))[1] for state in states]
     return trak.average(torch.stack(each), torch.sigmoid(-torch.stack(margins)))
 
 
-def their_ridge(pack: Pack, states: list[Any], train: Batches, dimensions: int) -> float:
+def their_ridge(ensemble: Ensemble, states: list[Any], train: Batches, dimensions: int) -> float:
     """Our ridge term for `traker`: it divides gradients by the root of their number of entries,
     and its projection multiplies their squares by its dimensions."""
     squares = [
-        float((Gradients(pack.spec, state, 32).whole(train, slice(0, len(train))) ** 2).mean())
+        float((Gradients(ensemble.spec, state, 32).whole(train, slice(0, len(train))) ** 2).mean())
         for state in states
     ]
     return trak.RIDGE * dimensions * float(np.mean(squares))
 
 
 def theirs(
-    pack: Pack, states: list[Any], train: Batches, test: Batches, dimensions: int, ridge: float
+    ensemble: Ensemble,
+    states: list[Any],
+    train: Batches,
+    test: Batches,
+    dimensions: int,
+    ridge: float,
 ) -> Tensor:
     """The scores of `traker`: [tests, pool]."""
     from trak import TRAKer
     from trak.projectors import BasicProjector, ProjectionType
 
-    network = Plain(resnet.restore(pack.spec, states[:1]).requires_grad_(True))
+    network = Plain(resnet.restore(ensemble.spec, states[:1]).requires_grad_(True))
     size = sum(p.numel() for p in network.parameters())
     projector = BasicProjector(
         grad_dim=size,
@@ -99,13 +105,13 @@ def theirs(
             lambda_reg=ridge,
         )
         for number, state in enumerate(states):
-            model = Plain(resnet.restore(pack.spec, [state]))
+            model = Plain(resnet.restore(ensemble.spec, [state]))
             traker.load_checkpoint(model.state_dict(), model_id=number)
             for images, labels in batches(train):
                 traker.featurize(batch=(images, labels), num_samples=len(labels))
         traker.finalize_features()
         for number, state in enumerate(states):
-            model = Plain(resnet.restore(pack.spec, [state]))
+            model = Plain(resnet.restore(ensemble.spec, [state]))
             traker.start_scoring_checkpoint(
                 "t", model.state_dict(), model_id=number, num_targets=len(test)
             )
@@ -141,13 +147,15 @@ def main() -> None:
     torch.set_num_threads(1)
     study = load(read_yaml(STUDY) | {"results": said.results})
     paths, name = study.paths, study.config.attribution.trak.distribution
-    pack = Pack(Path(paths.image_pack(said.scale, name, "0-0")))
-    states = pack.states()[: said.models]
+    ensemble = Ensemble(Path(paths.image_pack(said.scale, name, "0-0")))
+    states = ensemble.states()[: said.models]
     train = Batches(Images.open(Path(paths.pool)))
     test = Batches(Images.open(Path(paths.task("digits"), "holdout/manifest.json")))
-    own, own_seconds = timed(lambda: ours(pack, states, train, test))
-    ridge = their_ridge(pack, states, train, said.projection)
-    other, other_seconds = timed(lambda: theirs(pack, states, train, test, said.projection, ridge))
+    own, own_seconds = timed(lambda: ours(ensemble, states, train, test))
+    ridge = their_ridge(ensemble, states, train, said.projection)
+    other, other_seconds = timed(
+        lambda: theirs(ensemble, states, train, test, said.projection, ridge)
+    )
     truth = artifacts.read(paths.losses, "losses").to_pandas()
     truth = truth[
         (truth.scale == study.config.reference)

@@ -65,6 +65,21 @@ def test_correlation_shows_mean_losses_and_the_r2_that_follows(
     assert all(row["proxy_lowest"] < row["proxy_loss"] for row in mine)
 
 
+def test_figure_1_has_the_proxy_across_and_the_reference_upright(study: Study) -> None:
+    figure, rows = make("correlation_fig1", study, proxy="s")
+    for panel, task in zip(panels(figure), TASKS, strict=True):
+        drawn = {
+            point
+            for line in panel.lines
+            if line.get_ls() == "None"
+            for point in zip(*line.get_data(), strict=True)
+        }
+        mine = [row for row in rows if row["task"] == task]
+        assert drawn == {(row["proxy_loss"], row["reference_loss"]) for row in mine}
+    assert "proxy" in figure.subfigs[0].get_supxlabel()
+    assert "reference" in figure.subfigs[0].get_supylabel()
+
+
 def test_a_negative_correlation_is_marked(study: Study) -> None:
     texts = [panel.texts[0].get_text() for panel in panels(open_figure("correlation_fig1", study))]
     assert ["(r < 0)" in text for text in texts] == [task == "trivia_like" for task in TASKS]
@@ -79,7 +94,7 @@ def test_proxies_default_to_the_papers_ratio_and_to_the_cheapest(study: Study) -
 
 
 def test_histogram_counts_every_example_once(study: Study) -> None:
-    _, rows = make("histogram_fig5", study, proxy="s")
+    figure, rows = make("histogram_fig5", study, proxy="s")
     table = study["statistics"]
     for column, value in {"statistic": "r2", "level": "example", "proxy": "s"}.items():
         table = table.filter(pc.equal(table[column], value))
@@ -90,6 +105,7 @@ def test_histogram_counts_every_example_once(study: Study) -> None:
         assert mine[0]["median"] == pytest.approx(np.median(values))
         top = np.mean(values >= 0.95)
         assert mine[-1]["share"] == pytest.approx(top)
+    assert panels(figure)[0].yaxis.get_major_formatter()(0.25) == "25%"
     negative = {row["task"] for row in rows if row["share_negative"] > 0.2}
     assert negative == {"trivia_like"}
 

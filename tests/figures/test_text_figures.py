@@ -22,9 +22,9 @@ from support.synthetic_study import (
 
 from proxyscale.base.errors import UserError
 from proxyscale.figures import draw, text_layout
-from proxyscale.study.config import read_yaml
+from proxyscale.study.language_study import LanguageStudy as Config
 from proxyscale.study.study import READ
-from proxyscale.study.study import Study as Config
+from proxyscale.study.validation import read_yaml
 
 
 @pytest.fixture(scope="module")

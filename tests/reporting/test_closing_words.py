@@ -11,7 +11,7 @@ from support.synthetic_study import synthetic
 from proxyscale.base import artifacts
 from proxyscale.reporting.closing_words import ending
 from proxyscale.statistics.verdict import verdict, words
-from proxyscale.study.outside_study import OwnRunsStudy
+from proxyscale.study.own_runs_study import OwnRunsStudy
 
 
 def test_two_sentences_and_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from support.workflow_run import Workflow
 from proxyscale.base import artifacts
 from proxyscale.selection.mixture_weights import write_mixtures
 from proxyscale.statistics.loss_tables import read_weights
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import LanguageStudy
 
 
 def test_shares_are_those_of_the_examples(tmp_path: Path) -> None:
@@ -29,9 +29,9 @@ def test_shares_are_those_of_the_examples(tmp_path: Path) -> None:
 
 
 def test_weights_are_told_only_where_sources_are_mixed(minimal) -> None:
-    assert Study.load(minimal).weights is None
+    assert LanguageStudy.load(minimal).weights is None
     minimal["distributions"]["m"] = {"method": "dirichlet", "count": 4}
-    assert Study.load(minimal).weights == "out/mixtures.csv"
+    assert LanguageStudy.load(minimal).weights == "out/mixtures.csv"
 
 
 @pytest.mark.slow

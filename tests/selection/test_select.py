@@ -228,6 +228,7 @@ def test_candidates_are_one_subset_for_every_method(build, pool):
     allowed = set(candidate_ids(pool, 120, 0).tolist())
     assert len(allowed) == 120
     assert set(examples(build("random", 120, candidates=120)).tolist()) == allowed
+    assert set(candidate_ids(pool, 120, 1).tolist()) != allowed
     with pytest.raises(UserError, match="candidates are asked for"):
         build("random", 1, candidates=len(pool) + 1)
 
@@ -247,6 +248,16 @@ def test_text_methods_find_the_target(build, pool, files, method, noise):
     scores = table["score"].to_numpy()
     assert scores.std() > 0
     assert np.isfinite(scores).all()
+
+
+def test_dsir_samples_by_importance_unless_told_otherwise(build, files):
+    target = files / "task" / "target.parquet"
+    table = build("dsir", 60, target=target, draws=2)
+    assert table.equals(build("dsir", 60, target=target, draws=2, noise="gumbel"))
+    best = build("dsir", 60, target=target, noise="none")["score"].to_numpy()
+    draws = table["draw"].to_numpy()
+    for draw in (0, 1):
+        assert table["score"].to_numpy()[draws == draw].min() < best.min()
 
 
 def test_deterministic_draws_are_refused(build, files):

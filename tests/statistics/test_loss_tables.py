@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 import yaml
 from scipy import stats
+from support.loaded_modules import verbs
 from support.workflow_run import Workflow
 
 from proxyscale.__main__ import main
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.cli.load_study import load as load_study
 from proxyscale.statistics.all_statistics import every_statistic
 from proxyscale.statistics.loss_tables import read_own_runs, short_name, unpaired
-from proxyscale.study.outside_study import OwnRunsStudy, load_study
+from proxyscale.study.own_runs_config import OwnRuns
+from proxyscale.study.validation import validated
 
 SCALES, RECIPES, TASKS = ("10M", "60M", "1B"), [f"r{i}" for i in range(8)], ("qa", "prose")
 Frame = pd.DataFrame
@@ -43,13 +46,7 @@ def long() -> Frame:
 def spec(**changes: Any) -> dict[str, Any]:
     """The words of `runs`, as the config fills them in."""
     config = {"reference": "1B", "runs": {"table": "t.csv", **changes}}
-    return OwnRunsStudy(load_config(config)).config.runs.model_dump()
-
-
-def load_config(raw: dict[str, Any]) -> Any:
-    from proxyscale.study.outside_config import parse_own_runs
-
-    return parse_own_runs(raw)
+    return validated(OwnRuns, config).runs.model_dump()
 
 
 def read(tmp_path: Path, frame: Frame, **changes: Any) -> Any:
@@ -306,6 +303,7 @@ def test_a_study_of_own_runs_trains_nothing(tmp_path: Path, long: Frame) -> None
         r"^Losses of 60M .* On every task, .*\nresults/report.html$", said, re.MULTILINE
     )
     assert not workflow.stale()
+    assert verbs(tmp_path) == set(jobs)  # and their digests cover what they load
     workflow.snakemake("--report", "all.zip")
     found = artifacts.read(tmp_path / "results/statistics.parquet", "statistics").to_pandas()
     found = found.sort_values(["task", "proxy", "statistic"], ignore_index=True)

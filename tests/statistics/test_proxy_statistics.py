@@ -17,7 +17,14 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals
 from proxyscale.statistics.grid import read_grid
-from proxyscale.statistics.measures import Noise, decision_accuracy, leave_one_out, pearson, regret
+from proxyscale.statistics.measures import (
+    Noise,
+    correlations,
+    decision_accuracy,
+    leave_one_out,
+    pearson,
+    regret,
+)
 from proxyscale.statistics.proxy_statistics import summarize
 
 SCALES = {"xs": 1e12, "s": 1e13, "ref": 1e14}
@@ -91,6 +98,8 @@ def test_ties_are_handled_as_defined(points):
     ]
     assert pairs == len(right)
     assert np.isnan(accuracy) if not right else accuracy == pytest.approx(np.mean(right))
+    kendall = stats.kendalltau(x, y).statistic
+    assert correlations(x, y)["kendall"] == pytest.approx(kendall, nan_ok=True)
 
 
 @settings(max_examples=40, deadline=None)

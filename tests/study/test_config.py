@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import yaml
 from support.mistakes import BAD, spoil
@@ -11,12 +9,12 @@ from support.paths import ROOT
 
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.cli.explain import explain, schema
-from proxyscale.study.config import read_yaml
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import LanguageStudy
+from proxyscale.study.validation import read_yaml
 
 
 def test_the_minimal_study_is_valid(minimal) -> None:
-    study = Study.load(minimal)
+    study = LanguageStudy.load(minimal)
     assert study.proxies == ["small"]
     assert len(study.runs) == 2 * 3 * 2
 
@@ -27,7 +25,7 @@ def test_the_minimal_study_is_valid(minimal) -> None:
 def test_a_mistake_is_told(minimal, path, value, told) -> None:
     spoil(minimal, path, value)
     with pytest.raises(UserError) as caught:
-        Study.load(minimal)
+        LanguageStudy.load(minimal)
     for words in told:
         assert words in str(caught.value)
 
@@ -37,7 +35,7 @@ def test_cycles_through_scored_on_are_refused(minimal) -> None:
     minimal["distributions"]["d"] = {**scored, "scored_on": "e"}
     minimal["distributions"]["e"] = {**scored, "scored_on": "d"}
     with pytest.raises(UserErrors, match="scored on itself: d → e → d") as caught:
-        Study.load(minimal)
+        LanguageStudy.load(minimal)
     assert len(caught.value.errors) == 1
 
 
@@ -46,7 +44,7 @@ def test_all_mistakes_of_one_reading_are_told(minimal) -> None:
     minimal["pool"]["lenght"] = 3
     minimal["scales"]["small"]["width"] = 0
     with pytest.raises(UserErrors) as caught:
-        Study.load(minimal)
+        LanguageStudy.load(minimal)
     assert len(caught.value.errors) == 3
     assert str(caught.value).startswith("3 mistakes\n- ")
 
@@ -67,14 +65,14 @@ def test_what_is_no_mapping_is_refused(tmp_path, text, told) -> None:
 def test_the_slice_of_a_job_ignores_key_order(minimal) -> None:
     other = {key: minimal[key] for key in reversed(minimal)}
     other["scales"]["small"] = {"layers": 1, "width": 8}
-    a, b = Study.load(minimal), Study.load(other)
-    assert a.train("small", "mix", 0, 1) == b.train("small", "mix", 0, 1)
-    assert a.select("mix") == b.select("mix")
+    a, b = LanguageStudy.load(minimal), LanguageStudy.load(other)
+    assert a.spec("train", "small", "mix", 0, 1) == b.spec("train", "small", "mix", 0, 1)
+    assert a.spec("select", "mix") == b.spec("select", "mix")
 
 
 def test_a_smaller_learning_rate_makes_a_variant_of_a_scale(minimal) -> None:
     minimal["scales"]["slow"] = {**minimal["scales"]["small"], "learning_rate_factor": 0.25}
-    study = Study.load(minimal)
+    study = LanguageStudy.load(minimal)
     assert study.proxies == ["small", "slow"]
     small, slow = study.scales["small"], study.scales["slow"]
     assert small.flops == slow.flops
@@ -85,7 +83,7 @@ def test_a_smaller_learning_rate_makes_a_variant_of_a_scale(minimal) -> None:
 
 
 def test_the_default_study_is_what_it_says() -> None:
-    study = Study.load(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    study = LanguageStudy.load(yaml.safe_load((ROOT / "config.yaml").read_text()))
     cheapest, reference = study.scales[study.proxies[0]], study.scales[study.config.reference]
     assert reference.flops / cheapest.flops >= 175
     assert len(study.scales) >= 5
@@ -127,24 +125,24 @@ def test_explain_offers_the_nearest_key() -> None:
 def test_one_entry_may_stand_for_many_distributions(minimal) -> None:
     minimal["distributions"]["drawn"] = {"method": "dirichlet", "count": 50, "low": 0.5}
     minimal["groups"] = {"mixtures": ["mix", "drawn"]}
-    study = Study.load(minimal)
+    study = LanguageStudy.load(minimal)
     names = [f"drawn-{i:03d}" for i in range(50)]
     assert study.grid == ["mix", "a", "b", *names]
-    assert json.loads(study.statistics())["groups"] == {"mixtures": ["mix", *names]}
-    slices = {study.select(name) for name in names}
+    assert study.words("statistics")["groups"] == {"mixtures": ["mix", *names]}
+    slices = {study.spec("select", name) for name in names}
     assert len(slices) == 50
     minimal["distributions"]["drawn"]["count"] = 51
-    assert {Study.load(minimal).select(name) for name in names} == slices
+    assert {LanguageStudy.load(minimal).spec("select", name) for name in names} == slices
 
 
 def test_members_of_a_family_are_distributions_like_others(minimal) -> None:
     minimal["tasks"]["p"]["target_examples"] = 10
     scored = {"method": "dsdm", "task": "p", "scored_on": "drawn-001", "scale": "small"}
     minimal["distributions"] |= {"drawn": {"method": "dirichlet", "count": 2}, "d": scored}
-    assert Study.load(minimal).scoring("d") == ("small", "drawn-001", "all", "p")
+    assert LanguageStudy.load(minimal).scoring("d") == ("small", "drawn-001", "all", "p")
     minimal["distributions"]["drawn-001"] = {"method": "random"}
     with pytest.raises(UserErrors, match="distributions: two distributions are named 'drawn-001'"):
-        Study.load(minimal)
+        LanguageStudy.load(minimal)
 
 
 def test_as_many_models_score_as_are_asked_for(minimal) -> None:
@@ -153,12 +151,12 @@ def test_as_many_models_score_as_are_asked_for(minimal) -> None:
         "proxy": {"method": "random", "role": "proxy", "draws": 2},
         "d": {"method": "dsdm", "task": "p", "scored_on": "proxy", "scale": "small"},
     }
-    study = Study.load(minimal)
+    study = LanguageStudy.load(minimal)
     assert [run[2:] for run in study.scoring_runs] == [(0, 0), (1, 0), (0, 1)]
     assert set(study.trained) == {*study.runs, *study.scoring_runs}
     minimal["attribution"]["models"] = 5
     with pytest.raises(UserErrors, match=r"proxy has 4 at small: 2 draws, 2 seeds"):
-        Study.load(minimal)
+        LanguageStudy.load(minimal)
 
 
 @pytest.mark.parametrize(
@@ -175,4 +173,4 @@ def test_a_task_to_select_for_has_target_examples(minimal, without) -> None:
     minimal["tasks"]["t"] = without
     minimal["distributions"]["d"] = {"method": "dsir", "task": "t"}
     with pytest.raises(UserErrors, match=r"d\.task: the task t has no target examples"):
-        Study.load(minimal)
+        LanguageStudy.load(minimal)

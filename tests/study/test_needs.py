@@ -10,29 +10,29 @@ from support.paths import ROOT
 
 from proxyscale.base import artifacts
 from proxyscale.base.progress import note_duration
-from proxyscale.study.config import read_yaml
+from proxyscale.study.language_study import LanguageStudy
 from proxyscale.study.needs import MARGIN, Needs
-from proxyscale.study.study import Study
+from proxyscale.study.validation import read_yaml
 
 
 @pytest.fixture(scope="module")
-def default() -> Study:
-    return Study.load(read_yaml(ROOT / "config.yaml"))
+def default() -> LanguageStudy:
+    return LanguageStudy.load(read_yaml(ROOT / "config.yaml"))
 
 
-def with_scale(raw: dict[str, Any], **words: Any) -> Study:
+def with_scale(raw: dict[str, Any], **words: Any) -> LanguageStudy:
     raw["scales"]["large"].update(words)
-    return Study.load(raw)
+    return LanguageStudy.load(raw)
 
 
-def test_every_attempt_is_given_twice_as_much(default: Study) -> None:
+def test_every_attempt_is_given_twice_as_much(default: LanguageStudy) -> None:
     need = Needs(default, gpus=0).train("ref", "mix")
     for attempt in (1, 2, 3):
         assert need.mem_mb(attempt + 1) == 2 * need.mem_mb(attempt)
         assert need.runtime(attempt + 1) == 2 * need.runtime(attempt)
 
 
-def test_needs_grow_with_the_scale(default: Study) -> None:
+def test_needs_grow_with_the_scale(default: LanguageStudy) -> None:
     needs = Needs(default, gpus=0)
     trained = [needs.train(scale, "mix") for scale in default.scales]
     for found in (trained, [needs.evaluate(scale) for scale in default.scales]):
@@ -52,7 +52,7 @@ def test_more_memory_for_parameters_batches_and_gpus(minimal: dict[str, Any]) ->
     assert on_gpu.seconds < Needs(with_scale(minimal), gpus=0).train("large", "a").seconds
 
 
-def test_the_default_study_fits_what_it_measured(default: Study) -> None:
+def test_the_default_study_fits_what_it_measured(default: LanguageStudy) -> None:
     # CPU seconds of one thread, from a prototype of the default study: 0.7, 50 s.
     needs = Needs(default, gpus=0)
     assert 2 * 0.7 < needs.train("xxs", "mix").seconds < 60
@@ -63,7 +63,7 @@ def test_finished_runs_take_the_place_of_the_formula(
     minimal: dict[str, Any], tmp_path: Path
 ) -> None:
     minimal["results"] = str(tmp_path)
-    study = Study.load(minimal)
+    study = LanguageStudy.load(minimal)
     guessed = Needs(study, gpus=0).train("large", "a").seconds
     found = study.scales["large"]
     facts = {"parameters": found.parameters, "tokens": found.tokens}
@@ -83,8 +83,8 @@ def test_text_is_read_in_bounded_memory(minimal: dict[str, Any], tmp_path: Path)
         file.truncate(10**12)  # takes no room on the disk
     source = next(iter(minimal["sources"]))
     minimal["sources"][source] = {"files": str(path), "shards": 100}
-    needs = Needs(Study.load(minimal), gpus=0)
+    needs = Needs(LanguageStudy.load(minimal), gpus=0)
     vast = [needs.corpus(source), needs.pack(source)]
     assert all(need.memory < 0.15 * 10**12 for need in vast)
     minimal["sources"][source]["shards"] = 200
-    assert Needs(Study.load(minimal), gpus=0).pack(source).memory < 0.6 * vast[1].memory
+    assert Needs(LanguageStudy.load(minimal), gpus=0).pack(source).memory < 0.6 * vast[1].memory

@@ -13,18 +13,18 @@ import pytest
 from support.paths import ROOT
 
 from proxyscale.figures import paper
-from proxyscale.study.config import read_yaml
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import LanguageStudy
+from proxyscale.study.validation import read_yaml
 
 FILE = ROOT / "workflow/studies/paper-language.yaml"
 
 
 @pytest.fixture(scope="module")
-def study() -> Study:
-    return Study.load(read_yaml(FILE))
+def study() -> LanguageStudy:
+    return LanguageStudy.load(read_yaml(FILE))
 
 
-def test_the_scales_are_the_papers_to_the_digit(study: Study) -> None:
+def test_the_scales_are_the_papers_to_the_digit(study: LanguageStudy) -> None:
     assert list(study.scales) == list(paper.SCALES)
     printed = {name: own.printed_parameters for name, own in paper.SCALES.items()}
     assert sum(count is not None for count in printed.values()) == 5
@@ -40,7 +40,7 @@ def test_the_scales_are_the_papers_to_the_digit(study: Study) -> None:
     assert [re.search(r"(57|220)M:", line) is not None for line in inferred].count(True) == 2
 
 
-def test_training_is_that_of_table_20(study: Study) -> None:
+def test_training_is_that_of_table_20(study: LanguageStudy) -> None:
     for scale in study.scales.values():
         said = {key: value for key, value in paper.TRAINING.items() if key != "warmup"}
         assert {key: scale.training[key] for key in said} == said
@@ -48,7 +48,7 @@ def test_training_is_that_of_table_20(study: Study) -> None:
         assert round(scale.training["warmup"] * steps) == 100
 
 
-def test_tasks_and_selections_are_as_the_paper_says(study: Study) -> None:
+def test_tasks_and_selections_are_as_the_paper_says(study: LanguageStudy) -> None:
     tasks = study.config.tasks
     assert set(tasks) == {"c4", "pile", "squad", "lambada", "hellaswag", "trivia"}
     assert (tasks["squad"].examples, tasks["squad"].target_examples) == (10_557, 23_107)

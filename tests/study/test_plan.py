@@ -9,8 +9,9 @@ import pytest
 
 from proxyscale.base.cost import attribution_flops
 from proxyscale.base.progress import note_duration, noted_duration
-from proxyscale.study.plan import BYTES, FORWARD, START, Estimate, Job, disk_bytes, told
-from proxyscale.study.study import Study
+from proxyscale.study.job_times import BYTES, FORWARD, START, Estimate, Job
+from proxyscale.study.language_study import LanguageStudy
+from proxyscale.study.plan import disk_bytes, told
 
 
 def job(rule: str, name: str, pending: bool = True) -> Job:
@@ -18,15 +19,17 @@ def job(rule: str, name: str, pending: bool = True) -> Job:
 
 
 @pytest.fixture
-def study(minimal: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+def study(
+    minimal: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> LanguageStudy:
     monkeypatch.chdir(tmp_path)
     Path("b").mkdir()
     Path("b/x.jsonl").write_text("x" * 1000)
     minimal["sources"]["a"]["max_bytes"] = 3_200_000
-    return Study.load(minimal)
+    return LanguageStudy.load(minimal)
 
 
-def test_a_job_that_has_not_run_takes_what_the_calibration_says(study: Study) -> None:
+def test_a_job_that_has_not_run_takes_what_the_calibration_says(study: LanguageStudy) -> None:
     estimate = Estimate(study, [], lambda scale: {"small": 100.0, "large": None}[scale])
     assert estimate.seconds(job("train", "small/mix/0-0")) == START["train"] + 100
     per_token = 100 / study.scales["small"].tokens
@@ -39,7 +42,7 @@ def test_a_job_that_has_not_run_takes_what_the_calibration_says(study: Study) ->
     assert estimate.pool_examples == 3_201_000 // 16
 
 
-def test_a_job_that_has_run_takes_what_it_took_and_so_do_its_like(study: Study) -> None:
+def test_a_job_that_has_run_takes_what_it_took_and_so_do_its_like(study: LanguageStudy) -> None:
     jobs = [
         job("select", "a", False),
         job("select", "b"),
@@ -64,7 +67,7 @@ def test_disk_and_flops_of_scores_are_bounded(minimal: dict[str, Any], tmp_path:
     minimal["tasks"]["p"]["target_examples"] = 20
     scored = {"method": "dsdm", "task": "p", "scored_on": "mix", "scale": "small"}
     minimal["distributions"]["d"] = {**scored, "candidates": 80}
-    study = Study.load(minimal)
+    study = LanguageStudy.load(minimal)
     disk = disk_bytes(study, examples=1000)
     targets = 20
     assert disk["features"] == 2 * 64 * 4 * (80 + targets)

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+ONE_CYCLE: dict[str, Any] = {
+    "learning_rate": 0.1,
+    "initial_learning_rate": 0.001,
+    "warmup": 0.05,
+    "decay": "linear",
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+}
+
 
 def image_study() -> dict[str, Any]:
     """Sixty digits, two widths; a job trains seconds."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from support.loaded_modules import watch
 from support.paths import ROOT
 
 WORKFLOW = ("Snakefile", "rules", "src", "profiles", "envs", "workflow")
@@ -96,6 +97,7 @@ class Workflow:
                 shutil.copytree(source, folder / name, ignore=ignore)
             else:
                 shutil.copy(source, folder / name)
+        watch(folder)
         (folder / "plugin.py").write_text(PLUGIN)
         (folder / "unused.py").write_text(UNUSED)
         rng = np.random.default_rng(0)

@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.paths import ROTARY
 
 from proxyscale.base import artifacts
 from proxyscale.base.cost import language_parameters
 from proxyscale.base.errors import UserError
-from proxyscale.training import language_model
+from proxyscale.training import gpt, language_model
 
 MODEL: dict[str, Any] = {
     "vocabulary": 1024,
@@ -36,7 +37,7 @@ SMALL = {**MODEL, "vocabulary": 50, "context": 12, "width": 32, "layers": 2, "he
 
 def count(spec: dict[str, Any]) -> int:
     with torch.device("meta"):
-        model = language_model.LanguageModel(spec)
+        model = gpt.Gpt(spec)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -193,11 +194,13 @@ def test_a_saved_model_gives_the_same_logits(tmp_path: Path) -> None:
 def test_nothing_imports_torchs_compiler() -> None:
     """It would double the time that a process takes to start."""
     program = (
-        "import sys, torch; from proxyscale import train\n"
-        f"run = train.Run(dict(model={SMALL!r}, seed=0, training=dict(learning_rate=.1,"
+        "import sys, torch; from proxyscale.training import native\n"
+        f"run = native.Run(dict(model={SMALL!r}, seed=0, training=dict(learning_rate=.1,"
         "batch_tokens=24, hidden_learning_rate=.1, weight_decay=0., betas=(.9, .9), eps=1e-8,"
         "warmup=0., clip=1., final_learning_rate=.1, precision='fp32')), 1)\n"
         "run.step(0, torch.zeros(2, 12, dtype=torch.int64))\n"
+        "from proxyscale.registry import architecture, load_plugins\n"
+        f"load_plugins([{str(ROTARY)!r}]); architecture['rotary-glu'].count({SMALL!r})\n"
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

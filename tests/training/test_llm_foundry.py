@@ -21,8 +21,9 @@ from support.tiny_run import SPEC, command, curve, trained, write_data
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.training import language_model, llm_foundry, native
+from proxyscale.training import language_model, native
 from proxyscale.training.curve import Curve
+from proxyscale.training.llm_foundry_config import configuration, mpt_name
 
 PYTHON = os.environ.get("PROXYSCALE_FOUNDRY", "")
 needs_foundry = pytest.mark.skipif(not PYTHON, reason="PROXYSCALE_FOUNDRY names no interpreter")
@@ -87,8 +88,8 @@ def test_a_killed_llm_foundry_goes_on(data: Path, tmp_path: Path) -> None:
         while not list(out.glob("foundry/checkpoints/*.pt")) and process.poll() is None:
             time.sleep(0.02)
         process.kill()
-    said = len((out / "foundry/said.jsonl").read_text().splitlines())
-    assert 0 < said < 400
+    told = len((out / "foundry/losses.jsonl").read_text().splitlines())
+    assert 0 < told < 400
     run_both(data, tmp_path, STANDARD, steps=400, checkpoint_minutes=1 / 60)
     assert len(curve(out)[0]) == 100
 
@@ -98,8 +99,8 @@ def test_every_parameter_has_its_rate_and_its_name() -> None:
         own = spec(model)
         built = language_model.build(own["model"], 0)
         curve = Curve(own, 40, language_model.device())
-        config = llm_foundry.configuration(Path("x"), own, built, curve, "fp32", native.PLAIN)
-        names = [llm_foundry.mpt_name(name) for name, _ in built.named_parameters()]
+        config = configuration(Path("x"), own, built, curve, "fp32", native.PLAIN)
+        names = [mpt_name(name) for name, _ in built.named_parameters()]
         assert len(set(names)) == len(names)
         groups = config["optimizer"]["param_groups"]
         for name in names:

@@ -12,7 +12,7 @@ from mup import coord_check
 from torch import nn
 
 from proxyscale.base.errors import UserError
-from proxyscale.training import language_model, parametrization
+from proxyscale.training import gpt, language_model, parametrization
 
 WIDTHS = (64, 128, 256, 512)
 LOGITS = ""  # what the model as a whole gives
@@ -111,7 +111,7 @@ def test_the_standard_parametrization_has_no_dimension_that_grows() -> None:
 
 def test_extrapolated_base_shapes_are_those_of_a_real_model() -> None:
     def make(width: int) -> nn.Module:
-        return language_model.LanguageModel({**MODEL, "width": width, "heads": 1})
+        return gpt.Gpt({**MODEL, "width": width, "heads": 1})
 
     assert parametrization._shapes(make, 64) == {
         name: list(shape) for name, shape in mup.get_shapes(make(64)).items()

@@ -15,9 +15,10 @@ from proxyscale.figures.style import Style
 from proxyscale.statistics.measures import pearson
 from proxyscale.statistics.proxy_statistics import as_table
 from proxyscale.vision import counterfactual_figure, influence_figure, lds_figures, score_map
+from proxyscale.vision.corpora import build_images
 from proxyscale.vision.counterfactuals import counterfactual_rows
-from proxyscale.vision.pool import build_image_pool, build_image_task, build_images
-from proxyscale.vision.score_files import Scores
+from proxyscale.vision.pool import build_image_pool, build_image_task
+from proxyscale.vision.score_matrices import Scores
 
 STYLE, SPEC = Style(), {"reference": "wide"}
 PLACE = {"level": "distribution", "task": "t", "reference": "wide", "n": 8}
@@ -148,7 +149,7 @@ def test_the_most_helpful_images_come_first(images: Path) -> None:
         influence_figure.influence(*paths, {"s": [images / "scores"]}, STYLE, spec | {"target": 7})
 
 
-def test_scores_of_packs_lie_side_by_side_and_q_weighs_them(images: Path) -> None:
+def test_scores_of_ensembles_lie_side_by_side_and_q_weighs_them(images: Path) -> None:
     folder = images / "scores"
     each, residuals = np.load(folder / "t.npy"), np.load(folder / "residuals.npy")
     both = Scores.open([folder, folder], "t", False)

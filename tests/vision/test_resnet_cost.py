@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from proxyscale.base.cost import resnet_flops, resnet_parameters, trak_flops
 from proxyscale.cli.load_study import load
-from proxyscale.study.config import read_yaml
+from proxyscale.study.validation import read_yaml
 from proxyscale.vision import resnet
 from proxyscale.vision.study import ImageStudy
 from proxyscale.vision.tables import write_table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mup
 import pytest
 import torch
+from support.image_studies import ONE_CYCLE
 from torch.nn import functional
 
 from proxyscale.vision import resnet
@@ -19,14 +20,6 @@ MODEL = {
     "parametrization": "mup",
     "base_channels": 4,
 }
-TRAINING = {
-    "learning_rate": 0.1,
-    "initial_learning_rate": 0.001,
-    "warmup": 0.05,
-    "decay": "linear",
-    "momentum": 0.9,
-    "weight_decay": 5e-4,
-}
 
 
 @pytest.mark.parametrize("parametrization", ["mup", "standard"])
@@ -34,7 +27,7 @@ TRAINING = {
 def test_steps_are_torchs_with_mups_rates(parametrization: str) -> None:
     spec = MODEL | {"parametrization": parametrization}
     models = [resnet.build(spec, [0]) for _ in range(2)]
-    ours = optimizer(models[0], TRAINING)
+    ours = optimizer(models[0], ONE_CYCLE)
     make = mup.MuSGD if parametrization == "mup" else torch.optim.SGD
     theirs = make(models[1].parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     rates = [group["lr"] for group in theirs.param_groups]
@@ -53,7 +46,7 @@ def test_steps_are_torchs_with_mups_rates(parametrization: str) -> None:
 
 @pytest.mark.parametrize("decay", ["linear", "cosine"])
 def test_one_cycle(decay: str) -> None:
-    rates = [one_cycle(step, 200, TRAINING | {"decay": decay}) for step in range(200)]
+    rates = [one_cycle(step, 200, ONE_CYCLE | {"decay": decay}) for step in range(200)]
     assert rates[0] == pytest.approx(0.01)
     assert rates[10] == 1
     assert rates[:11] == sorted(rates[:11])
@@ -63,5 +56,5 @@ def test_one_cycle(decay: str) -> None:
 
 
 def test_one_cycle_of_one_step_and_without_warmup() -> None:
-    assert one_cycle(0, 1, TRAINING) == pytest.approx(0.01)
-    assert one_cycle(0, 1, TRAINING | {"warmup": 0.0}) == 1
+    assert one_cycle(0, 1, ONE_CYCLE) == pytest.approx(0.01)
+    assert one_cycle(0, 1, ONE_CYCLE | {"warmup": 0.0}) == 1

@@ -13,8 +13,8 @@ from support.paths import ROOT
 from proxyscale.base.errors import UserError
 from proxyscale.cli.explain import explain, schema
 from proxyscale.cli.load_study import load
-from proxyscale.study.config import read_yaml
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import LanguageStudy
+from proxyscale.study.validation import read_yaml
 from proxyscale.vision.plan import told_images
 from proxyscale.vision.study import ImageStudy
 
@@ -81,7 +81,7 @@ def test_a_mistake_is_told(path: str, value: Any, told: list[str]) -> None:
 
 
 def test_the_family_decides_the_study(minimal: dict[str, Any]) -> None:
-    assert isinstance(load(minimal), Study)
+    assert isinstance(load(minimal), LanguageStudy)
     assert isinstance(load(image_study()), ImageStudy)
 
 
@@ -94,9 +94,9 @@ def test_another_draw_makes_another_pack_and_changes_none() -> None:
     assert old < new
     for pack in old:
         assert before.runs_of("halves", pack) == after.runs_of("halves", pack)
-        assert before.subsets("halves", pack) == after.subsets("halves", pack)
+        assert before.spec("subsets", "halves", pack) == after.spec("subsets", "halves", pack)
         for scale in before.scales_of("halves"):
-            own = [study.train(scale, "halves", pack) for study in (before, after)]
+            own = [study.spec("train_pack", scale, "halves", pack) for study in (before, after)]
             assert own[0] == own[1]
     (added,) = new - old
     assert after.runs_of("halves", added) == [(6, 10), (6, 11)]
@@ -124,10 +124,17 @@ def test_a_slice_holds_what_its_job_depends_on_and_no_more() -> None:
     before = ImageStudy.load(raw)
     raw["scales"]["narrow"]["learning_rate"] = 0.05
     after = ImageStudy.load(raw)
-    assert before.train("wide", "pool", "0-0") == after.train("wide", "pool", "0-0")
-    assert before.train("narrow", "pool", "0-0") != after.train("narrow", "pool", "0-0")
-    assert json.loads(after.train("narrow", "pool", "0-0"))["training"]["learning_rate"] == 0.05
-    assert before.subsets("alike", "0-0") == after.subsets("alike", "0-0")
+    assert before.spec("train_pack", "wide", "pool", "0-0") == after.spec(
+        "train_pack", "wide", "pool", "0-0"
+    )
+    assert before.spec("train_pack", "narrow", "pool", "0-0") != after.spec(
+        "train_pack", "narrow", "pool", "0-0"
+    )
+    assert (
+        json.loads(after.spec("train_pack", "narrow", "pool", "0-0"))["training"]["learning_rate"]
+        == 0.05
+    )
+    assert before.spec("subsets", "alike", "0-0") == after.spec("subsets", "alike", "0-0")
 
 
 def test_the_plan_counts_runs() -> None:

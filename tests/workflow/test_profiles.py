@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.paths import ROOT
 
-from proxyscale.study.config import read_yaml
+from proxyscale.study.validation import read_yaml
 
 PROFILES = [next(path.glob("*.yaml")) for path in sorted(ROOT.glob("profiles/[!d]*"))]
 STUDIES = ["config.yaml", "workflow/studies/vision.yaml", "tests/studies/small.yaml"]

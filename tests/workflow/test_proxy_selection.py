@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from scipy import stats
+from support.loaded_modules import verbs
 from support.workflow_run import Workflow
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.figures.selection_gains import draw_gains
 from proxyscale.statistics.selection_gains import gains
+from proxyscale.study.language_runs import Run
+from proxyscale.study.language_study import LanguageStudy
 from proxyscale.study.proxy_selection import SUBSETS
-from proxyscale.study.study import Run, Study
 
 SECTION = {
     "tasks": ["t"],
@@ -35,12 +36,12 @@ TASKS = ("squad", "other")
 
 
 @pytest.fixture
-def study(minimal: dict[str, Any]) -> Study:
+def study(minimal: dict[str, Any]) -> LanguageStudy:
     """The minimal study with a section on top."""
-    return Study.load(minimal | {"proxy_selection": SECTION})
+    return LanguageStudy.load(minimal | {"proxy_selection": SECTION})
 
 
-def test_a_section_stands_for_distributions_and_runs(study: Study) -> None:
+def test_a_section_stands_for_distributions_and_runs(study: LanguageStudy) -> None:
     for share, size in (("25pc", 10), ("50pc", 20)):
         assert study.config.distributions[f"t-by-small-{share}"].size == size
         runs = [run for run in study.selection_runs if run.distribution.endswith(share)]
@@ -54,16 +55,16 @@ def test_a_section_stands_for_distributions_and_runs(study: Study) -> None:
     assert "selection_fig8" in study.figures
 
 
-def test_epochs_decide_the_budget_of_a_selection(study: Study) -> None:
+def test_epochs_decide_the_budget_of_a_selection(study: LanguageStudy) -> None:
     length, batch = study.config.pool.length, study.config.training.batch_tokens
     expected = round(3 * 20 * length / batch) * batch
     assert study.tokens("large", "t-by-small-50pc") == expected
     assert study.tokens("large", "mix") == study.scales["large"].tokens
 
 
-def test_a_proxys_compute_is_relative_to_the_reference_as_a_proxy(study: Study) -> None:
+def test_a_proxys_compute_is_relative_to_the_reference_as_a_proxy(study: LanguageStudy) -> None:
     small, large = (study.scales[name].flops for name in ("small", "large"))
-    told = json.loads(study.gains())["relative_compute"]
+    told = study.words("gains")["relative_compute"]
     assert told == {"small": pytest.approx(small / large), "large": 1.0}
 
 
@@ -84,23 +85,25 @@ def test_a_wrong_section_is_told(
     minimal: dict[str, Any], change: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(UserError, match=told):
-        Study.load(minimal | {"proxy_selection": SECTION | change})
+        LanguageStudy.load(minimal | {"proxy_selection": SECTION | change})
 
 
 def test_a_task_without_target_examples_is_told(minimal: dict[str, Any]) -> None:
     minimal["tasks"]["t"]["target_examples"] = 0
     with pytest.raises(UserError, match="no target examples"):
-        Study.load(minimal | {"proxy_selection": SECTION})
+        LanguageStudy.load(minimal | {"proxy_selection": SECTION})
 
 
 def test_a_scale_can_be_left_out_of_the_grid(minimal: dict[str, Any]) -> None:
     minimal["scales"]["tiny"] = {"width": 4, "layers": 1, "grid": False}
-    study = Study.load(minimal | {"proxy_selection": SECTION | {"proxies": ["tiny", "large"]}})
+    study = LanguageStudy.load(
+        minimal | {"proxy_selection": SECTION | {"proxies": ["tiny", "large"]}}
+    )
     assert "tiny" not in study.proxies
     assert {run.distribution for run in study.trained if run.scale == "tiny"} == {SUBSETS}
     minimal["scales"]["large"]["grid"] = False
     with pytest.raises(UserError, match="the reference is left out of the grid"):
-        Study.load(minimal)
+        LanguageStudy.load(minimal)
 
 
 def write(folder: Path, spec: dict[str, Any], rng: np.random.Generator) -> None:
@@ -250,7 +253,12 @@ def test_figure_1_does_not_wait_for_selections(tmp_path: Path) -> None:
 def test_a_study_with_selections_runs_to_its_end(tmp_path: Path) -> None:
     workflow = Workflow(tmp_path)
     small(workflow)
+    workflow.config["attribution"]["compare"] = {"scored_on": "a", "tasks": ["last"], "sample": 100}
+    weights = {"method": "mixture", "weights": {"a": 1, "b": 2}}
+    workflow.config["distributions"] |= {"chosen": {"method": "dsir", "task": "last"}, "b": weights}
     workflow.run()
+    rare = {"features", "score", "compare_scores", "mixtures", "effects", "gains", "gains_figure"}
+    assert verbs(tmp_path) >= rare
     rows = artifacts.read_csv(tmp_path / "results/tables/selection.csv")
     assert {row["measured_on"] for row in rows} == {"text", "last"}
     assert all(row["seeds"] == 2 for row in rows)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from support.paths import ROOT
 
 from proxyscale import registry
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import LanguageStudy
 
-README = (ROOT / "README.md").read_text()
+README, CONTRIBUTING = ((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md"))
 
 
 def block(language: str) -> str:
@@ -46,13 +48,22 @@ def test_the_sources_and_tasks_of_ones_own_are_a_valid_study() -> None:
     own = yaml.safe_load(block("yaml"))
     study["sources"] |= own["sources"]
     study["tasks"] |= own["tasks"]
-    loaded = Study.load(study)
+    loaded = LanguageStudy.load(study)
     assert loaded.config.tasks["questions"].split_by == "title"
 
 
-def test_files_that_are_named_are_there() -> None:
-    linked = re.findall(r"\]\(([^)#:]+)\)", README)
-    named = [name for name in re.findall(r"`([\w./-]+/)`", README) if name != "results/"]
+@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+def test_files_that_are_named_are_there(text: str) -> None:
+    linked = re.findall(r"\]\(([^)#:]+)\)", text)
+    named = re.findall(r"`([\w.-]+/[\w./-]*)`", text)
     assert len(linked + named) > 8
-    for name in linked + named:
-        assert (ROOT / name).exists(), name
+    for name in {*linked, *named} - {"results/"}:
+        assert (ROOT / name).exists() or (ROOT / "src/proxyscale" / name).exists(), name
+
+
+def test_the_map_of_rooms_is_the_contract_of_imports() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    found = re.search(r"```text\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    assert found
+    floors = [re.split(r"  +", line)[0] for line in found[1].splitlines()]
+    assert floors == contract["contracts"][0]["layers"]

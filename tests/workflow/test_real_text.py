@@ -15,7 +15,7 @@ import pytest
 from support.paths import ROOT
 
 from proxyscale.base import artifacts
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import LanguageStudy
 
 STUDY = ROOT / "tests/studies/real-text.yaml"
 TASKS = {"squad", "lambada", "jeopardy", "arc_easy", "piqa", "copa", "wikitext"}
@@ -46,12 +46,12 @@ def test_the_study_of_real_text(data: Path, tmp_path: Path) -> None:
 
 def test_no_article_of_squad_is_on_both_sides(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from proxyscale.data.task_items import readers
-    from proxyscale.study.config import read_yaml
+    from proxyscale.study.validation import read_yaml
 
     monkeypatch.setenv("PROXYSCALE_DATA", str(data))
-    study = Study.load(read_yaml(STUDY))
+    study = LanguageStudy.load(read_yaml(STUDY))
     titles: dict[str, set[str]] = defaultdict(set)
-    for split, records in readers(json.loads(study.task("squad")), {}).items():
+    for split, records in readers(study.words("task", "squad"), {}).items():
         titles[split] = {record["title"] for record in records()}
     assert titles["target"]
     assert titles["holdout"]

@@ -13,14 +13,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from support.loaded_modules import verbs
 from support.workflow_run import Workflow, study
 
 from proxyscale.base.progress import noted_duration
-from proxyscale.study.config import parse
-from proxyscale.study.study import TABLES, Study
+from proxyscale.study.config import Config
+from proxyscale.study.language_study import TABLES, LanguageStudy
+from proxyscale.study.validation import validated
 
 RUNS = 9
-FIGURE = {"figure": len(Study(parse(study())).figures)}
+FIGURE = {"figure": len(LanguageStudy(validated(Config, study())).figures)}
 COSTS = {"table": len(TABLES)}
 READING = {"collect": 1, "statistics": 1, "report": 1, **FIGURE, **COSTS}
 TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}
@@ -69,6 +71,11 @@ def test_every_job_says_one_line_and_the_end_two_sentences(finished: Workflow) -
     assert "\nresults/report.html\n" in said
     logs = list((finished.folder / "results/logs").rglob("*.log"))
     assert all(noted_duration(log) for log in logs)
+
+
+def test_digests_cover_what_jobs_load(finished: Workflow) -> None:
+    made = {"corpus", "composition", *POOLED}
+    assert verbs(finished.folder) == made
 
 
 def test_the_plan_knows_what_is_stale_and_what_it_took(workflow: Workflow) -> None:

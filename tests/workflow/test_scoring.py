@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from support.loaded_modules import verbs
 from support.workflow_run import Workflow, study
 
-from proxyscale.study.study import Study
+from proxyscale.study.language_study import LanguageStudy
 
 SCORED = {"task": "last", "scored_on": "proxy", "scale": "xs"}
 CHOSEN = ("dsdm", "bot-dsdm", "dsir", "clear")
@@ -94,12 +95,16 @@ def test_a_proxy_is_trained_where_it_scores_and_is_not_compared(workflow: Scored
     runs = workflow.folder / "results/runs"
     trained = sorted(str(p.parent.relative_to(runs)) for p in runs.rglob("model.safetensors"))
     assert trained == ["xs/proxy/0-0", "xs/proxy/1-0"]
-    opened = Study.load(workflow.config | {"plugins": [str(workflow.folder / "plugin.py")]})
+    opened = LanguageStudy.load(workflow.config | {"plugins": [str(workflow.folder / "plugin.py")]})
     assert "proxy" not in opened.grid
     assert {run.distribution for run in opened.runs} == set(opened.grid)
     assert {run for run in opened.trained if run.distribution == "proxy"} == set(
         opened.scoring_runs
     )
+
+
+def test_digests_cover_what_jobs_load(workflow: Scored) -> None:
+    assert verbs(workflow.folder) >= {"select", "train", "features", "score"}
 
 
 def change(workflow: Scored, *path: str, value: Any) -> None:

@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 from support.image_studies import image_study
+from support.loaded_modules import verbs
 from support.workflow_run import Workflow
+
+from proxyscale.base.verbs import VERBS
 
 FIGURES = ("lds_fig6", "influence_fig7", "counterfactual_fig14")  # one of each kind of input
 TARGETS = [*(f"results/{name}.pdf" for name in FIGURES), "results/tables/tab15.csv"]
@@ -41,6 +44,11 @@ def test_everything_is_made(workflow: Workflow) -> None:
         assert len((results / f"{name}.csv").read_text().splitlines()) > 1
     assert "1382" in (results / "tables/tab15.csv").read_text()
     assert workflow.stale(*TARGETS) == Counter()
+
+
+def test_digests_cover_what_jobs_load(workflow: Workflow) -> None:
+    of_vision = {name for name, (verb, _) in VERBS.items() if "vision" in verb.__module__}
+    assert verbs(workflow.folder) == of_vision
 
 
 def row(folder: Path, **values: str) -> dict[str, float]:

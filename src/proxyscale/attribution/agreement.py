@@ -17,7 +17,9 @@ import pyarrow as pa
 import torch
 from scipy.stats import rankdata
 
-from proxyscale.attribution.language_scores import Features, pool_part, target_part, trak
+from proxyscale.attribution.feature_files import Features
+from proxyscale.attribution.features import pool_part, target_part
+from proxyscale.attribution.scores import trak
 from proxyscale.base import artifacts
 from proxyscale.data.pool import Pool, load_tokenizer
 from proxyscale.selection.candidates import Candidates

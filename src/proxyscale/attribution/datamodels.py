@@ -74,7 +74,7 @@ def lasso(
 def largest_penalties(masks: Array, outputs: Array) -> Array:
     """For each output the least L1 penalty at which every coefficient is zero: [t]."""
     design, target = masks - masks.mean(0), outputs - outputs.mean(0)
-    return np.abs(design.T @ target).max(0) / len(masks)
+    return np.asarray(np.abs(design.T @ target).max(0) / len(masks))
 
 
 def _with_intercepts(

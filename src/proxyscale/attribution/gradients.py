@@ -10,13 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from proxyscale.training import matmul
-from proxyscale.training.language_model import LanguageModel
+from proxyscale.training.gpt import Positions
+from proxyscale.training.model import LanguageModel
+
+RULED = (nn.Linear, nn.Embedding, nn.LayerNorm)
+# A rule may differ from autograd by so much of the sum of the examples' gradients.
+TOLERANCE = 1e-3
 
 
 def model_output(logits: Tensor, true: Tensor, scored: Tensor) -> Tensor:
@@ -46,29 +52,42 @@ def output_gradient(logits: Tensor, true: Tensor, scored: Tensor) -> Tensor:
     return logits.mul_(-share.unsqueeze(2))
 
 
+class Call(NamedTuple):
+    """What went into a module and what came out, once in a forward pass."""
+
+    module: nn.Module
+    inputs: Tensor
+    output: Tensor
+
+
 class GradientComputer:
     """Per-example gradients of f with respect to all parameters of a language model.
 
-    Takes the model over: puts it in evaluation mode and freezes its parameters.
+    Those of linear maps, embeddings and LayerNorms follow from what goes into them and comes back
+    to them, by a rule each; all others are autograd's, one example after another. A rule is
+    trusted with a parameter if it gives what autograd gives for the first batch: a module that is
+    used in another way than its rule takes for granted is left to autograd, too. Takes the model
+    over: puts it in evaluation mode and freezes its parameters.
     """
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model.eval().requires_grad_(False)
-        self.names = {module: name for name, module in model.named_modules()}
-        self.inputs: dict[nn.Module, Tensor] = {}
-        self.outputs: dict[nn.Module, Tensor] = {}
+        self.names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self.unruled: set[str] | None = None  # parameters that are left to autograd, once known
+        self.calls: list[Call] | None = None  # where modules are listened to
         self.buffer = model.readout.new_empty(0)
         for module in model.modules():
-            if isinstance(module, nn.Linear | nn.LayerNorm):
+            flat = len(getattr(module, "normalized_shape", (1,))) == 1
+            if isinstance(module, RULED) and flat and id(module.weight) in self.names:
                 module.register_forward_hook(self._record)
-        model.embedding.register_forward_hook(self._start)
 
-    def _record(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        self.inputs[module], self.outputs[module] = inputs[0].detach(), output
-
-    def _start(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+    def _record(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor | None:
+        if self.calls is None:
+            return None
         # No parameter asks for its gradient: the graph has to begin at the embedded tokens.
-        self._record(module, inputs, output.requires_grad_())
+        first = not output.requires_grad
+        self.calls.append(Call(module, inputs[0].detach(), output.requires_grad_()))
+        return output.clone() if first else None  # of which a model may change its copy in place
 
     def __call__(
         self, tokens: Tensor, true: Tensor, scored: Tensor
@@ -77,41 +96,99 @@ class GradientComputer:
 
         Valid until the next is asked for. All [batch, pieces, n]: an example is one piece or
         several that do not attend to each other. `true` are the tokens that follow `tokens`,
-        `scored` those whose prediction counts, at least one an example. A tied matrix comes twice,
-        as readout and as embedding: its gradient is the sum.
+        `scored` those whose prediction counts, at least one an example. A parameter may come more
+        than once, such as a tied matrix as readout and as embedding: its gradient is the sum.
         """
-        batch = len(tokens)
+        if self.unruled is None:
+            self.unruled = self._unruled(tokens, true, scored)
+        for name, rows, gradient in self._by_rules(tokens, true, scored):
+            if name not in self.unruled:
+                yield name, rows, gradient
+        yield from self._by_autograd(tokens, true, scored)
+
+    def _by_rules(
+        self, tokens: Tensor, true: Tensor, scored: Tensor
+    ) -> Iterator[tuple[str, slice, Tensor]]:
+        """As `__call__`, of the parameters that have a rule."""
+        batch, readout, self.calls = len(tokens), self.model.readout, []
         with torch.enable_grad():
             states = self.model.hidden(tokens.flatten(0, 1))
-        readout, detached = self.model.readout, _by_example(states.detach(), batch)
+        calls, self.calls = self.calls, None
+        detached = _by_example(states.detach(), batch)
         logits = matmul.linear(detached, readout)
         signal = output_gradient(logits, true.flatten(1), scored.flatten(1))
         backprop = matmul.linear(signal, readout.t())
-        layers = list(self.outputs)
         backprops = torch.autograd.grad(
-            states, [self.outputs[layer] for layer in layers], backprop.view_as(states)
+            states, [call.output for call in calls], backprop.view_as(states), allow_unused=True
         )
-        name = "embedding" if self.model.head is None else "head"
-        yield from self._products(f"{name}.weight", signal, detached)
-        for layer, backprop in zip(layers, backprops, strict=True):
-            yield from self._layer(layer, self.inputs[layer], backprop, batch)
+        yield from self._products(self.names[id(readout)], signal, detached)
+        for call, backprop in zip(calls, backprops, strict=True):
+            if backprop is not None and backprop[..., 0].numel() % batch == 0:
+                yield from self._rule(call.module, call.inputs, backprop, batch)
 
-    def _layer(
-        self, layer: nn.Module, inputs: Tensor, backprop: Tensor, batch: int
+    def _rule(
+        self, module: Any, inputs: Tensor, backprop: Tensor, batch: int
     ) -> Iterator[tuple[str, slice, Tensor]]:
-        name, signal, everyone = self.names[layer], _by_example(backprop, batch), slice(0, batch)
-        if isinstance(layer, nn.Embedding):
-            yield f"{name}.weight", everyone, self._embedding(inputs.view(batch, -1), signal)
-            yield "positions.weight", everyone, self._positions(backprop, batch)
-            return
-        if isinstance(layer, nn.LayerNorm):
-            normalized = F.layer_norm(inputs, layer.normalized_shape, eps=layer.eps)
-            weight = (signal * _by_example(normalized, batch)).sum(1)
-            yield f"{name}.weight", everyone, weight
+        name, signal, everyone = (
+            self.names[id(module.weight)],
+            _by_example(backprop, batch),
+            slice(0, batch),
+        )
+        if isinstance(module, Positions):
+            yield name, everyone, self._positions(backprop, batch, len(module.weight))
+        elif isinstance(module, nn.Embedding):
+            yield name, everyone, self._embedding(inputs.reshape(batch, -1), signal, module)
+        elif isinstance(module, nn.LayerNorm):
+            normalized = F.layer_norm(inputs, module.normalized_shape, eps=module.eps)
+            yield name, everyone, (signal * _by_example(normalized, batch)).sum(1)
         else:
-            yield from self._products(f"{name}.weight", signal, _by_example(inputs, batch))
-        if layer.bias is not None:
-            yield f"{name}.bias", everyone, signal.sum(1)
+            yield from self._products(name, signal, _by_example(inputs, batch))
+        bias = self.names.get(id(getattr(module, "bias", None)))
+        if bias is not None:
+            yield bias, everyone, signal.sum(1)
+
+    def _outputs(self, tokens: Tensor, true: Tensor, scored: Tensor) -> Tensor:
+        """f of every example, [batch]."""
+        states = _by_example(self.model.hidden(tokens.flatten(0, 1)), len(tokens))
+        logits = matmul.linear(states, self.model.readout)
+        return model_output(logits, true.flatten(1), scored.flatten(1))
+
+    def _unruled(self, tokens: Tensor, true: Tensor, scored: Tensor) -> set[str]:
+        """Names of the parameters whose gradients autograd has to make.
+
+        Every example has a weight of its own, lest one's gradient be taken for another's.
+        """
+        parameters = dict(self.model.named_parameters())
+        weights = torch.linspace(1, 2, len(tokens)).to(self.model.readout)
+        self.model.requires_grad_(True)
+        with torch.enable_grad():
+            total = weights @ self._outputs(tokens, true, scored)
+        right = torch.autograd.grad(total, list(parameters.values()), materialize_grads=True)
+        self.model.requires_grad_(False)
+        wrong = {name: -gradient for name, gradient in zip(parameters, right, strict=True)}
+        sizes = {name: float(gradient.norm()) for name, gradient in wrong.items()}
+        for name, rows, gradient in self._by_rules(tokens, true, scored):
+            weighted = gradient.flatten(1) * weights[rows, None]
+            wrong[name] += weighted.sum(0).view_as(wrong[name])
+            sizes[name] += float(weighted.norm(dim=1).sum())
+        return {name for name in wrong if not wrong[name].norm() <= TOLERANCE * sizes[name]}
+
+    def _by_autograd(
+        self, tokens: Tensor, true: Tensor, scored: Tensor
+    ) -> Iterator[tuple[str, slice, Tensor]]:
+        """As `__call__`, of the parameters that have no rule."""
+        assert self.unruled is not None
+        named = {n: p for n, p in self.model.named_parameters() if n in self.unruled}
+        for row in range(len(tokens) if named else 0):
+            rows = slice(row, row + 1)
+            for parameter in named.values():
+                parameter.requires_grad_(True)
+            with torch.enable_grad():
+                output = self._outputs(tokens[rows], true[rows], scored[rows]).sum()
+            found = torch.autograd.grad(output, list(named.values()), materialize_grads=True)
+            self.model.requires_grad_(False)
+            for name, gradient in zip(named, found, strict=True):
+                yield name, rows, gradient[None]
 
     def _products(
         self, name: str, signal: Tensor, inputs: Tensor
@@ -130,16 +207,16 @@ class GradientComputer:
         torch.bmm(left.transpose(1, 2), right, out=out)
         yield name, slice(0, len(signal)), out.transpose(1, 2) if wide else out
 
-    def _embedding(self, tokens: Tensor, signal: Tensor) -> Tensor:
+    def _embedding(self, tokens: Tensor, signal: Tensor, module: nn.Embedding) -> Tensor:
         """Of [vocabulary, width], which lies in memory by columns, as the projection takes it."""
         batch, length, width = signal.shape
-        out = self._room(batch, width, self.model.embedding.num_embeddings).zero_()
+        out = self._room(batch, width, module.num_embeddings).zero_()
         places = tokens[:, None].expand(batch, width, length)
         return out.scatter_add_(2, places, signal.transpose(1, 2)).transpose(1, 2)
 
-    def _positions(self, backprop: Tensor, batch: int) -> Tensor:
+    def _positions(self, backprop: Tensor, batch: int, length: int) -> Tensor:
         summed = backprop.view(batch, -1, *backprop.shape[1:]).sum(1)
-        return F.pad(summed, (0, 0, 0, self.model.context - summed.shape[1]))
+        return F.pad(summed, (0, 0, 0, length - summed.shape[1]))
 
     def _room(self, *shape: int) -> Tensor:
         """Uninitialized memory, one for all layers: fresh pages cost more than the products."""

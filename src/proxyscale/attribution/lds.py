@@ -51,7 +51,7 @@ def stratified_subset(
 
 def same_class(train: NDArray[np.integer], test: NDArray[np.integer]) -> Array:
     """The baseline that knows labels alone: 1 where classes are equal, [t, n]."""
-    return (test[:, None] == train[None, :]).astype(float)
+    return np.asarray((test[:, None] == train[None, :]).astype(float))
 
 
 def truth(losses: pa.Table, column: str = "margin") -> tuple[Array, Array, Array]:
@@ -146,7 +146,7 @@ def ceiling(agreement: float, seeds: int) -> float:
 
 def _ranks(values: Array) -> Array:
     """Average ranks down the columns of [m, t]."""
-    return stats.rankdata(values, axis=0)
+    return np.asarray(stats.rankdata(values, axis=0))
 
 
 def _correlations(left: Array, right: Array, weights: Array | None = None) -> Array:
@@ -156,9 +156,8 @@ def _correlations(left: Array, right: Array, weights: Array | None = None) -> Ar
     share = weights / weights.sum()
     left, right = left - share @ left, right - share @ right
     scale = np.sqrt((share @ left**2) * (share @ right**2))
-    return np.divide(
-        share @ (left * right), scale, out=np.zeros(left.shape[1]), where=scale > 1e-12
-    )
+    zeros = np.zeros(left.shape[1])
+    return np.asarray(np.divide(share @ (left * right), scale, out=zeros, where=scale > 1e-12))
 
 
 class _Ranking:

@@ -13,18 +13,18 @@ Park et al., TRAK (arXiv 2303.14186), section 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from proxyscale.training.matmul import linear
+from proxyscale.training.matmul import linear, transposed_times
 
 # The penalty in units of the mean non-zero eigenvalue: it never looks at evaluation subsets, and
 # is the same number for the primal and for the dual form.
 RIDGE = 0.3
 
-Features = Callable[[slice], Tensor]
+Gradients = Callable[[slice], Tensor]
 
 
 def dual_scores(
@@ -38,30 +38,31 @@ def dual_scores(
     """
     matrix = kernel.double()
     rank = min(len(matrix), dimensions or len(matrix))
-    matrix = matrix + _penalty(matrix, rank, ridge)
+    penalty = ridge * (matrix.diagonal().sum() / rank)
+    matrix = matrix + penalty * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
     return torch.cholesky_solve(cross.double().T, torch.linalg.cholesky(matrix)).T.to(cross.dtype)
 
 
-def primal_scores(train: Tensor, test: Tensor, *, ridge: float = RIDGE) -> Tensor:
-    """One model's scores from (projected) features: `train` [n, k], `test` [t, k] → [t, n].
+def primal_scores(
+    train: Callable[[], Iterable[Tensor]], test: Tensor, *, ridge: float = RIDGE
+) -> Tensor:
+    """One model's scores from (projected) features of n training examples: [t, n].
 
-    The k × k system is summed and solved in float64.
+    `train()` gives their features [rows, k] block by block, twice; `test` is [t, k], whose type the
+    scores have. ΦᵀΦ [k, k] is summed over the blocks and solved in float64.
     """
-    features = train.double()
-    covariance = features.T @ features
-    matrix = covariance + _penalty(covariance, min(train.shape), ridge)
-    solved = torch.cholesky_solve(test.double().T, torch.linalg.cholesky(matrix))
-    return (features @ solved).T.to(test.dtype)
-
-
-def _penalty(matrix: Tensor, rank: int, ridge: float) -> Tensor:
-    """λI with λ = ridge × the mean of the `rank` eigenvalues that are not zero by construction."""
-    mean = matrix.diagonal().sum() / rank
-    return ridge * mean * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    gram = torch.zeros(test.shape[1], test.shape[1], dtype=torch.float64, device=test.device)
+    examples = 0
+    for block in train():
+        gram += transposed_times(block, block)
+        examples += len(block)
+    gram.diagonal().add_(ridge * gram.trace() / min(examples, len(gram)))
+    solved = torch.cholesky_solve(test.double().T, torch.linalg.cholesky(gram))
+    return torch.cat([block.double() @ solved for block in train()]).T.to(test.dtype)
 
 
 def inner_products(
-    train: Features, examples: int, tests: Mapping[str, tuple[Features, int]], *, block: int
+    train: Gradients, examples: int, tests: Mapping[str, tuple[Gradients, int]], *, block: int
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """ΦΦᵀ [n, n], and φ(z)ᵀΦᵀ [t, n] for each test set, of gradients too large to be held at once.
 

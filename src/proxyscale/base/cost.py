@@ -19,7 +19,7 @@ def language_parameters(model: Mapping[str, Any]) -> int:
     biases = (5 * width + hidden) if model["bias"] else 0
     embeddings = model["vocabulary"] * width * (1 if model["tied"] else 2)
     positions = model["context"] * width
-    return embeddings + positions + layers * (matrices + norms + biases) + 2 * width
+    return int(embeddings + positions + layers * (matrices + norms + biases) + 2 * width)
 
 
 def training_flops(parameters: int, tokens: int) -> float:

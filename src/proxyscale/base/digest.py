@@ -1,7 +1,7 @@
 """A digest of what code means: Snakemake tracks parameters, not imported modules.
 
-A rule's parameters carry the digest of the module that does its work and of every module of the
-package that it imports, taken from the syntax tree: comments, docstrings and formatting do not
+A rule's parameters carry the digest of the function that is its verb, and of every module of the
+package that this imports, taken from the syntax tree: comments, docstrings and formatting do not
 count. Modules that cannot change a result are left out.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ NEUTRAL = frozenset(
     f"base.{name}"
     for name in ("devices", "digest", "errors", "lock", "paths", "progress", "run_cache", "verbs")
 )
+NAMED = re.compile(r"proxyscale((?:\.\w+)+)")  # a module that is run by its name
 
 
 def meaning(source: str) -> str:
@@ -31,10 +33,54 @@ def meaning(source: str) -> str:
     return ast.dump(tree, annotate_fields=False)
 
 
+def part(source: str, function: str) -> str:
+    """A function of a module, without what it returns, and what it uses of its module.
+
+    A verb returns words to be said. KeyError if the module has no such function.
+    """
+    tree = ast.parse(source)
+    bound = {name: piece for statement in tree.body for name, piece in _bindings(statement)}
+    _silence(bound[function])
+    kept: dict[str, ast.stmt] = {}
+    waiting = {function}
+    while waiting:
+        name = waiting.pop()
+        kept[name] = bound[name]
+        named = {node.id for node in ast.walk(bound[name]) if isinstance(node, ast.Name)}
+        waiting |= (named & bound.keys()) - kept.keys()
+    return "\n".join(ast.unparse(kept[name]) for name in sorted(kept))
+
+
+def _silence(function: ast.AST) -> None:
+    """Take away what a function returns; functions inside it keep theirs."""
+    for node in ast.iter_child_nodes(function):
+        if isinstance(node, ast.Return):
+            node.value = None
+        elif not isinstance(node, ast.FunctionDef | ast.Lambda):
+            _silence(node)
+
+
+def _bindings(statement: ast.stmt) -> Iterable[tuple[str, ast.stmt]]:
+    """The names that a statement at the top of a module binds, each with the least that does so."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        yield statement.name, statement
+    elif isinstance(statement, ast.Import):
+        for alias in statement.names:
+            yield alias.asname or alias.name.partition(".")[0], ast.Import([alias])
+    elif isinstance(statement, ast.ImportFrom):
+        for alias in statement.names:
+            yield alias.asname or alias.name, ast.ImportFrom(statement.module, [alias], 0)
+    else:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id, statement
+
+
 def imported(source: str) -> set[str]:
     """Dotted names, below the package, of its own modules that a module imports, anywhere in it.
 
-    `from proxyscale.data import pool` means the module `data.pool`, never the folder `data`.
+    `from proxyscale.data import pool` means the module `data.pool`, never the folder `data`. A
+    module whose name stands in the code as a word, to be run by it, counts as imported.
     """
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -42,10 +88,12 @@ def imported(source: str) -> set[str]:
             dotted = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             dotted = [_member(node.module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            dotted = [node.value] if NAMED.fullmatch(node.value) else []
         else:
             continue
         names |= {name.partition(".")[2] for name in dotted if name.startswith("proxyscale.")}
-    return names - NEUTRAL
+    return {name for name in names if _file(name).is_file()} - NEUTRAL
 
 
 def _member(module: str, name: str) -> str:
@@ -61,21 +109,31 @@ def _file(name: str) -> Path:
 
 
 @functools.cache
-def _module(name: str) -> tuple[str, frozenset[str]]:
+def _read(root: str) -> tuple[str, frozenset[str]]:
+    """What a module means, or a function of it (`module:function`), and the modules it imports."""
+    name, _, function = root.partition(":")
     source = _file(name).read_text()
+    source = part(source, function) if function else source
     return meaning(source), frozenset(imported(source))
 
 
-@functools.cache
-def code_digest(*modules: str, plugins: tuple[str, ...] = ()) -> str:
-    """Digest of the named modules, all that they import within the package, and plugin files."""
+def covered(*roots: str, plugins: tuple[str, ...] = ()) -> dict[str, str]:
+    """The roots (`module` or `module:function`) and all modules of the package that these or the
+    plugin files import, one through another; each with its meaning."""
     found: dict[str, str] = {}
-    waiting = set(modules)
+    waiting = set(roots).union(*(imported(Path(path).read_text()) for path in plugins))
     while waiting:
-        name = waiting.pop()
-        found[name], imports = _module(name)
+        root = waiting.pop()
+        found[root], imports = _read(root)
         waiting |= imports - found.keys()
-    texts = [f"{name}\n{text}" for name, text in sorted(found.items())]
+    return found
+
+
+@functools.cache
+def code_digest(*roots: str, plugins: tuple[str, ...] = ()) -> str:
+    """Digest of `covered`, and of the plugin files themselves."""
+    found = covered(*roots, plugins=plugins)
+    texts = [f"{root}\n{text}" for root, text in sorted(found.items())]
     return _hash([*texts, *(meaning(Path(path).read_text()) for path in plugins)])
 
 

@@ -1,4 +1,4 @@
-"""How verbs are registered, and what several of them share."""
+"""How the words of the command line are registered: commands for people, verbs for rules."""
 
 from __future__ import annotations
 
@@ -9,16 +9,30 @@ from typing import TypeVar
 
 Arguments = argparse.Namespace
 Told = str | None  # what a job leaves to say, if its progress has not said it
-VERBS: dict[str, tuple[Callable[[Arguments], Told], tuple[str, ...]]] = {}
-Verb = TypeVar("Verb", bound=Callable[[Arguments], Told])
+Registered = dict[str, tuple[Callable[[Arguments], Told], tuple[str, ...]]]
+COMMANDS: Registered = {}
+VERBS: Registered = {}
+Function = TypeVar("Function", bound=Callable[[Arguments], Told])
 
 
-def verb(*flags: str) -> Callable[[Verb], Verb]:
-    """Register a verb with its flags: `name=` may be repeated, `name+` takes many, `name?` may be
-    left out or have no value, `name*` is positional."""
+def command(*flags: str) -> Callable[[Function], Function]:
+    """Register a command for people with its flags, as `verb` tells them."""
+    return _into(COMMANDS, flags)
 
-    def register(function: Verb) -> Verb:
-        VERBS[function.__name__] = (function, flags)
+
+def verb(*flags: str) -> Callable[[Function], Function]:
+    """Register the verb of a rule with its flags: `name=` may be repeated, `name+` takes many,
+    `name?` may be left out or have no value, `name*` is positional.
+
+    What does its work is imported inside the function: the digest of the rule's code is of that,
+    and of the function itself but for what it returns, which is only said.
+    """
+    return _into(VERBS, flags)
+
+
+def _into(registered: Registered, flags: tuple[str, ...]) -> Callable[[Function], Function]:
+    def register(function: Function) -> Function:
+        registered[function.__name__] = (function, flags)
         return function
 
     return register

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from proxyscale.base.errors import UserError
-from proxyscale.base.verbs import Arguments, verb
+from proxyscale.base.verbs import Arguments, command
 
 
-@verb("run", "tokenizer", "out")
+@command("run", "tokenizer", "out")
 def export(args: Arguments) -> None:
     """Write a run's model as a folder for Hugging Face transformers."""
     from proxyscale.training.export import export
@@ -17,37 +18,23 @@ def export(args: Arguments) -> None:
     export(Path(args.out), Path(args.run), Path(args.tokenizer))
 
 
-@verb("configfile?", "cores?")
+@command("configfile?", "cores?")
 def plan(args: Arguments) -> None:
     """What a study will do and what it will cost."""
     from proxyscale.cli.load_study import load
-    from proxyscale.study.config import read_yaml
-    from proxyscale.study.inputs import check_inputs
-    from proxyscale.study.outside_study import OwnRunsStudy
-    from proxyscale.study.plan import CALIBRATED, Estimate, ask_snakemake, told
-    from proxyscale.vision.plan import told_images
-    from proxyscale.vision.study import ImageStudy
+    from proxyscale.study.validation import read_yaml
 
-    study = load(read_yaml(args.configfile or "config.yaml"))
-    if isinstance(study, ImageStudy):
-        return print(told_images(study))
-    if isinstance(study, OwnRunsStudy):
-        raise UserError("this study reads runs that are there: it trains nothing", where="runs")
-    check_inputs(study)
-
-    def seconds(name: str) -> float | None:
-        scale = study.scales[name]
-        if 60 * scale.parameters * scale.training["batch_tokens"] > CALIBRATED:
-            return None
+    def calibrate(*scale: Any) -> float:
         from proxyscale.training.native import calibrate
 
-        return calibrate(scale.model, scale.training)
+        return calibrate(*scale)
 
-    estimate = Estimate(study, ask_snakemake(args.configfile), seconds)
-    print(told(study, estimate, int(args.cores or os.cpu_count() or 1)))
+    study = load(read_yaml(args.configfile or "config.yaml"))
+    study.check_inputs()
+    print(study.plan(args.configfile, int(args.cores or os.cpu_count() or 1), calibrate))
 
 
-@verb(
+@command(
     *("table*", "reference", "recipe?", "scale?", "seed?", "task?", "example?", "metrics="),
     *("higher=", "parameters=", "tokens=", "tokens-per-parameter?", "weights?", "trust?"),
     "results?",
@@ -87,7 +74,7 @@ def number(text: str, key: str) -> float:
         raise UserError(f"is {text!r}, which is no number", where=f"--{key}") from None
 
 
-@verb("family?", "key*")
+@command("family?", "key*")
 def explain(args: Arguments) -> None:
     """What a key of the config means; `--family resnet` for a study of image models."""
     from proxyscale.cli.explain import explain
@@ -96,7 +83,7 @@ def explain(args: Arguments) -> None:
     print(explain(".".join(args.key), known(args.family or "language")))
 
 
-@verb("family?")
+@command("family?")
 def schema(args: Arguments) -> None:
     """The JSON schema of a study, for editors; `--family resnet` for one of image models."""
     from proxyscale.cli.explain import schema

@@ -11,9 +11,10 @@ from pydantic_core import PydanticUndefined
 
 from proxyscale import registry
 from proxyscale.base.errors import UserError
-from proxyscale.study import registered  # noqa: F401
-from proxyscale.study.config import Config, model_at
-from proxyscale.study.outside_config import OwnRuns
+from proxyscale.study import builtin_functions  # noqa: F401
+from proxyscale.study.config import Config
+from proxyscale.study.own_runs_config import OwnRuns
+from proxyscale.study.validation import model_at
 from proxyscale.vision.config import ImageConfig
 from proxyscale.vision.corpora import image_corpus
 

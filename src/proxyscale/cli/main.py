@@ -1,5 +1,6 @@
-"""The door: one verb per rule, and the words for people. Parse, call, print.
+"""The door: commands for people, and a verb for every rule. Parse, call, print.
 
+proxyscale COMMAND --flag value …
 python -m proxyscale VERB --flag value …
 """
 
@@ -17,41 +18,65 @@ from typing import Any
 from proxyscale.base import devices, lock
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import duration, logged, note_duration
-from proxyscale.base.verbs import VERBS
+from proxyscale.base.verbs import COMMANDS, VERBS, Registered
 from proxyscale.cli import commands  # noqa: F401 (it registers)
 from proxyscale.cli import verbs as rule_verbs  # noqa: F401
 from proxyscale.vision import verbs as vision_verbs  # noqa: F401
 
+WORDS: Registered = {**COMMANDS, **VERBS}
+
 
 def parser() -> argparse.ArgumentParser:
-    """All verbs and their flags."""
-    top = argparse.ArgumentParser(prog="proxyscale", description=__doc__)
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, (function, flags) in VERBS.items():
-        told = inspect.cleandoc(function.__doc__ or "")
-        first = told.partition("\n")[0]
-        raw = argparse.RawDescriptionHelpFormatter
-        sub = verbs.add_parser(name, help=first, description=told, formatter_class=raw)
+    """All commands and verbs, told apart, and their flags."""
+    groups = _listed("commands, for people", COMMANDS), _listed("verbs, for rules", VERBS)
+    top = argparse.ArgumentParser(
+        prog="proxyscale",
+        description="Do small models tell you what data will do to a large one?",
+        epilog="\n\n".join(groups),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    words = top.add_subparsers(dest="word", required=True, metavar="WORD", help="one of these:")
+    for name, (function, flags) in WORDS.items():
+        sub = words.add_parser(
+            name,
+            description=inspect.cleandoc(function.__doc__ or ""),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         sub.add_argument("--log", help="also write what is said to this file")
         sub.add_argument("--gpus", type=int, default=0, help="take so many slots of GPUs here")
         for flag in flags:
-            if flag.endswith("*"):
-                sub.add_argument(flag.rstrip("*"), nargs="*")
-                continue
-            options: dict[str, Any] = {"required": not flag.endswith("?")}
-            if flag.endswith(("=", "+")):
-                options |= {"metavar": "VALUE", "default": [], "required": False}
-                options["action"] = "append" if flag.endswith("=") else "extend"
-            if flag.endswith("+"):
-                options["nargs"] = "*"
-            elif flag.endswith("?"):
-                options["nargs"] = "?"
-            sub.add_argument(f"--{flag.rstrip('=+?')}", **options)
+            _add(sub, flag)
     return top
 
 
+def _listed(title: str, registered: Registered) -> str:
+    """A heading, and a line for every word."""
+    rows = [
+        (f"  {name}", inspect.cleandoc(function.__doc__ or "").partition("\n")[0])
+        for name, (function, _) in registered.items()
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join([f"{title}:", *(f"{name:<{width}}  {told}" for name, told in rows)])
+
+
+def _add(sub: argparse.ArgumentParser, flag: str) -> None:
+    """A flag as `verb` tells it."""
+    if flag.endswith("*"):
+        sub.add_argument(flag.rstrip("*"), nargs="*")
+        return
+    options: dict[str, Any] = {"required": not flag.endswith("?")}
+    if flag.endswith(("=", "+")):
+        options |= {"metavar": "VALUE", "default": [], "required": False}
+        options["action"] = "append" if flag.endswith("=") else "extend"
+    if flag.endswith("+"):
+        options["nargs"] = "*"
+    elif flag.endswith("?"):
+        options["nargs"] = "?"
+    sub.add_argument(f"--{flag.rstrip('=+?')}", **options)
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb. Exit code 0; 2 for a mistake of the user's, told without a traceback."""
+    """Run one command or verb. Exit code 0; 2 for a user's mistake, told without a traceback."""
     args = parser().parse_args(argv)
     with ExitStack() as stack:
         if args.log:
@@ -60,16 +85,16 @@ def main(argv: list[str] | None = None) -> int:
         try:
             lock.join(parent_dies=True)
             devices.take(args.gpus)
-            told = VERBS[args.verb][0](args)
+            told = WORDS[args.word][0](args)
         except UserError as error:
-            print(f"proxyscale {args.verb}: {error}", file=sys.stderr)
+            print(f"proxyscale {args.word}: {error}", file=sys.stderr)
             return 2
         except Exception:
             traceback.print_exc()
             return 1
         took = time.monotonic() - start
         if told:
-            print(f"{args.verb} {told} · {duration(took)}", file=sys.stderr)
+            print(f"{args.word} {told} · {duration(took)}", file=sys.stderr)
     if args.log:
         note_duration(Path(args.log), took, time.process_time() - used)
     return 0

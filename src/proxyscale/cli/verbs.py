@@ -1,4 +1,4 @@
-"""The verbs of language studies and of tables from outside, one per rule."""
+"""The verbs of language studies and of own runs, one per rule."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from proxyscale.base.verbs import Arguments, folder, pairs, verb
 from proxyscale.cli.job_messages import corpus_line, pack_line, rows_line, task_line
-from proxyscale.registry import load_plugins
 
 
 @verb("plugin=", "source", "spec", "out")
 def corpus(args: Arguments) -> str:
     """Read a source's documents and split them."""
     from proxyscale.data.corpora import build_corpus
+    from proxyscale.registry import load_plugins
 
     load_plugins(args.plugin)
     build_corpus(folder(args.out), args.source, json.loads(args.spec))
@@ -54,6 +54,7 @@ def task(args: Arguments) -> str:
     """Build a test set's target and holdout examples."""
     from proxyscale.data import builtin_tasks  # noqa: F401 (it registers kinds)
     from proxyscale.data.tasks import build_task
+    from proxyscale.registry import load_plugins
 
     load_plugins(args.plugin)
     build_task(
@@ -69,6 +70,7 @@ def task(args: Arguments) -> str:
 @verb("plugin=", "pool", "tokenizer", "target?", "scores?", "spec", "out")
 def select(args: Arguments) -> str:
     """Choose a training distribution's examples."""
+    from proxyscale.registry import load_plugins
     from proxyscale.selection.select import build_distribution
 
     load_plugins(args.plugin)
@@ -84,20 +86,24 @@ def select(args: Arguments) -> str:
     return f"{out.stem} · {rows_line(out, 'examples')}"
 
 
-@verb("pool", "distribution", "title", "spec", "execution", "out")
+@verb("plugin=", "pool", "distribution", "title", "spec", "execution", "out")
 def train(args: Arguments) -> None:
     """Train one model."""
+    from proxyscale.registry import load_plugins
     from proxyscale.training.engines import train
 
+    load_plugins(args.plugin)
     spec, execution = json.loads(args.spec), json.loads(args.execution)
     train(folder(args.out), spec, Path(args.pool), Path(args.distribution), args.title, execution)
 
 
-@verb("run", "pool", "task+", "title", "code", "spec", "out")
+@verb("plugin=", "run", "pool", "task+", "title", "code", "spec", "out")
 def features(args: Arguments) -> None:
     """Project a model's gradients on candidates and on tasks' target examples."""
-    from proxyscale.attribution.language_scores import features
+    from proxyscale.attribution.features import features
+    from proxyscale.registry import load_plugins
 
+    load_plugins(args.plugin)
     features(
         folder(args.out).parent,
         folder(args.run),
@@ -112,18 +118,20 @@ def features(args: Arguments) -> None:
 @verb("pool+", "target+", "spec", "out")
 def score(args: Arguments) -> str:
     """Score the candidates for a task, from features of both by one model after another."""
-    from proxyscale.attribution.language_scores import score
+    from proxyscale.attribution.scores import score
 
     pool, target = ([folder(path) for path in paths] for paths in (args.pool, args.target))
     score(Path(args.out), pool, target, json.loads(args.spec))
     return f"{Path(args.out).stem} · {rows_line(Path(args.out), 'examples')}"
 
 
-@verb("run", "task+", "title", "code", "out")
+@verb("plugin=", "run", "task+", "title", "code", "out")
 def evaluate(args: Arguments) -> str:
     """Take a model's loss on every test example."""
+    from proxyscale.registry import load_plugins
     from proxyscale.training.evaluate import evaluate
 
+    load_plugins(args.plugin)
     tasks = pairs(args.task)
     evaluate(Path(args.out), folder(args.run), tasks, title=args.title, version=args.code)
     return f"{args.title} · {len(tasks)} tasks"

@@ -6,11 +6,9 @@ drops the unusable and the duplicates, so that no corpus has to.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import itertools
 import platform
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +18,13 @@ import pyarrow.parquet as pq
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.data.hub import read_hub
 from proxyscale.data.installed import read_installed
-from proxyscale.data.records import Dropped, Record, cut_at, listed, read_files, read_hub
+from proxyscale.data.record_counts import RecordCounts, content_key
+from proxyscale.data.records import Dropped, Record, cut_at, listed, read_files
 from proxyscale.registry import corpus
 
 ROW_GROUP = 8 << 20  # bytes of text held in memory while documents are written
-NAMED = 3  # unusable documents named for each reason
 
 
 class Document(NamedTuple):
@@ -133,14 +132,9 @@ class _Judge:
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
-        holdout, target = spec.get("holdout", 0.0), spec.get("target", 0.0)
-        self.shares = {"holdout": holdout, "target": target, "pool": 1 - holdout - target}
-        self.seen: set[int] = set()
-        self.read = self.cut = 0
-        self.dropped: Counter[str] = Counter()
-        self.named: dict[str, list[str]] = {}
-        self.documents = dict.fromkeys(self.shares, 0)
-        self.bytes = dict.fromkeys(self.shares, 0)
+        self.counts = RecordCounts(spec)
+        self.cut = 0
+        self.bytes = dict.fromkeys(self.counts.shares, 0)
 
     def kept(self, items: Iterable[Document | Dropped]) -> Iterator[_Kept]:
         """The documents to keep, until there are as many as asked for."""
@@ -152,25 +146,21 @@ class _Judge:
             yield kept
             if most and sum(self.bytes.values()) >= most:
                 return
-            if documents and sum(self.documents.values()) >= documents:
+            if documents and self.counts.total >= documents:
                 return
 
     def judge(self, item: Document | Dropped) -> _Kept | None:
         """The document as it is kept; None if it is dropped. Counted either way."""
-        self.read += 1
         reason = item.reason if isinstance(item, Dropped) else _unusable(item.text)
         if isinstance(item, Dropped) or reason:
-            self._drop(item.name, reason)
+            self.counts.drop(item.name, reason)
             return None
         text, cut = self._fit(item.text.encode())
-        key = _key(text)
-        if key in self.seen:
-            self._drop(item.name, "duplicate")
+        key = content_key(text)
+        split = self.counts.keep(item.name, key)
+        if split is None:
             return None
-        self.seen.add(key)
-        split = self._split(key)
         self.cut += cut
-        self.documents[split] += 1
         self.bytes[split] += len(text)
         return _Kept(item.name, text, key, split)
 
@@ -180,29 +170,18 @@ class _Judge:
             return text, False
         return text[: cut_at(text, limit)], True
 
-    def _drop(self, name: str, reason: str) -> None:
-        self.dropped[reason] += 1
-        named = self.named.setdefault(reason, [])
-        if len(named) < NAMED:
-            named.append(name)
-
-    def _split(self, key: int) -> str:
-        place = _key(f"{self.spec.get('seed', 0)}:{key}".encode()) / 2**64
-        if place < self.shares["holdout"]:
-            return "holdout"
-        return "target" if place < self.shares["holdout"] + self.shares["target"] else "pool"
-
     def check(self, source: str) -> None:
         """UserError if a split with a share stayed empty."""
-        empty = [s for s, share in self.shares.items() if share > 1e-9 and not self.documents[s]]
-        total, where = sum(self.documents.values()), f"corpora: {source}"
-        if not total:
-            told = [f"{n} {word} ({self.named[word][0]} …)" for word, n in self.dropped.items()]
-            message = f"no usable document: {', '.join(told) or 'none found'}"
+        counts, where = self.counts, f"corpora: {source}"
+        empty = [s for s, share in counts.shares.items() if share > 1e-9 and not counts.kept[s]]
+        if not counts.total:
+            message = f"no usable document: {counts.told() or 'none found'}"
             raise UserError(message, where=where, hint="check the corpus and its options")
         if empty:
-            share = f"{self.shares[empty[0]]:g}"
-            message = f"its {total} documents leave the split {empty[0]} (share {share}) empty"
+            share = f"{counts.shares[empty[0]]:g}"
+            message = (
+                f"its {counts.total} documents leave the split {empty[0]} (share {share}) empty"
+            )
             raise UserError(message, where=where, hint="give more documents, or change the shares")
 
 
@@ -222,10 +201,6 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _key(data: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
 
 
 def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
@@ -251,13 +226,11 @@ def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
         [path],
         source=source,
         kind=spec["kind"],
-        read=judge.read,
         cut=judge.cut,
-        dropped=dict(judge.dropped),
-        dropped_first=judge.named,
-        documents=judge.documents,
+        documents=judge.counts.kept,
         bytes=judge.bytes,
         versions=_versions(spec["options"]),
+        **judge.counts.facts(),
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from proxyscale.data.pool import window_hashes
+from proxyscale.data.packing import window_hashes
 
 # A bitmap of this many low bits of the hash spares most of the text the binary search.
 FILTER_BITS = 20
@@ -67,4 +67,4 @@ def among(values: np.ndarray, sorted_set: np.ndarray) -> np.ndarray:
     if not len(sorted_set):
         return np.zeros(len(values), dtype=bool)
     place = np.minimum(np.searchsorted(sorted_set, values), len(sorted_set) - 1)
-    return sorted_set[place] == values
+    return np.asarray(sorted_set[place] == values)

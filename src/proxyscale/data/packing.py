@@ -10,6 +10,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from proxyscale.base import arrays
+
 END = "<|endoftext|>"  # closes every document; added to a tokenizer that lacks it
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, hence invertible modulo 2^64
 HELD = 1 << 20  # tokens held before they are cut into rows
@@ -19,7 +21,7 @@ def _mix(values: np.ndarray) -> np.ndarray:
     """SplitMix64's finalizer: spreads 64-bit integers over their range."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    return np.asarray(values ^ (values >> np.uint64(31)))
 
 
 @functools.cache
@@ -61,22 +63,12 @@ class Rows:
     def write(self, path: Path, stream: Iterable[tuple[int, np.ndarray]]) -> int:
         """Write the rows as a .npy file; returns the number of tokens left over."""
         with open(path, "wb") as file:
-            self._header(file)
+            arrays.write_header(file, self.dtype, (0, self.length))
             start = file.tell()
             left = self._cut(file, stream)
-            file.seek(0)
-            self._header(file)  # as long as before: numpy leaves room for the number of rows
+            arrays.write_header(file, self.dtype, (self.count, self.length))
             assert file.tell() == start
         return left
-
-    def _header(self, file: BinaryIO) -> None:
-        shape = (self.count, self.length)
-        description = {
-            "descr": np.lib.format.dtype_to_descr(self.dtype),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        np.lib.format.write_array_header_1_0(file, description)
 
     def _cut(self, file: BinaryIO, stream: Iterable[tuple[int, np.ndarray]]) -> int:
         held: list[tuple[int, np.ndarray]] = []

@@ -1,4 +1,4 @@
-"""Raw records of files and of Hugging Face datasets, one at a time, in bounded memory.
+"""Raw records of files, one at a time, in bounded memory.
 
 A record that cannot be read comes out as `Dropped`, with its file and line: a corpus counts it, a
 task refuses it.
@@ -58,10 +58,21 @@ def shuffled(names: Iterable[str]) -> list[str]:
 
 def matching(pattern: str) -> list[Path]:
     """Files that a path or glob names now, `~` and variables filled in."""
-    expanded = expand(pattern)
-    plain = Path(expanded)
-    matches = [plain] if plain.is_file() else map(Path, glob.glob(expanded, recursive=True))
+    for plain in (Path(pattern), Path(expand(pattern))):
+        if plain.is_file():
+            return [plain]
+    matches = map(Path, glob.glob(expand(pattern), recursive=True))
     return sorted(path for path in matches if path.is_file())
+
+
+def files_below(folder: str) -> dict[str, Path]:
+    """All files at any depth of a folder, by their name below it, shuffled; empty if it is none."""
+    for plain in (Path(folder), Path(expand(folder))):
+        if plain.is_dir():
+            files = (path for path in plain.rglob("*") if path.is_file())
+            names = {path.relative_to(plain).as_posix(): path.absolute() for path in files}
+            return {name: names[name] for name in shuffled(names)}
+    return {}
 
 
 def no_match(pattern: str) -> UserError:
@@ -106,12 +117,12 @@ def read_files(
     for name, path in find_files(patterns).items():
         reader = FORMATS[format_of(path, format)]
         try:
-            yield from _having(column, reader(name, path, column))
+            yield from having(column, reader(name, path, column))
         except (OSError, pa.ArrowException, csv.Error) as error:
             raise UserError(f"cannot be read: {error}", where=str(path)) from None
 
 
-def _having(column: str | None, records: Iterable[Record | Dropped]) -> Iterator[Record | Dropped]:
+def having(column: str | None, records: Iterable[Record | Dropped]) -> Iterator[Record | Dropped]:
     """The records; UserError if the first has no such column."""
     first = True
     for record in records:
@@ -237,64 +248,3 @@ def pinned(revision: str | None, repository: str, kind: str = "") -> str:
         hint = f"copy it from https://huggingface.co/{kind}{repository}/commits/main"
         raise UserError(message, where="revision", value=revision, hint=hint)
     return revision
-
-
-def read_hub(
-    repository: str,
-    revision: str | None = None,
-    config: str | None = None,
-    split: str = "train",
-    streaming: bool = True,
-    data_dir: str | None = None,
-    column: str | None = None,
-) -> Iterator[Record | Dropped]:
-    """Records of a Hugging Face dataset at a pinned commit.
-
-    With `streaming` they are downloaded as they are read; without it the files are downloaded
-    first, kept in the client's cache, and each compared with the checksum that the hub gives. Cut
-    connections are taken up again by the client. UserError for all that it gives up on.
-    """
-    commit = pinned(revision, repository, "datasets/")
-    import datasets  # it costs a CPU second, and most studies never need it
-
-    try:
-        rows = datasets.load_dataset(
-            repository,
-            name=config,
-            data_dir=data_dir,
-            split=split,
-            revision=commit,
-            streaming=streaming,
-        )
-        if not streaming:
-            _verify(repository, commit)
-        records = (Record(f"{Path(repository).name}:{n}", row) for n, row in enumerate(rows))
-        yield from _having(column, records)
-    except UserError:
-        raise
-    except Exception as error:  # the client and what it stands on raise a dozen families of them
-        told = str(error).partition("\n")[0] or type(error).__name__
-        hint = "is the hub up, the commit right, the dataset open to you? What came stays cached"
-        where = f"hub: {repository}"
-        raise UserError(f"cannot be read: {told}", where=where, hint=hint) from None
-
-
-def _verify(repository: str, commit: str) -> None:
-    """UserError if a downloaded file is not what the hub keeps under its sha256 sum.
-
-    The client's cache names the file of a large object by that sum, and compares no more than its
-    length.
-    """
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    cache = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="dataset")
-    for file in (cache / "snapshots" / commit).rglob("*"):
-        blob = file.resolve()
-        if not re.fullmatch(r"[0-9a-f]{64}", blob.name):
-            continue
-        with blob.open("rb") as data:
-            if hashlib.file_digest(data, "sha256").hexdigest() != blob.name:
-                message = f"{file.name} is damaged: its checksum is not the hub's"
-                hint = f"delete {blob} and run again"
-                raise UserError(message, where=f"hub: {repository}", hint=hint)

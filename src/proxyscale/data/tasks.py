@@ -21,7 +21,8 @@ from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data import overlap
-from proxyscale.data.pool import Pool, load_tokenizer, window_hashes
+from proxyscale.data.packing import window_hashes
+from proxyscale.data.pool import Pool, load_tokenizer
 from proxyscale.data.task_encoding import Coder, Example
 from proxyscale.data.task_items import (
     Item,

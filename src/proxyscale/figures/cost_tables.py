@@ -161,7 +161,7 @@ def architectures(spec: Mapping[str, Any], seconds: Seconds) -> list[Row]:
     """Table 10: the shape of every scale, with the count of parameters that the paper prints."""
     return [
         _picked(scale, ("study", "scale"))
-        | _picked(scale["model"], ARCHITECTURE)
+        | {key: scale["model"].get(key) for key in ARCHITECTURE}
         | _picked(scale, ("parameters", "printed_parameters"))
         for scale in _scales(spec)
     ]

@@ -179,7 +179,7 @@ def accuracy(readout: Readout) -> tuple[Figure, Rows]:
 
 def _answers(readout: Readout, task: str) -> bool:
     correct = readout.losses.filter(pc.equal(readout.losses["task"], task))["correct"]
-    return correct.null_count < len(correct)
+    return bool(correct.null_count < len(correct))
 
 
 def _accuracy_rows(readout: Readout, tasks: Sequence[str]) -> Rows:

@@ -20,7 +20,7 @@ from proxyscale.reporting.report import write_report
 from proxyscale.statistics.all_statistics import every_statistic
 from proxyscale.statistics.grid import Grid, read_grid
 from proxyscale.statistics.loss_tables import read_own_runs, unpaired
-from proxyscale.study.outside_study import OwnRunsStudy, possible
+from proxyscale.study.own_runs_study import OwnRunsStudy, possible
 from proxyscale.study.study import FIGURES
 
 SHOWN = 20  # names of unpaired recipes
@@ -88,7 +88,7 @@ def compare(raw: Mapping[str, Any]) -> None:
     study = OwnRunsStudy.load(raw)
     paths = study.paths
     losses, runs = read_own_runs(study.table_files, study.config.runs.model_dump())
-    statistics = every_statistic(losses, runs, study.statistics_words(), study.weights)
+    statistics = every_statistic(losses, runs, study.words("statistics"), study.weights)
     study.claim_results(write=True)
     with artifacts.atomic(Path(study.config.results) / "study.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(dict(raw), sort_keys=False))
@@ -100,9 +100,9 @@ def compare(raw: Mapping[str, Any]) -> None:
     by_example = any(len(ids) > 1 for ids in grid.examples.values())
     read = {"statistics": statistics, "losses": losses, "runs": runs}
     for name in possible(FIGURES, compute, by_example):
-        spec = {k: v for k, v in study.figure_words(name).items() if k != "figure"}
+        spec = {k: v for k, v in study.words("figure", name).items() if k != "figure"}
         draw(name, paths.figure(name), **read, **spec)
-    write_report(Path(paths.report), study.report_words(), **read)
+    write_report(Path(paths.report), study.words("report"), **read)
     print("\n".join([*told(grid, runs, statistics), *mixtures_told(statistics)]))
     print(f"\n{ending(study)}")
 

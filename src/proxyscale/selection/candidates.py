@@ -41,7 +41,7 @@ class Candidates:
     @cached_property
     def sources(self) -> np.ndarray:
         """The source's name of every candidate, str [n]."""
-        return np.asarray(self.pool.sources)[self.pool.source_of(self.ids)]
+        return np.asarray(np.asarray(self.pool.sources)[self.pool.source_of(self.ids)])
 
     def tokens(self) -> np.ndarray:
         """Token ids [n, length]."""
@@ -75,7 +75,7 @@ class Candidates:
             raise UserError(
                 message, hint="the number and seed of the candidates must be those scored"
             )
-        return self.table["score"].to_numpy()[order][where].astype(np.float64)
+        return np.asarray(self.table["score"].to_numpy()[order][where], np.float64)
 
     def _targets(self) -> pa.Table:
         if self.target is None:

@@ -20,7 +20,7 @@ def fitted(raw: csr_array, target: csr_array, c: float = 1.0) -> LogisticRegress
 
 def probability(model: LogisticRegression, counts: csr_array) -> np.ndarray:
     """P(target | x) f64 [texts] of texts with these counts [texts, buckets]."""
-    return model.predict_proba(_features(counts))[:, 1]
+    return np.asarray(model.predict_proba(_features(counts))[:, 1])
 
 
 def _features(counts: csr_array) -> csr_array:

@@ -46,7 +46,7 @@ def composition(pool: Path, distributions: Mapping[str, Path]) -> list[Row]:
 
 
 def _examples(table: pa.Table, draw: int) -> np.ndarray:
-    return table.filter(pc.equal(table["draw"], draw))["example"].to_numpy()
+    return np.asarray(table.filter(pc.equal(table["draw"], draw))["example"].to_numpy())
 
 
 def effects(

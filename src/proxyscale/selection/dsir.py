@@ -99,11 +99,11 @@ def log_importance(raw: csr_array, target: csr_array) -> np.ndarray:
     `raw` and `target` are counts [texts, buckets]; γ are the bucket frequencies over all texts
     of each side.
     """
-    return raw @ log_ratio(raw.sum(axis=0), target.sum(axis=0))
+    return np.asarray(raw @ log_ratio(raw.sum(axis=0), target.sum(axis=0)))
 
 
 def log_ratio(raw_total: np.ndarray, target_total: np.ndarray) -> np.ndarray:
     """log γ_target,j - log γ_raw,j of every bucket, from the counts of all texts of each side."""
     gamma_raw = raw_total / raw_total.sum()
     gamma_target = target_total / target_total.sum()
-    return np.log(gamma_target + SMOOTHING) - np.log(gamma_raw + SMOOTHING)
+    return np.asarray(np.log(gamma_target + SMOOTHING) - np.log(gamma_raw + SMOOTHING))

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
 from proxyscale.base.paths import Paths
+from proxyscale.base.tables import with_constants
 
 
 def collect(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> None:
@@ -42,10 +43,8 @@ def _losses(paths: Paths, keys: list[Key], tasks: list[str]) -> Iterator[pa.Tabl
     for key in keys:
         for task in tasks:
             table = artifacts.read(f"{paths.run(*key)}/losses/{task}.parquet", "run_losses")
-            named = {**dict(zip(("scale", "distribution", "draw", "seed"), key, strict=True))}
-            for name, value in {**named, "task": task}.items():
-                table = table.append_column(name, pa.repeat(pa.scalar(value), len(table)))
-            yield artifacts.conform(table, "losses")
+            names = dict(zip(("scale", "distribution", "draw", "seed"), key, strict=True))
+            yield artifacts.conform(with_constants(table, **names, task=task), "losses")
 
 
 def _row(paths: Paths, key: Key, roles: Mapping[str, str]) -> dict[str, Any]:

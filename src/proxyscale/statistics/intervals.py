@@ -109,7 +109,7 @@ def spearman_interval(
         middle = np.clip(rho, -HIGHEST, HIGHEST)
         half = quantile(confidence) * np.sqrt((1 + 0.65 * middle**2) / (n - 3))
         fisher = np.tanh(np.arctanh(middle) + np.array([-half, half]))
-        return np.interp(fisher, mean, SPEARMAN_GRID)
+        return np.asarray(np.interp(fisher, mean, SPEARMAN_GRID))
 
     return _rank_interval("spearman", rho, n, confidence, ratio, of_many)
 

@@ -210,8 +210,8 @@ def _scale(
 def _numbered(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """Whole numbers as they are, anything else by its place among the sorted values."""
     if pd.api.types.is_integer_dtype(column) and column.min() >= 0 and column.max() < 2**32:
-        return column.to_numpy(dtype=np.int64)
-    return pd.factorize(column, sort=True)[0].astype(np.int64)
+        return np.asarray(column.to_numpy(dtype=np.int64))
+    return np.asarray(pd.factorize(column, sort=True)[0].astype(np.int64))
 
 
 def _seeded(frame: pd.DataFrame) -> pd.DataFrame:

@@ -157,4 +157,4 @@ def _likeness(
 def _examples(name: str, results: Path) -> np.ndarray:
     """The examples of a selection's first draw."""
     table = artifacts.read(results / "distributions" / f"{name}.parquet", "distribution")
-    return table.filter(pc.equal(table["draw"], 0))["example"].to_numpy()
+    return np.asarray(table.filter(pc.equal(table["draw"], 0))["example"].to_numpy())

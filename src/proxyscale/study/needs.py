@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from proxyscale.study.inputs import text_bytes
-from proxyscale.study.plan import PACKED, SELECTED, Estimate, Job
-from proxyscale.study.study import Study, candidates_named
+from proxyscale.study.input_checks import text_bytes
+from proxyscale.study.job_times import Estimate, Job
+from proxyscale.study.language_runs import LanguageRuns, candidates_named
+from proxyscale.study.plan import PACKED, SELECTED
 
 MB = 1e6
 BARE = 800 * MB  # bytes: a process that reads and writes tables, and Snakemake's two about it
@@ -46,11 +47,11 @@ class Need:
 
     def mem_mb(self, attempt: int) -> int:
         """Megabytes for an attempt, counted from 1."""
-        return math.ceil(self.memory / MB) * 2 ** (attempt - 1)
+        return math.ceil(self.memory / MB) << attempt - 1
 
     def runtime(self, attempt: int) -> int:
         """Minutes for an attempt, counted from 1."""
-        return math.ceil((START + self.seconds) / 60) * 2 ** (attempt - 1)
+        return math.ceil((START + self.seconds) / 60) << attempt - 1
 
 
 def activations(model: Mapping[str, Any], tokens: int) -> float:
@@ -60,13 +61,13 @@ def activations(model: Mapping[str, Any], tokens: int) -> float:
     arXiv 2205.05198, equation 2 without its last term), and three copies of the widest states.
     """
     width, layers = model["width"], model["layers"]
-    return 2.0 * tokens * width * (34 * layers + 12)
+    return float(2.0 * tokens * width * (34 * layers + 12))
 
 
 class Needs:
     """The needs of a study's jobs; `gpus` of a job that runs a model, 0 on a CPU core."""
 
-    def __init__(self, study: Study, gpus: int) -> None:
+    def __init__(self, study: LanguageRuns, gpus: int) -> None:
         self.study, self.gpus = study, gpus
         self.memory = TORCH + CUDA * gpus
 
@@ -144,7 +145,7 @@ class Needs:
     def _by_flops(self, scale: str) -> float:
         found = self.study.scales[scale]
         rate = GPU_FLOPS * self.gpus if self.gpus else CPU_FLOPS
-        return found.flops / rate + STEP * found.tokens / found.training["batch_tokens"]
+        return float(found.flops / rate + STEP * found.tokens / found.training["batch_tokens"])
 
     def _bytes(self, source: str) -> float:
         return text_bytes(self.study, source) or UNTOLD

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.cost import language_parameters, training_flops
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import expand
 from proxyscale.data.packing import END
-from proxyscale.study.config import Config, Execution, Model, Tokenizer, Training
+from proxyscale.registry import DEFAULT_ARCHITECTURE
+from proxyscale.study.config import Config
+from proxyscale.study.config_data import Tokenizer
+from proxyscale.study.config_models import Execution, Model, Training
 
 LEARNING_RATES = ("learning_rate", "hidden_learning_rate")
+OWN_KEYS = ("architecture", "options")  # that an architecture of a plugin has
+GPT_KEYS = ("heads", "mlp_ratio", "bias", "tied")  # that it has not
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class ResolvedScale:
     @property
     def parameters(self) -> int:
         """All parameters, embeddings and head included."""
-        return language_parameters(self.model)
+        return parameters(self.model)
 
     @property
     def tokens(self) -> int:
@@ -54,9 +61,8 @@ class ResolvedScale:
         for key in ("width", "layers"):
             if self.model[key] is None:
                 yield UserError(f"the scale has no {key}", where=where, hint=f"say {key}: here")
-        width, heads, context = (self.model[key] for key in ("width", "heads", "context"))
-        if width and width % heads:
-            yield UserError(f"width {width} is no multiple of {heads} heads", where=where)
+        yield from self._unmade()
+        context = self.model["context"]
         if self.length % context:
             yield UserError(
                 f"context {context} does not divide pool.length {self.length}",
@@ -71,10 +77,36 @@ class ResolvedScale:
         gpus = self.execution["gpus"]
         if gpus > 1 and gpus != int(gpus):
             yield UserError(f"{gpus} GPUs are no whole number", where=f"{where}.gpus")
-        if self.model["parametrization"] == "mup" and self.model["tied"]:
-            yield UserError(
-                "tied embeddings have no mup readout", where=f"{where}.tied", hint="tied: false"
-            )
+
+    def _unmade(self) -> Iterator[UserError]:
+        """Why the architecture cannot be made as the scale wants it."""
+        where, width, named = (
+            f"scales.{self.name}",
+            self.model["width"],
+            self.model["parametrization"],
+        )
+        architecture = self.model.get("architecture")
+        if architecture is None:
+            heads = self.model["heads"]
+            if width and width % heads:
+                yield UserError(f"width {width} is no multiple of {heads} heads", where=where)
+            if named == "mup" and self.model["tied"]:
+                yield UserError(
+                    "tied embeddings have no mup readout", where=f"{where}.tied", hint="tied: false"
+                )
+            return
+        if self.training["engine"] != "native":
+            message = f"{self.training['engine']} trains gpt alone, not {architecture}"
+            yield UserError(message, where=f"{where}.engine", hint="engine: native")
+        try:
+            allowed = registry.architecture[architecture].parametrizations
+            if named not in allowed:
+                message = f"{architecture} has no parametrization {named!r}"
+                yield UserError(message, where=f"{where}.parametrization", allowed=allowed)
+            if complete(self.model):
+                parameters(self.model)
+        except UserError as error:
+            yield UserError(error.message, where=where, allowed=error.allowed, hint=error.hint)
 
 
 def resolve(config: Config, name: str) -> ResolvedScale:
@@ -91,13 +123,14 @@ def resolve(config: Config, name: str) -> ResolvedScale:
     model["vocabulary"] = vocabulary(config.tokenizer)
     model["context"] = model["context"] or config.pool.length
     model["heads"] = model["heads"] or max(1, (model["width"] or 1) // 16)
+    # The default one is left unsaid; another one is told none of the default one's own keys.
+    unsaid = GPT_KEYS if model["architecture"] != DEFAULT_ARCHITECTURE else OWN_KEYS
+    model = {key: value for key, value in model.items() if key not in unsaid}
     per_parameter = training.pop("tokens_per_parameter")
     factor = training.pop("learning_rate_factor")
     training |= {key: factor * training[key] for key in LEARNING_RATES}
-    complete = model["width"] is not None and model["layers"] is not None
     if training["tokens"] is None:
-        parameters = language_parameters(model) if complete else 1
-        training["tokens"] = round(per_parameter * parameters)
+        training["tokens"] = round(per_parameter * _parameters_or_one(model))
     training["betas"] = list(training["betas"])
     return ResolvedScale(
         name=name,
@@ -107,6 +140,39 @@ def resolve(config: Config, name: str) -> ResolvedScale:
         seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
         length=config.pool.length,
     )
+
+
+def complete(model: Mapping[str, Any]) -> bool:
+    """Whether a scale says all that a model is made of."""
+    return model["width"] is not None and model["layers"] is not None
+
+
+def parameters(model: Mapping[str, Any]) -> int:
+    """All parameters: in closed form, or as another architecture counts them itself.
+
+    UserError if there is no such architecture, or if it cannot be made so.
+    """
+    if "architecture" not in model:
+        return language_parameters(model)
+    return _counted(json.dumps(model, sort_keys=True))
+
+
+@functools.cache
+def _counted(model: str) -> int:
+    spec = json.loads(model)
+    name, options = spec["architecture"], spec["options"]
+    try:
+        return int(registry.architecture[name].count(spec, **options))
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{name} cannot be made: {error!r}") from None
+
+
+def _parameters_or_one(model: Mapping[str, Any]) -> int:
+    """1 where they cannot be told, which is a mistake of its own."""
+    try:
+        return parameters(model) if complete(model) else 1
+    except UserError:
+        return 1
 
 
 def vocabulary(section: Tokenizer) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,24 @@ import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.base.tables import where
 from proxyscale.data.pool import Pool
 
 
 def draw_ids(distribution: Path, draw: int) -> np.ndarray:
     """The pool ids of one draw, in the order of the table. UserError if there is no such draw."""
+    return read_draws(distribution, [draw])[draw]
+
+
+def read_draws(distribution: Path, draws: Iterable[int]) -> dict[int, np.ndarray]:
+    """The same of several draws, read together."""
     table = artifacts.read(distribution, "distribution", ["draw", "example"])
-    ids = table.filter(pc.equal(table["draw"], draw))["example"].to_numpy()
-    if not len(ids):
-        allowed = pc.unique(table["draw"]).to_pylist()
-        raise UserError(f"no draw {draw}", where=str(distribution), value=draw, allowed=allowed)
-    return ids
+    found = {draw: where(table, draw=draw)["example"].to_numpy() for draw in sorted(set(draws))}
+    for draw, ids in found.items():
+        if not len(ids):
+            allowed = pc.unique(table["draw"]).to_pylist()
+            raise UserError(f"no draw {draw}", where=str(distribution), value=draw, allowed=allowed)
+    return found
 
 
 def order(ids: np.ndarray, count: int, draw: int, seed: int) -> np.ndarray:
@@ -46,7 +53,7 @@ class Batches:
         _check(spec, pool)
         self.pool = pool
         self.batch = training["batch_tokens"] // self.context
-        self.steps = training["tokens"] // training["batch_tokens"]
+        self.steps: int = training["tokens"] // training["batch_tokens"]
         self.pieces = pool.length // self.context
         count = -(-self.steps * self.batch // self.pieces)
         self.order = order(ids, count, spec["draw"], spec["seed"])

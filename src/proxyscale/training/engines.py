@@ -4,11 +4,11 @@ An engine is a module with one function,
 
     train(out, spec, pool, distribution, title, execution) -> None
 
-that trains the run of `spec` (see `train.train`) on the draw's examples in the order of `Batches`,
-from the weights that `language.build` draws from the seed, and writes into the folder `out`
-model.safetensors, with the names and shapes of `LanguageModel`, then curve.parquet and
-manifest.json by `train.write_records`. Whatever reads a run reads these: losses, features and
-exports are the same code for every engine. A new one is a module and its name here.
+that trains the run of `spec` (see `native.train`) on the draw's examples in the order of `Batches`,
+from the weights that `language_model.build` draws from the seed, and writes into the folder `out`
+model.safetensors, with the names and shapes of the architecture, then curve.parquet and
+manifest.json by `native.write_records`. Whatever reads a run reads these: losses, features and
+exports are the same code for every engine. The module has the engine's name, `-` written as `_`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch.distributed
-
 from proxyscale.base import devices
-
-MODULES = {"native": "proxyscale.training.native", "llm-foundry": "proxyscale.training.llm_foundry"}
 
 
 def train(
@@ -38,11 +34,11 @@ def train(
 ) -> None:
     """Train one run with the engine that `spec["training"]["engine"]` names."""
     engine = spec["training"]["engine"]
-    alone = not torch.distributed.is_torchelastic_launched()
+    alone = "TORCHELASTIC_RUN_ID" not in os.environ  # torchrun has started none of its processes
     if engine == "native" and execution["gpus"] > 1 and alone:
         spread(int(execution["gpus"]))
         return
-    module = importlib.import_module(MODULES[engine])
+    module = importlib.import_module(f"proxyscale.training.{engine.replace('-', '_')}")
     module.train(out, spec, pool, distribution, title, execution)
 
 

@@ -1,7 +1,7 @@
 """Per-example losses of a trained run on tasks: nats per scored token, correctness, margin.
 
-Only scored positions pass the last block and the readout. Rows are batched with others of nearly
-their length and padded on the right, which a causal model does not see.
+Only scored positions pass the readout, and what a model can leave out before it. Rows are batched
+with others of nearly their length and padded on the right, which a causal model does not see.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor
 from proxyscale.base import artifacts
 from proxyscale.base.progress import Progress
 from proxyscale.training import language_model
-from proxyscale.training.language_model import LanguageModel
 from proxyscale.training.matmul import linear
+from proxyscale.training.model import LanguageModel
 
 BATCH_TOKENS = 4096
 ALIGNMENT = 16  # attention is up to twice as slow on lengths that are no multiple of it
@@ -73,10 +73,8 @@ def evaluate(
     stale = [name for name in tasks if not _vouched(out, name, wanted[name], known.get(name))]
     if not stale:
         return
-    model, progress = (
-        language_model.load(run).to(language_model.device()),
-        Progress(title, len(stale)),
-    )
+    model = language_model.load(run).to(language_model.device())
+    progress = Progress(title, len(stale))
     precision = artifacts.read_json(run / "manifest.json")["precision"]
     for done, name in enumerate(stale, 1):
         file = out / f"{name}.parquet"

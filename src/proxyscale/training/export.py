@@ -2,7 +2,7 @@
 
     AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 
-`LanguageModel` is GPT-2 but for two multipliers, which go into weights here: attention's into the
+`Gpt` is GPT-2 but for two multipliers, which go into weights here: attention's into the
 queries (GPT-2 divides by √d), the readout's into the head.
 """
 
@@ -21,9 +21,9 @@ from torch import Tensor
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.data.pool import END
+from proxyscale.data.packing import END
 from proxyscale.training import language_model, parametrization
-from proxyscale.training.language_model import LanguageModel
+from proxyscale.training.gpt import Gpt
 
 # GPT-2's names for the parts of a block; it keeps these matrices transposed.
 LINEARS = {
@@ -38,12 +38,17 @@ NORMS = {"attention_norm": "ln_1", "mlp_norm": "ln_2"}
 def export(out: Path, run: Path, tokenizer: Path) -> None:
     """Write a trained run's config.json, model.safetensors, tokenizer.json and its config.
 
-    `tokenizer` is the study's tokenizer.json. UserError if `out` is there already.
+    `tokenizer` is the study's tokenizer.json. UserError if `out` is there already, or if the run's
+    architecture is not gpt.
     """
     if out.exists():
         raise UserError("is there already", where=str(out), hint="name a new folder")
     manifest = artifacts.read_json(run / "manifest.json")
+    if "architecture" in manifest["model"]:
+        message = f"is a {manifest['model']['architecture']}: only gpt has a form there"
+        raise UserError(message, where=str(run))
     model, spec = language_model.load(run), manifest["model"]
+    assert isinstance(model, Gpt)
     out.mkdir(parents=True)
     with artifacts.atomic(out / "model.safetensors") as temporary:
         safetensors.torch.save_file(gpt2_weights(model, spec), temporary, {"format": "pt"})
@@ -78,7 +83,7 @@ def gpt2_config(spec: Mapping[str, Any], end: int | None) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def gpt2_weights(model: LanguageModel, spec: Mapping[str, Any]) -> dict[str, Tensor]:
+def gpt2_weights(model: Gpt, spec: Mapping[str, Any]) -> dict[str, Tensor]:
     """The model's tensors by GPT-2's names, biases that it lacks as zeros."""
     found = {
         "transformer.wte.weight": model.embedding.weight,

@@ -1,12 +1,8 @@
-"""The language model: a GPT-2/MPT-like decoder, its initialization, its loss and its files.
-
-Parameters, with biases and tied embeddings: V·d + ctx·d + L·(12d² + 13d) + 2d.
-"""
+"""Language models of any architecture: made, saved and loaded; their loss; where they run."""
 
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,145 +10,44 @@ from typing import Any
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
-from mup import MuReadout
-from torch import Tensor, nn
+from torch import Tensor
 
+from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.training import parametrization
-from proxyscale.training.matmul import Linear, linear, transposed_times
+from proxyscale.training import gpt, parametrization  # noqa: F401 (gpt registers itself)
+from proxyscale.training.matmul import linear, transposed_times
+from proxyscale.training.model import LanguageModel
 
-# Standard deviation of embeddings and positions (Radford et al. 2019), at every width.
-EMBEDDING_STD = 0.02
 # Logits are made in chunks of about this many elements: a core's cache, a part of a GPU's memory.
 CHUNK = {"cpu": 1 << 19, "cuda": 1 << 28}
 # Options of glibc's mallopt, from malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
-class Block(nn.Module):
-    """Pre-LayerNorm attention and MLP, each added to the residual stream."""
-
-    def __init__(self, width: int, heads: int, ratio: int, bias: bool, scale: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.scale = scale
-        self.attention_norm = nn.LayerNorm(width)
-        self.qkv = Linear(width, 3 * width, bias=bias)
-        self.out = Linear(width, width, bias=bias)
-        self.mlp_norm = nn.LayerNorm(width)
-        self.up = Linear(width, ratio * width, bias=bias)
-        self.down = Linear(ratio * width, width, bias=bias)
-
-    def forward(self, stream: Tensor, at: Tensor | None = None) -> Tensor:
-        """[batch, length, width] → the same shape; [n, width] at places [n] of [batch · length]."""
-        batch, length, width = stream.shape
-        shape = (batch, length, 3, self.heads, width // self.heads)
-        queries, keys, values = (
-            self.qkv(self.attention_norm(stream)).view(shape).permute(2, 0, 3, 1, 4).unbind()
-        )
-        mixed = F.scaled_dot_product_attention(
-            queries, keys, values, is_causal=True, scale=self.scale
-        )
-        mixed = mixed.transpose(1, 2).reshape(batch, length, width)
-        if at is not None:
-            stream, mixed = stream.flatten(0, 1)[at], mixed.flatten(0, 1)[at]
-        stream = stream + self.out(mixed)
-        return stream + self.down(F.gelu(self.up(self.mlp_norm(stream))))
-
-
-class LanguageModel(nn.Module):
-    """Learned positions, `layers` blocks, a final LayerNorm and a readout, tied or not.
-
-    `spec`: vocabulary, context, width, layers, heads (None: one for 16 channels), mlp_ratio, bias
-    (of linear maps; LayerNorms always have theirs), tied, parametrization (mup or standard),
-    base_width. UserError if the width cannot be divided by the heads.
-    """
-
-    def __init__(self, spec: Mapping[str, Any]) -> None:
-        super().__init__()
-        width, heads = spec["width"], spec["heads"] or max(1, spec["width"] // 16)
-        if width % heads:
-            message = f"{heads} heads cannot share a width of {width}"
-            raise UserError(message, where="heads", hint="choose a divisor of the width")
-        scale = parametrization.attention_scale(width // heads, spec["parametrization"])
-        self.context: int = spec["context"]
-        self.embedding = nn.Embedding(spec["vocabulary"], width)
-        self.positions = nn.Embedding(spec["context"], width)
-        self.blocks = nn.ModuleList(
-            Block(width, heads, spec["mlp_ratio"], spec["bias"], scale)
-            for _ in range(spec["layers"])
-        )
-        self.norm = nn.LayerNorm(width)
-        self.head = None if spec["tied"] else MuReadout(width, spec["vocabulary"], bias=False)
-
-    @property
-    def readout(self) -> Tensor:
-        """The matrix [vocabulary, width] from hidden states to logits."""
-        return self.embedding.weight if self.head is None else self.head.weight
-
-    def hidden(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
-        """Token ids [batch, length] → states [batch, length, width]; `readout` gives the logits.
-
-        With places `at` [n] in [batch · length]: the states there alone, [n, width], for which the
-        last block needs nothing but keys and values elsewhere. The readout's multiplier, 1 / width
-        multiplier under µP, is already in the states.
-        """
-        stream = self.embedding(tokens) + self.positions.weight[: tokens.shape[1]]
-        *blocks, last = self.blocks
-        for block in blocks:
-            stream = block(stream)
-        stream = last(stream, at)
-        return self.norm(stream) * (1 / parametrization.width_multiplier(self.readout))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids [batch, length] → logits [batch, length, vocabulary]."""
-        return linear(self.hidden(tokens), self.readout)
-
-    def hidden_matrices(self) -> list[Tensor]:
-        """The weights from width to width, which µP treats apart from all others."""
-        linears = (module for module in self.blocks.modules() if isinstance(module, nn.Linear))
-        return [linear.weight for linear in linears]
-
-
 def build(spec: Mapping[str, Any], seed: int | None = None) -> LanguageModel:
-    """A model with its µP shapes; initialized from `seed`, or left as it is to be loaded into."""
-    model = LanguageModel(spec)
+    """A model with its µP shapes; initialized from `seed`, or left as it is to be loaded into.
+
+    `spec`: as the architecture reads it (see `LanguageModel` and `Gpt`), `architecture` (if it is
+    not gpt) and its `options`. UserError for what the architecture is not known to be or to do.
+    """
+    kind = registry.architecture[spec.get("architecture", registry.DEFAULT_ARCHITECTURE)]
+    options, wanted = spec.get("options", {}), spec["parametrization"]
+    if wanted not in kind.parametrizations:
+        message = f"{spec.get('architecture', kind.__name__)} has no parametrization {wanted!r}"
+        raise UserError(message, value=wanted, allowed=kind.parametrizations)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed or 0)  # for what an architecture draws in its constructor
+        model: LanguageModel = kind(spec, **options)
     parametrization.set_shapes(
         model,
-        lambda width: LanguageModel({**spec, "width": width, "heads": 1}),
+        lambda width: kind({**spec, "width": width, "heads": 1}, **options),
         spec["base_width"],
-        spec["parametrization"],
+        wanted,
     )
     if seed is not None:
-        _initialize(model, spec["parametrization"], torch.Generator().manual_seed(seed))
+        model.initialize(wanted, torch.Generator().manual_seed(seed))
     return model
-
-
-@torch.no_grad()
-def _initialize(model: LanguageModel, kind: str, generator: torch.Generator) -> None:
-    """Draw all weights, on the CPU so that every device starts from the same.
-
-    Standard: N(0, 0.02²), residual projections divided by √(2 layers) (Radford et al. 2019).
-    µP: hidden matrices N(0, 1 / fan-in), residual projections and readout zero, so that the
-    network starts as the same function at every width (Yang et al. 2022, Appendix D.2).
-    """
-    zero = kind == "mup"
-    for module in model.modules():
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            module.bias.zero_()
-        if isinstance(module, nn.Embedding | nn.Linear):
-            std = EMBEDDING_STD
-            if zero and isinstance(module, nn.Linear):
-                std = 1 / math.sqrt(module.in_features)
-            module.weight.normal_(0, std, generator=generator)
-    for block in model.blocks:
-        assert isinstance(block, Block)
-        for projection in (block.out, block.down):
-            projection.weight.mul_(0 if zero else 1 / math.sqrt(2 * len(model.blocks)))
-    if model.head is not None and zero:
-        model.head.weight.zero_()
 
 
 def chunk_rows(readout: Tensor) -> int:
@@ -191,21 +86,37 @@ def cross_entropy(states: Tensor, readout: Tensor, targets: Tensor) -> Tensor:
 
     Never holds more than a chunk of logits. A target's loss saturates at 87 nats.
     """
-    total: Tensor = _CrossEntropy.apply(states, readout, targets)
+    total: Tensor = _CrossEntropy.apply(states, readout, targets)  # type: ignore[no-untyped-call]
     return total / len(targets)
+
+
+def weights(model: LanguageModel) -> dict[str, Tensor]:
+    """All tensors by name; one that has two names, such as a tied matrix, by its first."""
+    first: dict[int, str] = {}
+    found = model.state_dict(keep_vars=True)
+    for name, tensor in found.items():
+        first.setdefault(id(tensor), name)
+    return {name: found[name].detach() for name in first.values()}
 
 
 def save(model: LanguageModel, path: Path) -> None:
     """Write the weights as safetensors."""
     with artifacts.atomic(path) as temporary:
-        safetensors.torch.save_file(model.state_dict(), temporary)
+        safetensors.torch.save_file(weights(model), temporary)
 
 
 def load(run: Path) -> LanguageModel:
-    """The trained model of a run folder, on the CPU, in evaluation mode."""
+    """The trained model of a run folder, on the CPU, in evaluation mode.
+
+    UserError if the architecture's parameters are not those that were trained.
+    """
     manifest = artifacts.read_json(run / "manifest.json")
     model = build(manifest["model"])
-    model.load_state_dict(safetensors.torch.load_file(run / "model.safetensors"))
+    trained = safetensors.torch.load_file(run / "model.safetensors")
+    if odd := sorted(weights(model).keys() ^ trained.keys()):
+        message = f"the architecture and its trained weights differ in {', '.join(odd)}"
+        raise UserError(message, where=str(run))
+    model.load_state_dict(trained, strict=False)
     return model.eval()
 
 

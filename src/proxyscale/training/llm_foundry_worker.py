@@ -2,7 +2,7 @@
 
 python -m proxyscale.training.llm_foundry_worker CONFIG
 
-Reads what `foundry.train` left in a folder (CONFIG, pieces.npy, initial.safetensors), trains,
+Reads what `llm_foundry.train` left in a folder (CONFIG, pieces.npy, initial.safetensors), trains,
 writes final.safetensors there. Says on standard output what a step lost, a line each:
 `proxyscale {JSON}`.
 """
@@ -32,7 +32,7 @@ from transformers import PreTrainedTokenizerFast
 from proxyscale.training.schedule import rate_factor
 
 
-class Mpt(ComposerMPTCausalLM):
+class Mpt(ComposerMPTCausalLM):  # type: ignore[misc]
     """MPT from given weights; `linear_bias: false` takes the biases of linear maps alone."""
 
     def __init__(self, weights: str, linear_bias: bool, **kwargs: Any) -> None:
@@ -44,7 +44,7 @@ class Mpt(ComposerMPTCausalLM):
         self.model.load_state_dict(load_file(weights))
 
 
-class Steps(LoggerDestination):
+class Steps(LoggerDestination):  # type: ignore[misc]
     """Sets every step's learning rates, as the native engine's schedule has them, tells its loss.
 
     Composer computes the next step's rate before it counts the last one: its own schedules lag.

@@ -37,6 +37,11 @@ def worth(left: Tensor, right: Tensor) -> bool:
     )
 
 
+def _by_onednn(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    output: Tensor = _onednn(inputs, weight, bias, "none", [], "")
+    return output
+
+
 @torch.no_grad()
 def transposed_times(left: Tensor, right: Tensor) -> Tensor:
     """leftᵀ [p, n] @ right [n, q] → [p, q], without gradients: a weight's from its two signals.
@@ -46,8 +51,8 @@ def transposed_times(left: Tensor, right: Tensor) -> Tensor:
     if not worth(left.t(), right.t()):
         return (right.t() @ left).t() if left.shape[1] > right.shape[1] else left.t() @ right
     if left.shape[1] > right.shape[1]:
-        return _onednn(right.t(), left.t(), None, "none", [], "").t()
-    return _onednn(left.t(), right.t(), None, "none", [], "")
+        return _by_onednn(right.t(), left.t()).t()
+    return _by_onednn(left.t(), right.t())
 
 
 class _Linear(torch.autograd.Function):
@@ -56,7 +61,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(inputs, weight)
-        return _onednn(inputs, weight, bias, "none", [], "")
+        return _by_onednn(inputs, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -77,7 +82,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     A weight of any strides is as fast.
     """
     if worth(inputs, weight):
-        output: Tensor = _Linear.apply(inputs, weight, bias)
+        output: Tensor = _Linear.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
         return output
     return F.linear(inputs, weight, bias)
 

@@ -26,7 +26,7 @@ from proxyscale.training import language_model, parametrization
 from proxyscale.training.batches import Batches, draw_ids
 from proxyscale.training.checkpoint import Checkpoint
 from proxyscale.training.curve import Curve
-from proxyscale.training.language_model import LanguageModel
+from proxyscale.training.model import LanguageModel
 
 CALIBRATION = 5  # steps that are timed, after as many to warm up
 # How a run is executed, which changes nothing of its result but the rounding.
@@ -49,12 +49,13 @@ def train(
 ) -> None:
     """Train one run into the folder `out`; go on where an interrupted one left a checkpoint.
 
-    `spec`: family, model (see `LanguageModel`), training (tokens, batch_tokens, learning_rate,
-    hidden_learning_rate, weight_decay, betas, eps, clip, warmup, final_learning_rate, precision),
-    draw, seed. `warmup` is a share of the steps, `final_learning_rate` one of the peak, `clip` the
-    largest norm of the gradient. `execution`: see `PLAIN`. Under torchrun every process takes its
-    share of each batch, and the first writes. UserError if the run diverges (NaN, or smoothed loss
-    above ln V after warm-up), or if the scale does not fit the pool.
+    `spec`: family, model (see `language_model.build`), training (tokens, batch_tokens,
+    learning_rate, hidden_learning_rate, weight_decay, betas, eps, clip, warmup,
+    final_learning_rate, precision), draw, seed. `warmup` is a share of the steps,
+    `final_learning_rate` one of the peak, `clip` the largest norm of the gradient. `execution`: see
+    `PLAIN`. Under torchrun every process takes its share of each batch, and the first writes.
+    UserError if the run diverges (NaN, or smoothed loss above ln V after warm-up), or if the scale
+    does not fit the pool.
     """
     language_model.prepare_cpu(threads)
     inputs = {"pool": artifacts.sha256(pool), "distribution": artifacts.sha256(distribution)}
@@ -216,7 +217,8 @@ class Run:
         return {**self._tensors(), "points": torch.tensor(points, dtype=torch.float64)}
 
     def _tensors(self) -> dict[str, Tensor]:
-        weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        named = language_model.weights(self.model)
+        weights = {f"model.{name}": tensor for name, tensor in named.items()}
         return {**weights, **self.optimizer.state(), "losses": self.losses}
 
     @torch.no_grad()
@@ -233,12 +235,12 @@ class Run:
 
 def _rows_at_once(spec: Mapping[str, Any], execution: Mapping[str, Any], world: int) -> int:
     """Pieces whose gradients one process takes at a time. UserError if that is not a share."""
-    context = spec["model"]["context"]
-    batch = spec["training"]["batch_tokens"] // context
+    context: int = spec["model"]["context"]
+    batch: int = spec["training"]["batch_tokens"] // context
     if batch % world:
         raise UserError(f"{world} processes cannot share {batch} pieces", where="execution.gpus")
     tokens = execution["micro_batch_tokens"]
-    return max(1, tokens // context) if tokens else batch
+    return max(1, int(tokens) // context) if tokens else batch
 
 
 def calibrate(model: Mapping[str, Any], training: Mapping[str, Any]) -> float:
@@ -252,5 +254,5 @@ def calibrate(model: Mapping[str, Any], training: Mapping[str, Any]) -> float:
             start = run.clock()
         run.step(step, pieces)
         run.losses[step].item()
-    steps = training["tokens"] / training["batch_tokens"]
+    steps: float = training["tokens"] / training["batch_tokens"]
     return (run.clock() - start) / CALIBRATION * steps

@@ -65,7 +65,7 @@ def attention_scale(head_width: int, parametrization: str) -> float:
 
 def width_multiplier(parameter: Tensor) -> float:
     """Width over base width along the parameter's (fan-in) dimension that grows; else 1."""
-    return parameter.infshape.width_mult()  # type: ignore[attr-defined]
+    return float(parameter.infshape.width_mult())  # type: ignore[attr-defined]
 
 
 class AdamW:
@@ -151,4 +151,6 @@ def optimizer(model: nn.Module, hidden: Iterable[Tensor], training: Mapping[str,
         )
     ]
     # mup divides a matrix' rate by its multiplier and multiplies its decay: the product stays.
-    return mup.optim.MuAdam(groups, impl=AdamW, betas=tuple(training["betas"]), eps=training["eps"])
+    options = {"betas": tuple(training["betas"]), "eps": training["eps"]}
+    made: AdamW = mup.optim.MuAdam(groups, impl=AdamW, **options)
+    return made

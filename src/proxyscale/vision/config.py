@@ -8,9 +8,10 @@ from __future__ import annotations
 import typing
 from typing import Annotated, Literal
 
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model
 
-from proxyscale.study.config import (
+from proxyscale.study.config import StudyConfig
+from proxyscale.study.config_types import (
     Count,
     Name,
     NonNegative,
@@ -217,18 +218,17 @@ class ImageFigures(Strict):
     )
 
 
-class ImageConfig(Strict):
+class ImageConfig(StudyConfig):
     """A study: image corpora, test sets, distributions and widths, and how they meet."""
 
     study: Name = Field(description="the study's name")
-    results: str = Field(description="the folder that everything is written to")
+    results: Annotated[str, Field(min_length=1)] = Field(
+        description="the folder that everything is written to"
+    )
     seed: Seed = Field(0, description="decides splits, samples and draws")
     seeds: Seeds = Field(2, description="training seeds of every run: their number, or a list")
     plugins: list[str] = Field(
         default_factory=list, description="Python files that register functions"
-    )
-    code: Literal["strict", "off"] = Field(
-        "strict", description="off: changes of proxyscale's own code make nothing stale"
     )
     sources: dict[Name, ImageSource] = Field(description="the corpora", min_length=1)
     pool: ImagePool = Field(description="the candidate images")
@@ -244,16 +244,9 @@ class ImageConfig(Strict):
         default_factory=lambda: ImageTraining(), description="how all widths are trained"
     )
     scales: dict[Name, ImageScale] = Field(description="model widths", min_length=2)
-    reference: str = Field(description="the scale that the others are to foretell")
     pack: Count = Field(
         16, description="draws, and seeds, at most, that a job trains: the grain of retraining"
     )
     attribution: Attribution = Field(description="scores and what they foretell")
     counterfactuals: Counterfactuals | None = Field(None, description="Figure 14, if wanted")
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of every interval")
     figures: ImageFigures = Field(default_factory=ImageFigures, description="what figures show")
-
-    @field_validator("results")
-    @classmethod
-    def _no_trailing_slash(cls, value: str) -> str:
-        return value.rstrip("/") or "/"

@@ -1,41 +1,31 @@
-"""Labelled images out of scikit-learn, files or the Hugging Face hub, one at a time.
+"""Image corpora: labelled images of scikit-learn, files or the Hugging Face hub, split by hash.
 
-An image corpus is a registered generator; `images` resizes, splits and counts what it yields.
+A corpus is a registered generator of pictures; `build_images` decodes, resizes, splits and counts
+them and writes each once.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+import pyarrow as pa
 
+from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.data.records import Dropped, find_files, read_files, read_hub
+from proxyscale.data.hub import read_hub
+from proxyscale.data.record_counts import RecordCounts, content_key
+from proxyscale.data.records import Dropped
 from proxyscale.registry import Registry
-
-Pixels = NDArray[np.uint8]
+from proxyscale.vision.decoding import decode
+from proxyscale.vision.images import INDEX
+from proxyscale.vision.readers import Columns, Picture, pictures, read_images
 
 image_corpus = Registry("image corpus")
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
-CIFAR_PIXELS = 3 * 32 * 32
-
-
-class Picture(NamedTuple):
-    """An image, its class by name, and the name it has within its corpus.
-
-    `image` holds pixels [H, W] or [H, W, colors] u8, or the bytes of an image file.
-    """
-
-    name: str
-    image: Pixels | bytes
-    label: str
+MOST_CLASSES = 1 << 15  # labels are i16
 
 
 @image_corpus
@@ -58,20 +48,17 @@ def files(
     label: str = "label",
     names: Sequence[str] = (),
 ) -> Iterator[Picture | Dropped]:
-    """Images of files: `parquet`, `npz`, `folder` (named by class), `cifar` or `mnist`.
+    """Images of files (`parquet`, `npz`, `folder`, `cifar` or `mnist`), or of whole folders.
 
-    `format` is told by the files' names where it is not given. `image` and `label` are a parquet
-    file's columns (bytes, or a struct with field `bytes`) or an npz file's arrays (u8 [n, H, W(,
-    colors)], integers [n]). `cifar` is the binary version of CIFAR-10 or CIFAR-100 (fine labels);
-    `mnist` the IDX files of images, beside which those of labels lie, perhaps gzipped. `names` are
-    the classes' names by number.
+    A folder's sub-folders are its classes; single image files (`folder`) have the name of the
+    folder that they lie in. `format` is told by the files' names where it is not given. `image`
+    and `label` are a parquet file's columns (bytes, or a struct with field `bytes`) or an npz
+    file's arrays (u8 [n, H, W(, colors)], [n]); classes are whole numbers or text. `cifar` is the
+    binary version of CIFAR-10 or CIFAR-100 (fine labels); `mnist` the IDX files of images, beside
+    which those of labels lie, perhaps gzipped. `names` are the classes' names by number.
     """
-    for name, path in find_files(files).items():
-        word = format or _format(path)
-        if word not in FORMATS:
-            raise UserError(f"unknown format {word!r}", where="format", value=word, allowed=FORMATS)
-        for picture in FORMATS[word](name, path, image, label):
-            yield _named(picture, names)
+    for picture in read_images(files, format, Columns(image, label)):
+        yield _named(picture, names)
 
 
 @image_corpus
@@ -88,7 +75,7 @@ def hub(
 ) -> Iterator[Picture | Dropped]:
     """Images of a dataset on the Hugging Face hub, at a pinned commit."""
     records = read_hub(hub, revision, config, split, streaming)
-    for picture in _pictures(records, image, label):
+    for picture in pictures(records, Columns(image, label)):
         yield _named(picture, names)
 
 
@@ -97,130 +84,98 @@ def _named(picture: Picture | Dropped, names: Sequence[str]) -> Picture | Droppe
         return picture
     if not picture.label.isdecimal() or int(picture.label) >= len(names):
         message = f"class {picture.label} has no name among the {len(names)} given"
-        raise UserError(message, where="names")
+        raise UserError(message, where=f"names: {picture.name}")
     return picture._replace(label=str(names[int(picture.label)]))
 
 
-def _format(path: Path) -> str:
-    if "idx3" in path.name:
-        return "mnist"
-    if path.suffix.lower() in SUFFIXES:
-        return "folder"
-    known = {".parquet": "parquet", ".npz": "npz", ".bin": "cifar"}
-    if path.suffix not in known:
-        hint = "say format:, or convert it; pickles are never read (CIFAR has a binary version)"
-        message = f"{path.name}: no images that can be read"
-        raise UserError(message, where="files", value=path.suffix, allowed=[*known], hint=hint)
-    return known[path.suffix]
+def build_images(out: Path, source: str, spec: Mapping[str, Any]) -> None:
+    """Write an image corpus: `out/inputs.npy`, `out/index.parquet` and `out/manifest.json`.
 
-
-def _no_column(name: str, where: str, names: Iterable[str]) -> UserError:
-    return UserError(f"has no column {name!r}", where=where, value=name, allowed=names)
-
-
-def _parquet(name: str, path: Path, image: str, label: str) -> Iterator[Picture | Dropped]:
-    for picture in _pictures(read_files(str(path), "parquet"), image, label):
-        yield picture._replace(name=f"{name}:{picture.name.rpartition(':')[2]}")
-
-
-def _pictures(records: Iterable[Any], image: str, label: str) -> Iterator[Picture | Dropped]:
-    for record in records:
-        if isinstance(record, Dropped):
-            yield record
-            continue
-        for column in (image, label):
-            if column not in record.fields:
-                raise _no_column(column, record.name, record.fields)
-        value = record.fields[image]
-        data = value.get("bytes") if isinstance(value, dict) else value
-        if isinstance(data, bytes):
-            yield Picture(record.name, data, str(record.fields[label]))
-        elif isinstance(data, Image.Image):  # the datasets library has decoded it
-            yield Picture(record.name, np.asarray(data.convert("RGB")), str(record.fields[label]))
-        else:
-            yield Dropped(record.name, "no image bytes")
-
-
-def _npz(name: str, path: Path, image: str, label: str) -> Iterator[Picture]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            for key in (image, label):
-                if key not in arrays:
-                    raise _no_column(key, str(path), arrays)
-            images, labels = arrays[image], arrays[label]
-    except ValueError as error:
-        raise UserError(f"cannot be read: {error}", where=str(path)) from None
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or labels.size != len(images):
-        message = f"{image} is {images.dtype} {list(images.shape)} with {labels.size} labels"
-        hint = "uint8 [n, H, W] or [n, H, W, colors], with n integer labels"
-        raise UserError(message, where=str(path), hint=hint)
-    for number, (pixels, value) in enumerate(zip(images, labels.ravel(), strict=True)):
-        yield Picture(f"{name}:{number}", pixels, str(value))
-
-
-def _folder(name: str, path: Path, image: str, label: str) -> Iterator[Picture]:
-    yield Picture(name, path.read_bytes(), path.parent.name)
-
-
-def _cifar(name: str, path: Path, image: str, label: str) -> Iterator[Picture]:
-    """CIFAR's binary version: one label byte (CIFAR-10) or two (CIFAR-100, the fine one last)."""
-    size = path.stat().st_size
-    labels = [count for count in (1, 2) if size and size % (count + CIFAR_PIXELS) == 0]
-    if not labels:
-        raise UserError(f"{size} bytes are no whole number of CIFAR records", where=str(path))
-    records = np.memmap(path, np.uint8, "r").reshape(-1, labels[0] + CIFAR_PIXELS)
-    for number, record in enumerate(records):
-        planes = record[labels[0] :].reshape(3, 32, 32)
-        value = record[labels[0] - 1]
-        yield Picture(f"{name}:{number}", planes.transpose(1, 2, 0), str(value))
-
-
-def _mnist(name: str, path: Path, image: str, label: str) -> Iterator[Picture]:
-    """MNIST's IDX format, as described at http://yann.lecun.com/exdb/mnist/."""
-    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
-    if not beside.is_file():
-        raise UserError(f"no file of labels beside it: {beside.name}", where=str(path))
-    images, labels = _idx(path, 3), _idx(beside, 1)
-    if len(images) != len(labels):
-        raise UserError(f"{len(images)} images have {len(labels)} labels", where=str(path))
-    for number, (pixels, value) in enumerate(zip(images, labels, strict=True)):
-        yield Picture(f"{name}:{number}", pixels, str(value))
-
-
-def _idx(path: Path, dimensions: int) -> Pixels:
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise UserError(f"cannot be read: {error}", where=str(path)) from None
-    start = 4 + 4 * dimensions
-    shape = np.frombuffer(data[4:start], ">u4")
-    if data[:4] != bytes([0, 0, 8, dimensions]) or len(data) != start + shape.prod():
-        raise UserError(f"no IDX file of {dimensions}-dimensional bytes", where=str(path))
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-
-
-FORMATS: dict[str, Callable[[str, Path, str, str], Iterator[Any]]] = {
-    "parquet": _parquet,
-    "npz": _npz,
-    "folder": _folder,
-    "cifar": _cifar,
-    "mnist": _mnist,
-}
-
-
-def decode(image: Pixels | bytes, size: int | None, colors: int | None) -> Pixels:
-    """Pixels [H, W, colors] u8: averaged to a square of `size` after cutting the longer side.
-
-    Without `size` or `colors` (1 or 3) the image's own. ValueError if the bytes are no image.
+    `spec`: `kind` and its `options`; `size` (square, in pixels) and `colors` (1 or 3), null for the
+    images' own; `images`, where to stop; `holdout` and `target`, shares that a hash of the pixels
+    decides; `seed` of the split. Exact duplicates are dropped, and so is what is unreadable, too
+    large or without a class; every record is counted, by reason and with the first names. UserError
+    if images differ in size where none is given.
     """
-    try:
-        source = io.BytesIO(image) if isinstance(image, bytes) else None
-        picture = Image.open(source) if source else Image.fromarray(np.squeeze(image))
-        mode = {1: "L", 3: "RGB", None: "L" if picture.mode in ("1", "L", "I", "I;16") else "RGB"}
-        picture = picture.convert(mode[colors])
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"not an image: {error}") from None
-    if size and picture.size != (size, size):
-        picture = ImageOps.fit(picture, (size, size), Image.Resampling.BOX)
-    pixels = np.asarray(picture)
-    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+    rows = _Rows(spec)
+    with artifacts.atomic(out / "inputs.npy") as temporary, temporary.open("wb") as file:
+        for item in image_corpus[spec["kind"]](**spec["options"]):
+            rows.add(item, file)
+            if spec.get("images") and len(rows.labels) >= spec["images"]:
+                break
+        if not rows.labels:
+            message = f"no usable image: {rows.counts.told() or 'none found'}"
+            raise UserError(message, where=f"corpora: {source}")
+        arrays.write_header(file, np.uint8, (len(rows.labels), *rows.shape))
+    classes = sorted(set(rows.labels), key=natural)
+    if len(classes) > MOST_CLASSES:
+        message = f"{len(classes):,} classes, where {MOST_CLASSES:,} can be told apart"
+        raise UserError(message, where=f"corpora: {source}", hint="is `label` the right column?")
+    artifacts.write(out / "index.parquet", rows.index(source, classes), INDEX)
+    artifacts.write_manifest(
+        out / "manifest.json",
+        [out / "inputs.npy", out / "index.parquet"],
+        source=source,
+        kind=spec["kind"],
+        shape=list(rows.shape),
+        classes=classes,
+        images=dict(Counter(rows.splits)),
+        **rows.counts.facts(),
+    )
+
+
+class _Rows:
+    """What is known of the images written so far."""
+
+    def __init__(self, spec: Mapping[str, Any]) -> None:
+        self.spec = spec
+        self.counts = RecordCounts(spec)
+        self.shape: tuple[int, ...] = ()
+        self.labels: list[str] = []
+        self.hashes: list[int] = []
+        self.splits: list[str] = []
+
+    def add(self, item: Picture | Dropped, file: BinaryIO) -> None:
+        """Write one image, or count why not."""
+        if isinstance(item, Dropped):
+            self.counts.drop(item.name, item.reason)
+            return
+        try:
+            pixels = decode(item.image, self.spec.get("size"), self.spec.get("colors"))
+        except ValueError as error:
+            self.counts.drop(item.name, str(error))
+            return
+        if not self.shape:
+            self.shape = pixels.shape
+            arrays.write_header(file, np.uint8, (0, *self.shape))
+        if pixels.shape != self.shape:
+            message = f"is {list(pixels.shape)} where those before it are {list(self.shape)}"
+            raise UserError(message, where=item.name, hint="give the corpus size: and colors:")
+        key = content_key(pixels.tobytes())
+        split = self.counts.keep(item.name, key)
+        if split is None:
+            return
+        file.write(pixels.tobytes())
+        self.hashes.append(key)
+        self.labels.append(item.label)
+        self.splits.append(split)
+
+    def index(self, source: str, classes: Sequence[str]) -> pa.Table:
+        """The index of the images written, labels as numbers in `classes`."""
+        place = {name: number for number, name in enumerate(classes)}
+        count = np.arange(len(self.labels), dtype=np.uint32)
+        columns = {
+            "example": count,
+            "source": [source] * len(count),
+            "document": count,
+            "hash": np.array(self.hashes, np.uint64),
+            "label": np.array([place[name] for name in self.labels], np.int16),
+            "split": self.splits,
+        }
+        return pa.table(columns)
+
+
+def natural(name: str) -> tuple[bool, int, str]:
+    """Numbers in their own order, before words."""
+    number = name.isdecimal() and len(name) < 20
+    return not number, int(name) if number else 0, name

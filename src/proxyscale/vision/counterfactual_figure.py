@@ -8,10 +8,11 @@ from typing import Any
 import pyarrow as pa
 from matplotlib.figure import Figure
 
+from proxyscale.base.tables import where
 from proxyscale.figures.figure_data import Rows
 from proxyscale.figures.layout import even_ticks, page
 from proxyscale.figures.style import PALE, Style, keys, marks
-from proxyscale.vision.counterfactuals import margin_points, where
+from proxyscale.vision.counterfactuals import margin_points
 
 
 def counterfactual(

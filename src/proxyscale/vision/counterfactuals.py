@@ -7,20 +7,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from proxyscale.base.tables import where
 from proxyscale.statistics import intervals
 from proxyscale.statistics.measures import pearson
 
 Row = dict[str, Any]
 INTERVALS = {"r2": intervals.r2_interval, "pearson": intervals.pearson_interval}
-
-
-def where(table: pa.Table, **values: Any) -> pa.Table:
-    """The rows where columns have these values."""
-    for column, value in values.items():
-        table = table.filter(pc.equal(table[column], value))
-    return table
 
 
 def margin_points(losses: pa.Table, spec: Mapping[str, Any], image: int) -> list[Row]:

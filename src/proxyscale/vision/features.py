@@ -13,9 +13,9 @@ from torch import Tensor
 
 from proxyscale.attribution.projection import Projection
 from proxyscale.vision import resnet
-from proxyscale.vision.model_packs import Pack
-from proxyscale.vision.pool import Images
-from proxyscale.vision.stacked import Batches, side_by_side
+from proxyscale.vision.batches import Batches, side_by_side
+from proxyscale.vision.ensembles import Ensemble
+from proxyscale.vision.images import Images
 
 BATCH = 128  # images of which features are taken at a time
 
@@ -75,15 +75,15 @@ def features(spec: Mapping[str, Any], state: resnet.State, images: Batches) -> T
     return torch.cat([model.features(side_by_side(batch[None]))[0].cpu() for batch in batches])
 
 
-def likeness(pack: Path, pool: Path, holdout: Path) -> NDArray[np.float64]:
-    """Cosines of the features of test and pool images by a pack's first model: [tests, pool].
+def likeness(ensemble: Path, pool: Path, holdout: Path) -> NDArray[np.float64]:
+    """Cosines of the features of test and pool images by an ensemble's first model: [tests, pool].
 
     `pool` and `holdout` are manifests.
     """
-    opened = Pack(pack)
+    opened = Ensemble(ensemble)
     own, others = (
         features(opened.spec, opened.states()[0], Batches(Images.open(path))).double().numpy()
         for path in (holdout, pool)
     )
     own, others = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (own, others))
-    return own @ others.T
+    return np.asarray(own @ others.T)

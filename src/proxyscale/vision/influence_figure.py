@@ -14,8 +14,8 @@ from proxyscale.base.errors import UserError
 from proxyscale.figures.figure_data import Rows
 from proxyscale.figures.layout import wrap
 from proxyscale.figures.style import GREY, INK, POINTS, SMALL, TEXT, Style
-from proxyscale.vision.pool import Images
-from proxyscale.vision.score_files import Scores
+from proxyscale.vision.images import Images
+from proxyscale.vision.score_matrices import Scores
 
 SHOWN = 5  # images on each side
 HELP, HARM = "#009E73", "#D55E00"

@@ -14,11 +14,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from proxyscale.base.progress import quantity
+from proxyscale.base.tables import where
 from proxyscale.figures.figure_data import Rows
 from proxyscale.figures.layout import page
 from proxyscale.figures.scaling import fraction
 from proxyscale.figures.style import GREY, INK, PALE, SMALL, Mark, Style, keys, marks
-from proxyscale.vision.counterfactuals import where
 
 SAME_CLASS = "same-class"
 DASHED = (0, (4, 2))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from proxyscale.base.progress import aligned, quantity
-from proxyscale.vision.study import ImageStudy
+from proxyscale.vision.runs import ImageRuns
 
 
-def pool_examples(study: ImageStudy) -> int | None:
+def pool_examples(study: ImageRuns) -> int | None:
     """Images of the pool as far as the config tells."""
     pool = study.config.pool
     source = study.config.sources[pool.source]
@@ -17,7 +17,7 @@ def pool_examples(study: ImageStudy) -> int | None:
     return round(source.images * (1 - source.holdout - source.target))
 
 
-def told_images(study: ImageStudy) -> str:
+def told_images(study: ImageRuns) -> str:
     """The plan as a table for people: a row per scale and distribution."""
     head = ("scale", "parameters", "distribution", "runs", "images/run", "FLOPs/run", "packs done")
     rows, total, examples = [head], 0.0, pool_examples(study)

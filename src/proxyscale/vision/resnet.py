@@ -34,18 +34,22 @@ class Block(nn.Module):
         self.norm1 = nn.BatchNorm2d(models * outputs)
         self.convolution2 = _convolution(models, outputs, outputs, 3, 1)
         self.norm2 = nn.BatchNorm2d(models * outputs)
+        self.stride = stride
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
-            convolution = _convolution(models, inputs, outputs, 1, stride)
+            # The shortcut's stride is taken by slicing: on CPUs without AVX-512 the strided 1×1
+            # convolution of torch 2.13 (oneDNN) writes past its buffers when channels are few.
+            convolution = _convolution(models, inputs, outputs, 1, 1)
             self.shortcut = nn.Sequential(convolution, nn.BatchNorm2d(models * outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """[batch, models · inputs, H, W] → [batch, models · outputs, H / stride, W / stride]."""
         hidden = functional.relu(self.norm1(self.convolution1(x)))
-        return functional.relu(self.norm2(self.convolution2(hidden)) + self.shortcut(x))
+        shortcut = self.shortcut(x[..., :: self.stride, :: self.stride])
+        return functional.relu(self.norm2(self.convolution2(hidden)) + shortcut)
 
 
-class Readout(MuReadout):
+class Readout(MuReadout):  # type: ignore[misc]
     """`MuReadout` of several models: weights [models · classes, features], zero at the start."""
 
     def __init__(self, models: int, features: int, classes: int) -> None:
@@ -86,11 +90,13 @@ class ResNet(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """The last layer's features: [batch, models · colors, H, W] → [models, batch, features]."""
         hidden = self.stages(self.stem(images)).mean(dim=(2, 3))
-        return hidden.unflatten(1, (self.models, -1)).transpose(0, 1)
+        states: Tensor = hidden.unflatten(1, (self.models, -1)).transpose(0, 1)
+        return states
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits: [batch, models · colors, H, W] → [models, batch, classes]."""
-        return self.readout(self.features(images))
+        logits: Tensor = self.readout(self.features(images))
+        return logits
 
 
 def _convolution(models: int, inputs: int, outputs: int, size: int, stride: int) -> nn.Conv2d:
@@ -123,7 +129,8 @@ def build(spec: Mapping[str, Any], seeds: Sequence[int]) -> ResNet:
     set_shapes(model, make, spec["base_channels"], spec["parametrization"])
     model.readout.multiplier = 1 / width_multiplier(model.readout.weight)
     _initialize(model, seeds)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 @torch.no_grad()

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 
+from proxyscale.base.tables import where
 from proxyscale.figures.figure_data import Rows
 from proxyscale.figures.layout import page
 from proxyscale.figures.style import INK, SMALL, Style
-from proxyscale.vision.counterfactuals import where
 
 PANELS = {
     "scores_spearman": "as computed",

@@ -51,7 +51,8 @@ def optimizer(model: nn.Module, training: Mapping[str, Any]) -> SGD:
     """
     names = ("momentum", "weight_decay")
     options = {name: training[name] for name in names} | {"lr": training["learning_rate"]}
-    return mup.optim.MuSGD(model.parameters(), impl=SGD, **options)
+    made: SGD = mup.optim.MuSGD(model.parameters(), impl=SGD, **options)
+    return made
 
 
 def one_cycle(step: int, steps: int, training: Mapping[str, Any]) -> float:

@@ -32,11 +32,12 @@ from scipy import stats
 
 from proxyscale.attribution import lds
 from proxyscale.base.cost import trak_flops
+from proxyscale.base.tables import where
 from proxyscale.statistics.proxy_statistics import as_table
-from proxyscale.vision.counterfactuals import counterfactual_rows, where
-from proxyscale.vision.pool import Images
-from proxyscale.vision.score_files import Array, Scores
-from proxyscale.vision.select import read_masks
+from proxyscale.vision.counterfactuals import counterfactual_rows
+from proxyscale.vision.images import Images
+from proxyscale.vision.score_matrices import Array, Scores
+from proxyscale.vision.subsets import read_masks
 
 SPLITS = 8  # of the models in halves
 Row = dict[str, Any]
@@ -45,7 +46,7 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the statistics are read out of. Paths by name; `scores` by scale, one a pack."""
+    """What the statistics are read out of. Paths by name; `scores` by scale, one an ensemble."""
 
     losses: pa.Table
     runs: pa.Table

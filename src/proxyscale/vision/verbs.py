@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from proxyscale.base import artifacts
 from proxyscale.base.verbs import Arguments, pairs, verb
 
 
@@ -19,14 +20,26 @@ def listed(values: Iterable[str]) -> dict[str, list[Path]]:
     return found
 
 
+def counted(out: Path, kept: Mapping[str, int]) -> str:
+    """What a job kept and what it dropped, by reason."""
+    dropped = artifacts.read_json(out / "manifest.json")["dropped"]
+    told = [f"{count:,} {name}" for name, count in kept.items()]
+    lost = [f"{count:,} {reason}" for reason, count in dropped.items() if count]
+    return ", ".join(told) + (f" · dropped: {', '.join(lost)}" if lost else "")
+
+
 @verb("plugin=", "source", "spec", "out")
-def image_corpus(args: Arguments) -> None:
+def image_corpus(args: Arguments) -> str:
     """Read a source's images and split them."""
     from proxyscale.registry import load_plugins
-    from proxyscale.vision.pool import build_images
+    from proxyscale.vision.corpora import build_images
 
     load_plugins(args.plugin)
-    build_images(Path(args.out), args.source, json.loads(args.spec))
+    out = Path(args.out)
+    build_images(out, args.source, json.loads(args.spec))
+    facts = artifacts.read_json(out / "manifest.json")
+    kept = {"images": sum(facts["images"].values()), "classes": len(facts["classes"])}
+    return f"{args.source} · {counted(out, kept)}"
 
 
 @verb("corpus", "spec", "out")
@@ -38,64 +51,74 @@ def image_pool(args: Arguments) -> None:
 
 
 @verb("corpus", "pool", "spec", "out")
-def image_task(args: Arguments) -> None:
+def image_task(args: Arguments) -> str:
     """Choose a test set's images."""
     from proxyscale.vision.pool import build_image_task
 
-    build_image_task(Path(args.out), Path(args.corpus), Path(args.pool), json.loads(args.spec))
+    out = Path(args.out)
+    build_image_task(out, Path(args.corpus), Path(args.pool), json.loads(args.spec))
+    kept = artifacts.read_json(out / "manifest.json")["examples"]
+    return f"{out.name} · {counted(out, kept)}"
 
 
-@verb("pool", "holdout?", "scores=", "pack?", "task?", "spec", "out")
+@verb("pool", "holdout?", "scores=", "task?", "spec", "out")
 def subsets(args: Arguments) -> None:
-    """Draw the training distributions of a pack."""
-    from proxyscale.vision.score_files import Scores
-    from proxyscale.vision.select import build_subsets
+    """Draw the training distributions of a pack: by chance, by classes, by scores."""
+    from proxyscale.vision.score_matrices import Scores
+    from proxyscale.vision.subsets import build_subsets
 
     known: dict[str, Any] = {}
     if args.scores:
         folders = [folder for parts in listed(args.scores).values() for folder in parts]
         known["influence"] = Scores.open(folders, args.task, False).mean()
-    if args.pack:
-        from proxyscale.vision.features import likeness
-
-        known["likeness"] = likeness(Path(args.pack), Path(args.pool), Path(args.holdout))
     holdout = Path(args.holdout) if args.holdout else None
     build_subsets(Path(args.out), json.loads(args.spec), Path(args.pool), holdout=holdout, **known)
+
+
+@verb("pool", "holdout", "pack", "spec", "out")
+def similar_subsets(args: Arguments) -> None:
+    """Draw the training distributions of a pack by what a pack's models take for alike."""
+    from proxyscale.vision.features import likeness
+    from proxyscale.vision.subsets import build_subsets
+
+    paths = Path(args.pool), Path(args.holdout)
+    alike = likeness(Path(args.pack), *paths)
+    build_subsets(Path(args.out), json.loads(args.spec), paths[0], holdout=paths[1], likeness=alike)
 
 
 @verb("pool", "distribution", "title", "spec", "out")
 def train_pack(args: Arguments) -> None:
     """Train the image models of a pack."""
-    from proxyscale.vision.model_packs import train_pack
+    from proxyscale.vision.ensembles import train_ensemble
 
     spec = json.loads(args.spec)
     runs = [tuple(run) for run in spec.pop("runs")]
-    train_pack(Path(args.out), spec, Path(args.pool), Path(args.distribution), runs, args.title)
+    train_ensemble(Path(args.out), spec, Path(args.pool), Path(args.distribution), runs, args.title)
 
 
 @verb("pack", "task", "folder", "scale", "distribution", "out")
 def evaluate_pack(args: Arguments) -> None:
     """Take the losses and margins of a pack's models on a test set."""
-    from proxyscale.vision.model_packs import evaluate_pack
+    from proxyscale.vision.evaluate import evaluate_ensemble
 
     tasks = {args.task: Path(args.folder)}
     names = {"scale": args.scale, "distribution": args.distribution}
-    evaluate_pack(Path(args.out), Path(args.pack), tasks, **names)
+    evaluate_ensemble(Path(args.out), Path(args.pack), tasks, **names)
 
 
 @verb("pool", "pack", "task=", "title", "spec", "out")
 def score_pack(args: Arguments) -> None:
     """Attribute every test image to the pool through a pack's models (TRAK)."""
-    from proxyscale.vision.scores import score_pack
+    from proxyscale.vision.trak_scores import score_ensemble
 
     paths = Path(args.out), Path(args.pack), Path(args.pool), pairs(args.task)
-    score_pack(*paths, json.loads(args.spec), title=args.title)
+    score_ensemble(*paths, json.loads(args.spec), title=args.title)
 
 
 @verb("pool", "subsets=", "losses=", "spec", "out")
 def datamodels(args: Arguments) -> None:
     """Regress outputs on the subsets that were trained on (datamodels)."""
-    from proxyscale.vision.regression import fit
+    from proxyscale.vision.regression_datamodels import fit
 
     files = [path for paths in listed(args.subsets).values() for path in paths]
     fit(Path(args.out), json.loads(args.spec), Path(args.pool), files, listed(args.losses))
@@ -112,7 +135,6 @@ def collect_packs(args: Arguments) -> None:
 @verb("losses", "runs", "pool", "task=", "truth=", "scores=", "datamodels=", "spec", "out")
 def image_statistics(args: Arguments) -> None:
     """How well the scores of each width foretell the reference."""
-    from proxyscale.base import artifacts
     from proxyscale.vision.statistics import Inputs, summarize_images
 
     inputs = Inputs(
@@ -130,7 +152,6 @@ def image_statistics(args: Arguments) -> None:
 @verb("losses", "runs", "statistics", "pool", "task=", "scores=", "spec", "out")
 def image_figure(args: Arguments) -> None:
     """Draw one figure as PDF and SVG, with its numbers as CSV."""
-    from proxyscale.base import artifacts
     from proxyscale.vision.figures import Sources, draw
 
     sources = Sources(

@@ -1,0 +1,112 @@
+# From models to scores of the pool's examples for a task.
+#
+# in:   runs/{scale}/{distribution}/{draw}-{seed}/model  pool/  tasks/{task}/target.parquet
+# out:  features/{scale}/{distribution}/{draw}-{seed}/{candidates}/{pool,{task}.target}/
+#       scores/{scale}/{distribution}/{candidates}/{task}.{parquet,json}
+#       scores/{agreement,influence}.parquet
+# steps: project gradients | score | hold the scores of all scales side by side
+#
+# Which models score what follows from `scored_on`, `scale`, `task` and `candidates` of the
+# distributions: one walk back, score -> select, that the config keeps free of circles.
+
+
+def scoring_features(wildcards, part):
+    """The features of the pool or of a task that scores are made of, by every model."""
+    runs = study.models(wildcards.scale, wildcards.distribution)
+    folders = [paths.features(*run, wildcards.candidates) for run in runs]
+    return [manifest(inside(folder, part)) for folder in folders]
+
+
+def compared_features():
+    """(scale:number, folder of features) of every model whose scores are held side by side."""
+    return [
+        (f"{scale}:{number}", paths.features(*run, study.sample))
+        for scale, runs in study.side_by_side.items()
+        for number, run in enumerate(runs)
+    ]
+
+
+rule features:
+    # A job makes only those features that are missing or no longer vouched for.
+    input:
+        run=manifest(paths.run()),
+        model=ancient(inside(paths.run(), "model.safetensors")),
+        pool=paths.pool,
+        rows=pool_rows(),
+        tasks=[manifest(paths.task(task)) for task in study.scored_tasks],
+    output:
+        pool=update(manifest(inside(paths.features(), "pool"))),
+        targets=[
+            update(manifest(inside(paths.features(), f"{task}.target")))
+            for task in study.scored_tasks
+        ],
+    log:
+        paths.log("features/{scale}/{distribution}/{draw}-{seed}/{candidates}"),
+    priority: 1_000_000
+    conda:
+        "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.features(w.scale, w.candidates)),
+        gpu=lambda w: min(gpus, gpus_of(w)),
+    params:
+        spec=lambda w: study.spec("features", w.candidates),
+        code=lambda w: study.code("features", w.scale),
+        plugins=lambda w: plugin_flags("features", w.scale),
+    shell:
+        "python -m proxyscale features --log {log:q} --gpus {resources.gpu} {params.plugins}"
+        " --run {input.run:q} --pool {input.pool:q} --task {input.tasks:q}"
+        " --title 'features of {wildcards.scale}/{wildcards.distribution}"
+        " draw {wildcards.draw} seed {wildcards.seed}'"
+        " --code {params.code} --spec {params.spec:q} --out {output.pool:q}"
+
+
+rule score:
+    input:
+        pool=lambda w: scoring_features(w, "pool"),
+        target=lambda w: scoring_features(w, f"{w.task}.target"),
+    output:
+        scores=paths.scores(),
+        facts=paths.scores().replace(".parquet", ".json"),
+    log:
+        paths.log("scores/{scale}/{distribution}/{candidates}/{task}"),
+    priority: 1_000_000
+    conda:
+        "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.score(w.candidates)),
+    params:
+        spec=study.spec("score"),
+        code=study.code("score"),
+    shell:
+        "python -m proxyscale score --log {log:q} --pool {input.pool:q} --target {input.target:q}"
+        " --spec {params.spec:q} --out {output.scores:q}"
+
+
+rule compare_scores:
+    input:
+        features=[
+            manifest(inside(folder, part))
+            for _, folder in compared_features()
+            for part in ("pool", *(f"{task}.target" for task in study.compared_tasks))
+        ],
+        tasks=[manifest(paths.task(task)) for task in study.compared_tasks],
+        pool=paths.pool,
+        tokenizer=paths.tokenizer,
+    output:
+        agreement=paths.compared("agreement"),
+        influence=paths.compared("influence"),
+    log:
+        paths.log("scores/compare"),
+    conda:
+        "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.score("all")),
+    params:
+        spec=study.spec("score"),
+        code=study.code("compare_scores"),
+        features=flags("features", compared_features()),
+        tasks=flags("task", [(t, paths.task(t)) for t in study.compared_tasks]),
+    shell:
+        "python -m proxyscale compare_scores --log {log:q} {params.features} {params.tasks}"
+        " --pool {input.pool:q} --tokenizer {input.tokenizer:q} --spec {params.spec:q}"
+        " --agreement {output.agreement:q} --influence {output.influence:q}"

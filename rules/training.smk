@@ -1,0 +1,79 @@
+# From distributions to models, and from models to the loss on every test example.
+#
+# in:   distributions/{distribution}.parquet  pool/  tasks/
+# out:  runs/{scale}/{distribution}/{draw}-{seed}/{model,curve,manifest,losses/{task}}
+# steps: train | evaluate
+#
+# The longest jobs start first, so that none of them is left alone at the end.
+from proxyscale.study.language_runs import Run
+
+
+def priority_of(wildcards):
+    """Compute relative to the cheapest run; what selection waits for comes before all others."""
+    number = int(wildcards.draw), int(wildcards.seed)
+    if Run(wildcards.scale, wildcards.distribution, *number) in study.scoring_runs:
+        return 500_000
+    cheapest = next(iter(study.scales.values())).flops
+    return round(100 * study.scales[wildcards.scale].flops / cheapest)
+
+
+rule train:
+    input:
+        pool=paths.pool,
+        rows=pool_rows(),
+        distribution=paths.distribution(),
+    output:
+        manifest=manifest(paths.run()),
+        model=inside(paths.run(), "model.safetensors"),
+        curve=inside(paths.run(), "curve.parquet"),
+    log:
+        paths.log("train/{scale}/{distribution}/{draw}-{seed}"),
+    priority: priority_of
+    conda:
+        "../envs/proxyscale.yaml"
+    # Resources make nothing stale: how a run is executed is no part of what it is.
+    resources:
+        **asks(lambda w: needs.train(w.scale, w.distribution)),
+        gpu=gpus_of,
+        execution=lambda w: study.execution(w.scale),
+    params:
+        spec=lambda w: study.spec(
+            "train", w.scale, w.distribution, int(w.draw), int(w.seed)
+        ),
+        code=lambda w: study.code("train", w.scale),
+        plugins=lambda w: plugin_flags("train", w.scale),
+    shell:
+        "python -m proxyscale train --log {log:q} --gpus {resources.gpu} {params.plugins}"
+        " --pool {input.pool:q} --distribution {input.distribution:q}"
+        " --title '{wildcards.scale}/{wildcards.distribution} draw {wildcards.draw}"
+        " seed {wildcards.seed}'"
+        " --spec {params.spec:q} --execution {resources.execution:q} --out {output.manifest:q}"
+
+
+rule evaluate:
+    # A job measures only those tasks whose losses are missing or no longer vouched for.
+    input:
+        run=manifest(paths.run()),
+        model=ancient(inside(paths.run(), "model.safetensors")),
+        tasks=[manifest(paths.task(task)) for task in sorted(study.config.tasks)],
+        examples=ancient(
+            [inside(paths.task(t), "holdout.parquet") for t in study.config.tasks]
+        ),
+    output:
+        [update(f"{paths.run()}/losses/{task}.parquet") for task in study.config.tasks],
+    log:
+        paths.log("evaluate/{scale}/{distribution}/{draw}-{seed}"),
+    priority: priority_of
+    conda:
+        "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.evaluate(w.scale)),
+        gpu=lambda w: min(gpus, gpus_of(w)),
+    params:
+        code=lambda w: study.code("evaluate", w.scale),
+        plugins=lambda w: plugin_flags("evaluate", w.scale),
+        out=subpath(output[0], parent=True),
+        title="{scale}/{distribution} draw {draw} seed {seed}",
+    shell:
+        "python -m proxyscale evaluate --log {log:q} --gpus {resources.gpu} {params.plugins}"
+        " --run {input.run:q} --task {input.tasks:q} --title {params.title:q} --code {params.code} --out {params.out:q}"

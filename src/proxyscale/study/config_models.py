@@ -1,0 +1,176 @@
+"""The words of a config about models: how they are built, trained and executed, and what scores."""
+
+from __future__ import annotations
+
+import typing
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, create_model
+
+from proxyscale.registry import DEFAULT_ARCHITECTURE
+from proxyscale.study.config_types import (
+    Count,
+    NonNegative,
+    Positive,
+    Seeds,
+    Share,
+    Strict,
+    optional,
+)
+
+
+class ProxySelection(Strict):
+    """Figure 8: select data through proxies of several scales, train one scale on each selection.
+
+    Stands for distributions of role `selection`, named TASK-by-PROXY-PERCENT and the like.
+    """
+
+    tasks: list[str] = Field(description="the tasks that data is selected for", min_length=1)
+    proxies: list[str] = Field(
+        description="the scales that score; with the reference among them, how much of its own "
+        "selection each proxy finds is told",
+        min_length=1,
+    )
+    reference: str = Field(description="the scale that trains on every selection")
+    candidates: Count = Field(description="random pool examples to select from")
+    fractions: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
+        [0.1], description="shares of the candidates that are selected", min_length=1
+    )
+    epochs: Positive = Field(1.0, description="passes over a selection")
+    models: Count = Field(2, description="proxies averaged, each on a random subset of its own")
+    subset: Count = Field(6400, description="examples in such a random subset of the pool")
+    seeds: Annotated[int, Field(ge=2)] = Field(
+        3, description="training seeds on every selection: random subsets differ in each"
+    )
+
+
+class ScoreComparison(Strict):
+    """Whether the scales attribute alike: Figures 24 to 26 and 29."""
+
+    scored_on: str = Field(
+        description="a distribution of the grid, whose runs at every scale score"
+    )
+    tasks: Annotated[list[str], Field(min_length=1)] = Field(
+        description="tasks with target examples: Figures 24, 25 and 26 show one of each"
+    )
+    sample: Annotated[int, Field(ge=100)] = Field(2000, description="pool examples that are scored")
+
+
+class Attribution(Strict):
+    """How models score pool examples for a task (TRAK)."""
+
+    dimension: Count = Field(4096, description="k: gradients are projected to so many numbers")
+    ridge: Positive = Field(0.3, description="added to the kernel, in mean eigenvalues of it")
+    models: Count = Field(
+        1, description="models averaged: runs of `scored_on`, one a draw, then the next seed"
+    )
+    compare: ScoreComparison | None = Field(
+        None, description="hold the scores of all scales side by side; null: do not"
+    )
+
+
+class Model(Strict):
+    """The architecture that all scales share; a scale may say otherwise."""
+
+    family: Literal["language"] = Field(
+        "language", description="GPT form: pre-norm, learned positions"
+    )
+    architecture: str = Field(
+        DEFAULT_ARCHITECTURE, description="gpt, or a plugin's, whose options are `options`"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="of the architecture; gpt has none but the keys here"
+    )
+    width: Count | None = Field(None, description="residual width")
+    layers: Count | None = Field(None, description="transformer blocks")
+    heads: Count | None = Field(None, description="attention heads; default: one per 16 of width")
+    context: Count | None = Field(
+        None, description="tokens that attend to each other; default: pool.length"
+    )
+    mlp_ratio: Count = Field(4, description="hidden width of the MLP over width")
+    bias: bool = Field(False, description="biases in linear layers")
+    tied: bool = Field(False, description="one matrix for embedding and head")
+    parametrization: Literal["mup", "standard"] = Field(
+        "mup", description="mup: hyperparameters hold across widths (Tensor Programs V)"
+    )
+    base_width: Count = Field(
+        32, description="the width at which the learning rates are as written"
+    )
+
+
+class Training(Strict):
+    """How models are trained; a scale may say otherwise."""
+
+    engine: Literal["native", "llm-foundry"] = Field(
+        "native", description="native: proxyscale's own; llm-foundry: MPT in its own environment"
+    )
+    tokens: Count | None = Field(
+        None, description="token budget; default: tokens_per_parameter × P"
+    )
+    tokens_per_parameter: Positive = Field(
+        20.0, description="Chinchilla's 20, or what the time allows"
+    )
+    batch_tokens: Count = Field(512, description="tokens in an optimizer step")
+    learning_rate: Positive = Field(
+        3e-2, description="peak, for embeddings, positions, norms and head"
+    )
+    hidden_learning_rate: Positive = Field(
+        3e-3, description="peak at base_width, for hidden matrices; falls as 1/width under mup"
+    )
+    learning_rate_factor: Positive = Field(
+        1.0,
+        description="of all learning rates; below 1 at one scale it makes a variant of its proxy, "
+        "which may rank better (2512.24503)",
+    )
+    weight_decay: NonNegative = Field(0.0, description="decoupled")
+    betas: tuple[Share, Share] = Field((0.9, 0.95), description="AdamW's")
+    eps: Positive = Field(1e-8, description="AdamW's")
+    clip: Positive = Field(1.0, description="gradient norm, at most")
+    warmup: Share = Field(0.05, description="share of the steps")
+    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1, description="of the peak, at the end of the cosine"
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 on CUDA, else fp32"
+    )
+
+
+class Execution(Strict):
+    """How runs are executed, which changes nothing but the rounding; a scale may say otherwise."""
+
+    gpus: NonNegative = Field(
+        0, description="of one run: several share its batches; 0.25: four runs on one at once"
+    )
+    micro_batch_tokens: Count | None = Field(
+        None, description="tokens whose gradients one GPU takes at a time; default: a whole batch"
+    )
+    compile: bool = Field(False, description="torch.compile: a minute first, then faster on GPUs")
+    checkpoint_minutes: Positive | None = Field(
+        30, description="between two checkpoints, from which an interrupted run goes on"
+    )
+    foundry: str = Field(
+        ".foundry/bin/python", description="the interpreter that has llm-foundry (`make foundry`)"
+    )
+
+
+if typing.TYPE_CHECKING:
+
+    class Scale(Strict):
+        """A model size: any key of `model`, `training` and `execution`, and its seeds."""
+
+        seeds: Seeds | None = None
+        grid: bool = True
+else:
+    Scale = create_model(
+        "Scale",
+        __base__=Strict,
+        __doc__="A model size: any key of `model`, `training` and `execution`, and its seeds.",
+        **optional(Model),
+        **optional(Training),
+        **optional(Execution),
+        seeds=(Seeds | None, Field(None, description="number or list, if not the study's")),
+        grid=(
+            bool,
+            Field(True, description="false: no scale of the comparison, only where it is named"),
+        ),
+    )

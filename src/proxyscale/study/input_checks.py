@@ -1,0 +1,128 @@
+"""What a study asks of the machine: files that are there, readable and large enough.
+
+Told before the graph is built, apart from `cross_checks`, which look at the config alone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from proxyscale.base.errors import UserError, UserErrors
+from proxyscale.data.records import COMPRESSED, format_of, listed, matching, no_match
+from proxyscale.study.config_data import Source
+from proxyscale.study.distribution_checks import sources_named
+from proxyscale.study.language_runs import LanguageRuns
+from proxyscale.study.option_checks import corpus_kind
+from proxyscale.study.scales import tokenizer_size
+
+
+def check_inputs(study: LanguageRuns) -> None:
+    """UserErrors with every file that is missing or unreadable, and every source too small."""
+    found = [*_missing(study), *_too_small(study)]
+    if found:
+        raise UserErrors(found)
+
+
+def _missing(study: LanguageRuns) -> Iterator[UserError]:
+    for name, source in study.config.sources.items():
+        options = source.options
+        if corpus_kind(source) == "files":
+            yield from _files(f"sources.{name}", options["files"], options.get("format"))
+    for name, task in study.config.tasks.items():
+        for key, part in task.records.parts.items() if task.records else ():
+            where = ".".join(filter(None, ("tasks", name, "records", key)))
+            if part.files is not None:
+                yield from _files(where, part.files, part.format)
+    if study.config.tokenizer.file is not None:
+        yield from _tokenizer(study)
+
+
+def _files(where: str, patterns: str | list[str], told: str | None) -> Iterator[UserError]:
+    if not listed(patterns):
+        yield UserError("names no file", where=f"{where}.files")
+    for pattern in listed(patterns):
+        paths = matching(pattern)
+        if not paths:
+            yield _at(f"{where}.files", no_match(pattern))
+        for path in paths:
+            try:
+                format_of(path, told)
+            except UserError as error:
+                yield _at(f"{where}.format", error)
+                break
+            if not os.access(path, os.R_OK):
+                yield UserError(f"{path} cannot be read: no permission", where=f"{where}.files")
+
+
+def _at(where: str, error: UserError) -> UserError:
+    facts: dict[str, Any] = {key: getattr(error, key) for key in ("value", "allowed", "hint")}
+    return UserError(error.message, where=where, **facts)
+
+
+def _tokenizer(study: LanguageRuns) -> Iterator[UserError]:
+    section = study.config.tokenizer
+    assert section.file is not None
+    files = matching(section.file)
+    if not files:
+        yield _at("tokenizer.file", no_match(section.file))
+        return
+    try:
+        size = tokenizer_size(str(files[0]))
+    except UserError as error:
+        yield _at("tokenizer.file", error)
+        return
+    if section.pad_vocabulary_to and size > section.pad_vocabulary_to:
+        message = f"the tokenizer has {size} entries already"
+        yield UserError(message, where="tokenizer.pad_vocabulary_to")
+
+
+def text_bytes(study: LanguageRuns, name: str) -> int | None:
+    """About how much text a source has, in bytes; None where that cannot be told beforehand.
+
+    Text packs about three to one, where its file is compressed.
+    """
+    source = study.config.sources[name]
+    limits = [source.max_bytes] if source.max_bytes else []
+    if source.documents and source.max_document_bytes:
+        limits.append(source.documents * source.max_document_bytes)
+    if corpus_kind(source) == "files":
+        paths = [path for pattern in listed(source.options["files"]) for path in matching(pattern)]
+        packed = (*COMPRESSED, ".parquet")
+        sizes = [path.stat().st_size * (3 if path.suffix in packed else 1) for path in paths]
+        limits.append(sum(sizes))
+    return min(limits, default=None)
+
+
+def _most_bytes(source: Source) -> float:
+    """The most text that a source's files can have; infinite where that cannot be told."""
+    if corpus_kind(source) != "files":
+        return math.inf
+    paths = [path for pattern in listed(source.options["files"]) for path in matching(pattern)]
+    if any(path.suffix in {*COMPRESSED, ".parquet"} for path in paths):
+        return math.inf
+    return sum(path.stat().st_size for path in paths)
+
+
+def _too_small(study: LanguageRuns) -> Iterator[UserError]:
+    """Distributions that no tokenizer can fill from their sources.
+
+    A token is a byte of text at least, or the end of a document; as duplicates are dropped, there
+    are at most half as many documents as bytes, but for the 256 of a single byte.
+    """
+    most = {name: 1.5 * _most_bytes(entry) + 256 for name, entry in study.config.sources.items()}
+    for name, entry in study.config.distributions.items():
+        named = [source for source in sources_named(entry.options) if source in most]
+        size = entry.size or study.config.selection.size
+        tokens = size * study.config.pool.length
+        room = sum(most[source] for source in named or most)
+        if tokens > room and not entry.repeat:
+            told = " and ".join(named) if named else "all sources together"
+            yield UserError(
+                f"{size} examples are {tokens:,} tokens, and {told} cannot have more than "
+                f"{int(room):,}",
+                where=f"distributions.{name}.size",
+                hint="ask for fewer, give more text, or set `repeat: true`",
+            )

@@ -1,0 +1,194 @@
+"""What each job of a language study depends on: one function a rule, with the rule's name.
+
+Each gives the job's own words of the config and nothing that cannot change its result, so that key
+order, threads, folders and other jobs' settings make nothing stale.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from proxyscale.study import reading_specs
+from proxyscale.study.language_runs import LanguageRuns, Run, candidates_named
+from proxyscale.study.option_checks import corpus_kind
+from proxyscale.study.proxy_selection import SUBSETS
+from proxyscale.study.study import Words
+
+
+def corpus(study: LanguageRuns, source: str) -> Words:
+    """A source: its kind, options, splits and limits; how it is sharded is no part of its text."""
+    entry = study.config.sources[source]
+    fields = [name for name in type(entry).model_fields if name != "shards"]
+    own = {name: getattr(entry, name) for name in fields}
+    kind = corpus_kind(entry)
+    return {"kind": kind, "options": entry.options, "seed": study.config.seed, **own}
+
+
+def tokenizer(study: LanguageRuns) -> Words:
+    """What it is trained on or where it lies."""
+    return study.config.tokenizer.model_dump(exclude_none=True)
+
+
+def pack(study: LanguageRuns, source: str, shard: int) -> Words:
+    """One shard of a source, and the examples' length."""
+    shards = study.config.sources[source].shards
+    own = {"source": source, "length": study.config.pool.length}
+    return {**own, "shard": shard, "shards": shards}
+
+
+def task(study: LanguageRuns, task: str) -> Words:
+    """A test set: its kind, options, where its records come from."""
+    entry = study.config.tasks[task]
+    own = {name: getattr(entry, name) for name in type(entry).model_fields}
+    own["sources"] = study.task_sources(task)
+    own["records"] = entry.records.model_dump(exclude_none=True) if entry.records else None
+    common = {"length": study.config.pool.length, "seed": study.config.seed}
+    return {**own, "options": entry.options, **common}
+
+
+def select(study: LanguageRuns, distribution: str) -> Words:
+    """A distribution: its method, options, size and candidates."""
+    entry = study.config.distributions[distribution]
+    defaults = study.config.selection
+    return {
+        "name": distribution,
+        "method": entry.method,
+        "options": entry.options,
+        "size": entry.size or defaults.size,
+        "candidates": entry.candidates or defaults.candidates,
+        "candidate_sources": entry.candidate_sources,
+        "draws": study.draws(distribution),
+        "noise": entry.noise,
+        "repeat": entry.repeat,
+        "seed": study.config.seed,
+    }
+
+
+def features(study: LanguageRuns, candidates: str) -> Words:
+    """Which candidates are featurized, and into how many numbers."""
+    count, sources = candidates_named(candidates)
+    return {
+        "candidates": count,
+        "candidate_sources": sources,
+        "dimension": study.config.attribution.dimension,
+        "seed": study.config.seed,
+    }
+
+
+def score(study: LanguageRuns) -> Words:
+    """What is added to the kernel."""
+    return {"ridge": study.config.attribution.ridge}
+
+
+def train(study: LanguageRuns, scale: str, distribution: str, draw: int, seed: int) -> Words:
+    """A run: its scale's model and training with nothing left to default, its draw and seed."""
+    resolved = study.scales[scale]
+    tokens = study.tokens(scale, distribution)
+    return {
+        "family": resolved.model["family"],
+        "model": {k: v for k, v in resolved.model.items() if k != "family"},
+        "training": {**resolved.training, "tokens": tokens},
+        "draw": draw,
+        "seed": seed,
+    }
+
+
+def collect(study: LanguageRuns, runs: Sequence[Run]) -> Words:
+    """The runs, in a form that stays small, and their tasks."""
+    keys: dict[str, dict[str, list[str]]] = {}
+    for run in runs:
+        realized = keys.setdefault(run.scale, {}).setdefault(run.distribution, [])
+        realized.append(f"{run.draw}-{run.seed}")
+    named = {run.distribution for run in runs}
+    roles = {n: entry.role for n, entry in study.config.distributions.items() if n in named}
+    return {"runs": keys, "roles": roles, "tasks": list(study.config.tasks)}
+
+
+def gains(study: LanguageRuns) -> Words:
+    """What was selected, and which scores it was selected by."""
+    section = study.config.proxy_selection
+    assert section is not None
+    results = study.config.results
+    scores = {
+        selected.name: os.path.relpath(study.paths.scores(*scoring), results)
+        for selected in study.selected
+        if (scoring := study.scoring(selected.name))
+    }
+    whole = study.scales[section.reference].flops
+    relative = {name: study.scales[name].flops / whole for name in section.proxies}
+    return {
+        "selected": [selected._asdict() for selected in study.selected],
+        "reference": section.reference,
+        "relative_compute": relative,
+        "scores": scores,
+        "confidence": study.config.confidence,
+    }
+
+
+def gains_figure(study: LanguageRuns) -> Words:
+    """Figure 8."""
+    section = study.config.proxy_selection
+    assert section is not None
+    style = study.config.figures.style.get("selection_fig8", {})
+    return {"reference": section.reference, "style": style}
+
+
+def effects(study: LanguageRuns) -> Words:
+    """Which distributions are held against which baseline."""
+    return {
+        "selected": study.chosen_for,
+        "baseline": study.baseline,
+        "confidence": study.config.confidence,
+    }
+
+
+def table(study: LanguageRuns, name: str) -> Words:
+    """A table of what the scales are and cost."""
+    counts = [candidates_named(scoring.candidates)[0] or 0 for scoring in study.scorings]
+    return {
+        "table": name,
+        "study": study.config.study,
+        "scales": [
+            {
+                "scale": scale.name,
+                "model": scale.model,
+                "training": scale.training,
+                "parameters": scale.parameters,
+                "tokens": scale.tokens,
+                "length": scale.length,
+            }
+            for scale in study.scales.values()
+        ],
+        "attribution": {
+            "dimension": study.config.attribution.dimension,
+            "candidates": max(counts, default=None) if all(counts) else None,
+            "targets": study.targets,
+            "models": study.config.attribution.models,
+        },
+    }
+
+
+def statistics(study: LanguageRuns) -> Words:
+    """The scales that are compared, groups member by member, mixtures where they were varied."""
+    groups = {
+        name: [member for part in parts for member in study.config.family(part)]
+        for name, parts in study.config.groups.items()
+    }
+    weights = {"weights": {"columns": "*", "recipe": "recipe"}} if study.weights else {}
+    return reading_specs.statistics(study) | {"groups": groups} | weights
+
+
+def figure(study: LanguageRuns, name: str) -> Words:
+    """A figure: the reference, the proxies it shows, its style."""
+    shown = {"proxy": study.figure_proxy, "smallest": study.proxies[0]}
+    return reading_specs.figure(study, name) | shown
+
+
+def report(study: LanguageRuns) -> Words:
+    """What the report shows, and the config without the distributions that nobody wrote."""
+    words = reading_specs.report(study, figure(study, "correlation_fig1"))
+    generated = {selected.name for selected in study.selected} | {SUBSETS}
+    written = words["config"]["distributions"]
+    kept = {name: entry for name, entry in written.items() if name not in generated}
+    return words | {"config": words["config"] | {"distributions": kept}}

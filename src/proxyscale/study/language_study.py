@@ -1,0 +1,109 @@
+"""A study whose language models are trained here, as rules and commands see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import ClassVar
+
+import pyarrow as pa
+
+from proxyscale import registry
+from proxyscale.base.errors import UserError
+from proxyscale.study import (
+    builtin_functions,  # noqa: F401 (it registers)
+    cross_checks,
+    input_checks,
+    language_specs,
+    plan,
+)
+from proxyscale.study.config import Config
+from proxyscale.study.job_times import CALIBRATED, Estimate, ask_snakemake
+from proxyscale.study.language_runs import LanguageRuns
+from proxyscale.study.option_checks import corpus_kind, style_mistakes
+from proxyscale.study.study import (
+    FEWEST,
+    FIGURES,
+    PER_EXAMPLE,
+    Calibrate,
+    canonical,
+    plugin_files,
+)
+
+TABLES = ("tab9", "tab10", "tab11", "tab20")
+RULES = ("data", "selection", "attribution", "training", "tables", "reporting")
+
+
+@dataclass(frozen=True)
+class LanguageStudy(LanguageRuns):
+    """What the runs of a study show, and how its jobs are made."""
+
+    form = Config
+    specs: ClassVar[ModuleType] = language_specs
+
+    def mistakes(self) -> Iterator[UserError]:
+        yield from list(cross_checks.mistakes(self.config)) or style_mistakes(
+            self.config.figures.style, self.figures
+        )
+
+    @property
+    def figures(self) -> list[str]:
+        tasks, compare = self.config.tasks.values(), self.config.attribution.compare
+        found = [*FIGURES, "examples_fig4", "prompts_fig18", "curves_fig21"]
+        found += ["accuracy_fig3"] * any(task.kind != "text" for task in tasks)
+        found += ["prompts_fig19"] * (len(tasks) > 1)
+        found += ["selection_fig8"] * (self.config.proxy_selection is not None)
+        if compare:
+            found += [f"influence_fig{24 + i}" for i in range(min(3, len(compare.tasks)))]
+            found.append("agreement_fig29")
+        few = len(self.grid) < FEWEST
+        return [name for name in found if not (few and name in PER_EXAMPLE)]
+
+    @property
+    def tables(self) -> list[str]:
+        return [*TABLES, "composition", *(["effects"] * bool(self.chosen_for and self.baseline))]
+
+    def findings(self, statistics: pa.Table) -> list[str]:
+        from proxyscale.study import findings  # scipy takes half a second to import
+
+        return findings.sentences(self.config, statistics)
+
+    @property
+    def rules(self) -> list[str]:
+        return [*RULES, *(["proxy_selection"] * (self.config.proxy_selection is not None))]
+
+    def named_modules(self, rule: str, name: str) -> list[str]:
+        """The engine that trains a scale."""
+        if rule != "train":
+            return []
+        return [f"training.{self.scales[name].training['engine'].replace('-', '_')}"]
+
+    def plugins(self, rule: str, name: str) -> list[str]:
+        if rule == "corpus":
+            called = registry.corpus, corpus_kind(self.config.sources[name])
+        elif rule == "task":
+            called = registry.task, self.config.tasks[name].kind
+        elif rule == "select":
+            called = registry.selection, self.config.distributions[name].method
+        elif rule in ("train", "evaluate", "features"):
+            called = registry.architecture, self.scales[name].model.get("architecture")
+        else:
+            return []
+        return plugin_files(self.config.plugins, *called)
+
+    def execution(self, scale: str) -> str:
+        """How a scale's runs are executed: no part of a slice, since no result depends on it."""
+        return canonical(self.scales[scale].execution)
+
+    def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
+        def seconds(name: str) -> float | None:
+            scale = self.scales[name]
+            if 60 * scale.parameters * scale.training["batch_tokens"] > CALIBRATED:
+                return None
+            return calibrate(scale.model, scale.training)
+
+        return plan.told(self, Estimate(self, ask_snakemake(configfile), seconds), cores)
+
+    def check_inputs(self) -> None:
+        input_checks.check_inputs(self)

@@ -1,0 +1,41 @@
+"""What the jobs that read losses depend on, whoever trained the models."""
+
+from __future__ import annotations
+
+from proxyscale.study.config import Reading
+from proxyscale.study.study import Study, Words
+
+
+def statistics(study: Study[Reading]) -> Words:
+    """What is compared, and how sure the intervals are."""
+    return {
+        "reference": study.config.reference,
+        "groups": study.config.groups,
+        "confidence": study.config.confidence,
+    }
+
+
+def figure(study: Study[Reading], name: str) -> Words:
+    """A figure: the reference, the proxy it shows, its style."""
+    return {
+        "figure": name,
+        "reference": study.config.reference,
+        "proxy": study.config.figures.proxy,
+        "style": study.config.figures.style.get(name, {}),
+    }
+
+
+def report(study: Study[Reading], shown: Words) -> Words:
+    """What the report shows, first of all the figure `shown`, and the config as it was written."""
+    config = study.config.model_dump(mode="json", exclude_unset=True)
+    return {
+        "study": study.config.study,
+        "config": config,
+        # canonical JSON sorts keys; the order of the tasks is that of panels
+        "order": {key: list(config[key]) for key in ("tasks",) if key in config},
+        "level": study.config.trust,
+        "confidence": study.config.confidence,
+        "reference": study.config.reference,
+        "proxy": shown["proxy"],
+        "style": shown["style"],
+    }

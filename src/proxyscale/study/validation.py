@@ -1,0 +1,154 @@
+"""Reading a config: YAML in, a typed study out, or every mistake with its key and what is allowed.
+
+Each mistake is told with its key, its value, what is allowed and the nearest name.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from proxyscale.base.errors import UserError, UserErrors
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file's mapping. UserError with the line if it is broken or says a key twice."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read: {error}", where=str(path)) from None
+    try:
+        value = yaml.load(text, Loader=_UniqueKeys)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"not YAML: {error}", where=str(path)) from None
+    if not isinstance(value, dict):
+        raise UserError("a study is a mapping of keys to values", where=str(path))
+    return value
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys in silence; this refuses them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name, line = self.construct_object(key, deep=True), key.start_mark.line + 1
+            if not isinstance(name, str):
+                raise yaml.YAMLError(f"the key {name!r} in line {line} is no word; quote it")
+            if name in seen:
+                raise yaml.YAMLError(f"the key {name!r} stands twice, again in line {line}")
+            seen.add(name)
+        return super().construct_mapping(node, deep=deep)
+
+
+S = typing.TypeVar("S", bound=BaseModel)
+
+
+def validated(root: type[S], raw: Mapping[str, Any]) -> S:
+    """A study of the kind `root`. UserErrors with all mistakes of form at once."""
+    try:
+        return root.model_validate(dict(raw))
+    except ValidationError as error:
+        raise UserErrors(
+            _mistake(details, root) for details in deepest(error.errors(), root)
+        ) from None
+
+
+def deepest(errors: Iterable[Any], root: type[BaseModel]) -> list[Any]:
+    """One of pydantic's errors for each place: of a key that takes several types every type has
+    its say, and the one that got furthest into the value counts."""
+    found = {tuple(_keys(details["loc"], root)): details for details in reversed(list(errors))}
+    inner = {place[:depth] for place in found for depth in range(len(place))}
+    return [details for place, details in reversed(found.items()) if place not in inner]
+
+
+def _mistake(details: Any, root: type[BaseModel]) -> UserError:
+    """One of pydantic's errors in the project's words."""
+    location = _keys(details["loc"], root)
+    where = ".".join(str(part) for part in location)
+    value = details["input"]
+    if details["type"] == "extra_forbidden":
+        name = str(location[-1])
+        fields = model_at(location[:-1], root).model_fields
+        return UserError(f"no such key: {name!r}", where=where, value=name, allowed=sorted(fields))
+    if details["type"] == "missing":
+        return UserError("this key is required", where=where, hint=help_of(location, root))
+    if details["type"] == "literal_error":
+        allowed = typing.get_args(_stripped(_annotation_at(location, root)))
+        return UserError(f"is {value!r}", where=where, value=value, allowed=allowed)
+    if details["type"] == "value_error" and isinstance(value, dict):
+        return UserError(str(details["ctx"]["error"]), where=where)
+    return UserError(f"is {value!r}: {said(details)}", where=where, hint=help_of(location, root))
+
+
+def said(details: Any) -> str:
+    """The message of one of pydantic's errors, to stand after a colon."""
+    message = str(details["msg"]).removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _keys(location: Iterable[Any], root: type[BaseModel]) -> list[Any]:
+    """A location without the types that pydantic tried at a key that takes several."""
+    keys: list[Any] = []
+    for part in location:
+        if not (_is_union(_annotation_at(keys, root)) and isinstance(part, str)):
+            keys.append(part)
+    return keys
+
+
+def _is_union(annotation: Any) -> bool:
+    """Whether values of several types will do, null aside."""
+    if typing.get_origin(annotation) is Annotated:
+        return _is_union(typing.get_args(annotation)[0])
+    inner = [a for a in typing.get_args(annotation) if a is not type(None)]
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return False
+    return len(inner) > 1 or _is_union(inner[0])
+
+
+def _stripped(annotation: Any) -> Any:
+    """A type without `Annotated` and `| None`."""
+    while typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        inner = [a for a in typing.get_args(annotation) if a is not type(None)]
+        return _stripped(inner[0])
+    return annotation
+
+
+def _annotation_at(location: list[Any], root: type[BaseModel]) -> Any:
+    """The type of the key at a location such as ["scales", "xs", "width"]."""
+    found: Any = root
+    for part in location:
+        found = _stripped(found)
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            field = found.model_fields.get(str(part))
+            found = field.annotation if field else Any
+        else:
+            arguments = typing.get_args(found)
+            found = arguments[-1] if arguments else Any
+    return found
+
+
+def model_at(location: list[Any], root: type[BaseModel]) -> type[BaseModel]:
+    """The section that holds the keys at a location; the root itself at the top."""
+    found = _stripped(_annotation_at(location, root))
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else root
+
+
+def help_of(location: list[Any], root: type[BaseModel]) -> str | None:
+    """What a key is for, in a few words."""
+    if not location:
+        return None
+    field = model_at(location[:-1], root).model_fields.get(str(location[-1]))
+    return field.description if field else None

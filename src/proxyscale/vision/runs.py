@@ -1,0 +1,131 @@
+"""What a study of image models trains: packs of runs, and what follows from the config for them.
+
+A pack holds at most `pack` draws and `pack` seeds of one distribution, and trains as one job. Its
+id names its place among them, so that another draw makes another pack and touches no full one.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from proxyscale.base.cost import resnet_flops, resnet_parameters
+from proxyscale.data.records import files_below, listed
+from proxyscale.study.study import Study, canonical, local_files
+from proxyscale.vision.config import REMOVALS, SCORED, SIMILAR, ImageConfig
+
+
+class PackRef(NamedTuple):
+    """One job of training."""
+
+    scale: str
+    distribution: str
+    pack: str
+
+
+@dataclass(frozen=True)
+class Width:
+    """One scale with nothing left to default: what the trainer is given."""
+
+    name: str
+    model: dict[str, Any]
+    training: dict[str, Any]
+    size: int
+
+    @property
+    def parameters(self) -> int:
+        return resnet_parameters(self.model)
+
+    @property
+    def forward_flops(self) -> float:
+        """Of one image."""
+        return resnet_flops(self.model, self.size)
+
+
+@dataclass(frozen=True)
+class ImageRuns(Study[ImageConfig]):
+    """The packs of a checked config of image models, and their scales."""
+
+    @functools.cached_property
+    def scales(self) -> dict[str, Width]:
+        """Every scale, from the cheapest to the dearest."""
+        found = [self._resolve(name) for name in self.config.scales]
+        return {scale.name: scale for scale in sorted(found, key=lambda s: s.forward_flops)}
+
+    def _resolve(self, name: str) -> Width:
+        own = self.config.scales[name].model_dump(exclude_none=True)
+        model = self.config.model.model_dump(exclude={"family"})
+        model |= {"channels": own.pop("channels"), "colors": self.config.pool.colors}
+        training = self.config.training.model_dump() | own
+        if training["augment"]:
+            options = training["augment"].items()
+            training["augment"] = {k: v for k, v in options if v is not None}
+        return Width(name, model, json.loads(canonical(training)), self.config.pool.size)
+
+    def seeds(self, distribution: str) -> list[int]:
+        own = self.config.distributions[distribution].seeds or self.config.seeds
+        return list(range(own)) if isinstance(own, int) else list(own)
+
+    def draws(self, distribution: str) -> int:
+        entry = self.config.distributions[distribution]
+        if entry.method not in REMOVALS:
+            return entry.draws
+        assert self.config.counterfactuals is not None
+        return len(self.config.counterfactuals.images) * len(entry.shares)
+
+    def scales_of(self, distribution: str) -> list[str]:
+        """The scales that train a distribution, cheapest first."""
+        named = self.config.distributions[distribution].scales
+        return [name for name in self.scales if named is None or name in named]
+
+    def packs(self, distribution: str) -> list[str]:
+        """Ids of a distribution's packs: block of draws, block of seeds."""
+        size = self.config.pack
+        draws, seeds = self.draws(distribution), len(self.seeds(distribution))
+        blocks = [range(-(-count // size)) for count in (draws, seeds)]
+        return [f"{draw}-{seed}" for draw in blocks[0] for seed in blocks[1]]
+
+    def runs_of(self, distribution: str, pack: str) -> list[tuple[int, int]]:
+        """The runs (draw, seed) of a pack."""
+        draw, seed = (self.config.pack * int(part) for part in pack.split("-"))
+        draws = range(self.draws(distribution))[draw : draw + self.config.pack]
+        seeds = self.seeds(distribution)[seed : seed + self.config.pack]
+        return [(d, s) for d in draws for s in seeds]
+
+    @functools.cached_property
+    def all_packs(self) -> list[PackRef]:
+        """Every pack of the study."""
+        return [
+            PackRef(scale, name, pack)
+            for name in self.config.distributions
+            for scale in self.scales_of(name)
+            for pack in self.packs(name)
+        ]
+
+    def drawn_by(self, distribution: str) -> str:
+        """What a distribution is drawn by: `scores` or `features` of the reference's models, the
+        `task`'s classes, or the `pool` alone."""
+        method = self.config.distributions[distribution].method
+        named = {**dict.fromkeys(SCORED, "scores"), **dict.fromkeys(SIMILAR, "features")}
+        return named.get(method, "task" if method in REMOVALS else "pool")
+
+    @property
+    def regressed(self) -> list[str]:
+        """Scales that have regression datamodels."""
+        own = self.config.attribution.datamodels
+        return self.scales_of(own.distribution) if own else []
+
+    @property
+    def large(self) -> str:
+        """The large width of Figure 14."""
+        own = self.config.counterfactuals
+        return (own.large if own else None) or self.config.reference
+
+    def source_files(self, source: str) -> list[str]:
+        """Local files that a source is read from, those of whole folders among them."""
+        patterns = self.config.sources[source].options.get("files")
+        below = (files_below(pattern) for pattern in listed(patterns or ()))
+        inside = {str(path) for files in below for path in files.values()}
+        return sorted({*local_files(patterns), *inside})

@@ -1,0 +1,149 @@
+"""What each job of a study of image models depends on: one function a rule, with its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxyscale.study.option_checks import corpus_kind
+from proxyscale.study.study import Words
+from proxyscale.vision.config import REMOVALS, ImageTraining
+from proxyscale.vision.corpora import image_corpus as corpora
+from proxyscale.vision.runs import ImageRuns, Width
+
+COUNTERFACTUAL = "counterfactual_fig14"
+INFLUENCE = ("influence_fig7", "influence_fig22", "influence_fig23")  # of a test image each
+MODEL = ("channels", "blocks", "stem", "parametrization")
+
+
+def image_corpus(study: ImageRuns, source: str) -> Words:
+    """A source: its kind, options and splits, and the form of all images."""
+    entry, pool = study.config.sources[source], study.config.pool
+    own = {name: getattr(entry, name) for name in type(entry).model_fields}
+    kind = corpus_kind(entry, corpora)
+    common = {"size": pool.size, "colors": pool.colors, "seed": study.config.seed}
+    return {"kind": kind, "options": entry.options, **own, **common}
+
+
+def image_pool(study: ImageRuns) -> Words:
+    """Which images of the source are candidates."""
+    own = study.config.pool.model_dump(include={"examples", "balanced"})
+    return {**own, "seed": study.config.seed}
+
+
+def image_task(study: ImageRuns, task: str) -> Words:
+    """How many images a test set has."""
+    own = study.config.tasks[task].model_dump(include={"examples", "target_examples"})
+    return {**own, "seed": study.config.seed}
+
+
+def subsets(study: ImageRuns, distribution: str, pack: str) -> Words:
+    """The draws of one pack."""
+    entry, seed = study.config.distributions[distribution], study.config.seed
+    draws = sorted({draw for draw, _ in study.runs_of(distribution, pack)})
+    spec = {"name": distribution, "method": entry.method, "draws": draws, "seed": seed}
+    if entry.method == "stratified":
+        spec["fraction"] = entry.fraction
+    if entry.method in REMOVALS:
+        assert study.config.counterfactuals is not None
+        spec |= {"shares": entry.shares, "images": study.config.counterfactuals.images}
+    return spec
+
+
+def train_pack(study: ImageRuns, scale: str, distribution: str, pack: str) -> Words:
+    """The runs of a pack: their scale's model and training with nothing left to default."""
+    own = study.scales[scale]
+    runs = study.runs_of(distribution, pack)
+    return {"model": own.model, "training": own.training, "runs": runs}
+
+
+def score_pack(study: ImageRuns) -> Words:
+    """How gradients become scores."""
+    options = study.config.attribution.trak
+    own = options.model_dump(include={"checkpoints", "projection", "ridge"})
+    return {**own, "seed": study.config.seed}
+
+
+def datamodels(study: ImageRuns) -> Words:
+    """Which regressions are made."""
+    own = study.config.attribution.datamodels
+    assert own is not None
+    return own.model_dump(include={"methods", "subsets", "tests"})
+
+
+def collect_packs(study: ImageRuns) -> Words:
+    """Every pack, with what its models are and cost."""
+    packs = [
+        {
+            "scale": ref.scale,
+            "distribution": ref.distribution,
+            "pack": ref.pack,
+            "role": study.config.distributions[ref.distribution].role,
+            "parameters": study.scales[ref.scale].parameters,
+            "flops": 3 * study.scales[ref.scale].forward_flops,
+        }
+        for ref in study.all_packs
+    ]
+    return {"packs": packs, "tasks": list(study.config.tasks)}
+
+
+def image_statistics(study: ImageRuns) -> Words:
+    """Which scores foretell what, and at what cost."""
+    own = study.config.attribution
+    scales = {
+        name: {"forward": s.forward_flops, "parameters": s.parameters, "epochs": _kept(study, s)}
+        for name, s in study.scales.items()
+    }
+    return {
+        "attribution": own.model_dump(),
+        "reference": study.config.reference,
+        "scales": scales,
+        "groups": study.config.groups,
+        "confidence": study.config.confidence,
+        **_counterfactuals(study),
+    }
+
+
+def _counterfactuals(study: ImageRuns) -> dict[str, Any]:
+    """The words of Figure 14: test images, the two widths, the shares that are left out."""
+    own, entries = study.config.counterfactuals, study.config.distributions
+    return {
+        "counterfactuals": own and own.model_dump() | {"large": study.large},
+        "removals": [[name, entry.shares] for name, entry in entries.items() if entry.shares],
+    }
+
+
+def _kept(study: ImageRuns, scale: Width) -> int:
+    """Checkpoints that a scale's scores are averaged over."""
+    chosen = study.config.attribution.trak.checkpoints
+    return len(chosen or {*scale.training["checkpoints"], scale.training["epochs"]})
+
+
+def image_figure(study: ImageRuns, name: str) -> Words:
+    """A figure: the reference, its style, and the test image or groups that it is of."""
+    spec: dict[str, Any] = {
+        "figure": name,
+        "reference": study.config.reference,
+        "style": study.config.figures.style.get(name, {}),
+    }
+    if name in INFLUENCE:
+        spec["target"] = study.config.figures.targets[INFLUENCE.index(name)]
+        spec["task"] = next(iter(study.config.tasks))
+        spec["q"] = study.config.attribution.trak.q
+    if name == COUNTERFACTUAL:
+        spec |= {"groups": study.config.groups, **_counterfactuals(study)}
+    return spec
+
+
+def image_table(study: ImageRuns, name: str) -> Words:
+    """A table of architectures or hyperparameters."""
+    rows = [
+        {
+            "scale": name,
+            **{key: s.model[key] for key in MODEL},
+            "parameters": s.parameters,
+            "flops": s.forward_flops,
+            **{key: s.training[key] for key in ImageTraining.model_fields if key != "stack"},
+        }
+        for name, s in study.scales.items()
+    ]
+    return {"table": name, "scales": rows}

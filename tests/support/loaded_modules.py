@@ -1,0 +1,58 @@
+"""What a job has loaded of the package, held against what the digest of its verb covers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from proxyscale.base.digest import NEUTRAL, covered
+from proxyscale.base.verbs import VERBS
+from proxyscale.cli import main  # noqa: F401 (it registers)
+
+# What every job loads to find its verb and to say that it is done.
+DOORS = {"__main__", "cli.main", "cli.commands", "cli.verbs", "cli.job_messages", "vision.verbs"}
+HOOK = """
+import atexit, json, os, sys
+
+def write():
+    words = sys.orig_argv
+    if "-m" not in words or words[words.index("-m") + 1] != "proxyscale":
+        return
+    files = {n.partition(".")[2]: m.__file__ for n, m in list(sys.modules.items())
+             if n.startswith("proxyscale.") and getattr(m, "__file__", None)}
+    found = sorted(n for n, f in files.items() if not f.endswith("__init__.py"))
+    words = words[words.index("-m") + 2:]
+    with open(f"loaded-{os.getpid()}.json", "w") as file:
+        json.dump({"words": words, "modules": found}, file)
+
+atexit.register(write)
+"""
+
+
+def watch(folder: Path) -> None:
+    """Let every job of the workflow in a folder leave there which modules it had loaded."""
+    (folder / "src/sitecustomize.py").write_text(HOOK)
+
+
+def verbs(folder: Path) -> set[str]:
+    """The verbs of the jobs that have run since `watch`.
+
+    AssertionError if one of them had loaded a module that the digest of its verb does not cover.
+    """
+    found = set()
+    for path in sorted(folder.glob("loaded-*.json")):
+        told = json.loads(path.read_text())
+        if told["words"][0] in VERBS:
+            assert not _uncovered(**told), told["words"]
+            found.add(told["words"][0])
+    return found
+
+
+def _uncovered(words: list[str], modules: list[str]) -> set[str]:
+    """The modules that a job had loaded and that its verb's digest does not cover."""
+    home = VERBS[words[0]][0].__module__.partition(".")[2]
+    engine = []
+    if words[0] == "train":
+        spec = json.loads(words[words.index("--spec") + 1])
+        engine = [f"training.{spec['training']['engine'].replace('-', '_')}"]
+    return set(modules) - covered(f"{home}:{words[0]}", *engine).keys() - NEUTRAL - DOORS
