@@ -10,7 +10,8 @@ from support.synthetic_study import synthetic
 
 from proxyscale.base import artifacts
 from proxyscale.reporting.closing_words import ending
-from proxyscale.statistics.verdict import verdict, words
+from proxyscale.statistics.verdict import verdict
+from proxyscale.statistics.verdict_words import claim
 from proxyscale.study.own_runs_study import OwnRunsStudy
 
 
@@ -25,11 +26,32 @@ def test_two_sentences_and_the_report(tmp_path: Path, monkeypatch: pytest.Monkey
     said = ending(study)
     assert said is not None
     first, where = said.splitlines()
-    claim = words(verdict(made["statistics"], 0.6)[0]).split(". ")[0]
     assert first.startswith("Losses of xxs go with those of ref at 1/249 of the compute across 8")
-    assert first.endswith(f" {claim}.")
+    assert first.endswith(f" {claim(verdict(made['statistics'], 0.6)[0])}")
     assert where.startswith("results/correlation_fig1.pdf; for the report: snakemake")
     Path(study.paths.report).touch()
     assert ending(study) == f"{first}\nresults/report.html"
     os.utime(study.paths.losses, (2e9, 2e9))
     assert ending(study) is None
+
+
+def ended(folder: Path, **more: object) -> str:
+    """What is said of a synthetic study of eight distributions."""
+    os.chdir(folder)
+    Path("t.csv").write_text("recipe,loss\n")
+    study = OwnRunsStudy.load({"reference": "ref", "runs": {"table": "t.csv"}})
+    names = tuple(f"d{i}" for i in range(8))
+    made = synthetic(distributions=names, examples=2, scales={"s": 20_000, "ref": 90_000}, **more)
+    for name in ("losses", "runs", "statistics"):
+        artifacts.write(getattr(study.paths, name), made[name], name)
+    return ending(study) or ""
+
+
+def test_an_inverted_order_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = ended(tmp_path, tasks=("one", "two"), falling="two")
+    assert "Losses of s go with those of ref on 1 tasks and against them on 1," in said
+    assert " with r < 0 (two) to " in said
+    said = ended(tmp_path, tasks=("two",), falling="two")
+    assert said.startswith("two of s falls where that of ref rises")
+    assert " with r < 0." in said

@@ -18,7 +18,8 @@ from support.synthetic_study import DISTRIBUTIONS, SCALES, TASKS, Study, synthet
 from proxyscale.base import artifacts
 from proxyscale.reporting.report import write_report
 from proxyscale.statistics.scaling_laws import extrapolate
-from proxyscale.statistics.verdict import verdict, words
+from proxyscale.statistics.verdict import verdict
+from proxyscale.statistics.verdict_words import words
 
 TRICKY = "</script><b>&amp; “quoted”\n\tand `$title` ${js}"
 
@@ -33,7 +34,7 @@ def study() -> Study:
 def spec(**changes: Any) -> dict[str, Any]:
     config = {"reference": "ref", "study": "a <b> & c", "tasks": {"one": 1, "two": 2}}
     words = {"study": "a <b> & c", "config": config, "order": {"tasks": ["two", "one"]}}
-    return {**words, "level": 0.6, "confidence": 0.95, "style": {}} | changes
+    return {**words, "trust": {"decisions": 0.6}, "confidence": 0.95, "style": {}} | changes
 
 
 def task_folder(folder: Path) -> Path:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 from support.language_runs import write_pool
-from support.synthetic_study import SCALES, synthetic
+from support.synthetic_study import SCALES, SIMILAR, synthetic
 
 from proxyscale.base import artifacts
 from proxyscale.data.pool import Pool
@@ -46,9 +46,10 @@ def test_composition_counts_sources_and_overlaps(tmp_path):
     assert [row["in:one"] for row in rows] == [1, 0.25, 0.5]
 
 
-def test_effects_are_students_with_the_pooled_variance_of_runs():
+def test_effects_have_the_noise_of_their_group():
     study = synthetic(seeds=3)
-    rows = effects(study["losses"], study["runs"], selected=SELECTED, baseline="mix")
+    given = {"selected": SELECTED, "baseline": "mix", "groups": {"similar": SIMILAR}}
+    rows = effects(study["losses"], study["runs"], **given)
     assert [(r["distribution"], r["scale"]) for r in rows] == [
         (d, s) for d in SELECTED for s in SCALES
     ]
@@ -57,8 +58,8 @@ def test_effects_are_students_with_the_pooled_variance_of_runs():
     runs = task.groupby(["distribution", "seed"])["loss"].mean().unstack()
     row = next(r for r in rows if (r["distribution"], r["scale"]) == ("dsir", "m"))
     assert row["gain"] == pytest.approx(runs.loc["mix"].mean() - runs.loc["dsir"].mean(), abs=1e-6)
-    variance = runs.var(axis=1, ddof=1).mean()
-    half = stats.t.ppf(0.975, 2 * len(runs)) * np.sqrt(variance * 2 / 3)
+    variance = runs.loc[list(SIMILAR)].var(axis=1, ddof=1).mean()
+    half = stats.t.ppf(0.975, 2 * len(SIMILAR)) * np.sqrt(variance * 2 / 3)
     assert row["high"] - row["gain"] == pytest.approx(half, rel=1e-4)
     assert row["run_sd"] == pytest.approx(np.sqrt(variance), rel=1e-4)
     assert {r["verdict"] for r in rows} <= {"helps", "harms", "undecided"}
@@ -76,7 +77,8 @@ def test_the_verdict_says_what_the_interval_leaves_out(shift, verdict):
     kept = losses[losses.distribution != "dsdm"]
     table = pa.Table.from_pandas(pd.concat([kept, moved]), artifacts.SCHEMAS["losses"])
     table = table.replace_schema_metadata(None)
-    rows = effects(table, study["runs"], selected={"dsdm": "docs"}, baseline="mix")
+    given = {"baseline": "mix", "groups": {"similar": SIMILAR}}
+    rows = effects(table, study["runs"], selected={"dsdm": "docs"}, **given)
     assert {row["verdict"] for row in rows} == {verdict}
     assert [row["gain"] for row in rows] == pytest.approx(
         [-(shift or -1.0)] * len(SCALES), abs=1e-5

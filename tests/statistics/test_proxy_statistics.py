@@ -17,14 +17,7 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals
 from proxyscale.statistics.grid import read_grid
-from proxyscale.statistics.measures import (
-    Noise,
-    correlations,
-    decision_accuracy,
-    leave_one_out,
-    pearson,
-    regret,
-)
+from proxyscale.statistics.measures import correlations, decisions, leave_one_out, pearson
 from proxyscale.statistics.proxy_statistics import summarize
 
 SCALES = {"xs": 1e12, "s": 1e13, "ref": 1e14}
@@ -89,15 +82,17 @@ def test_values_agree_with_scipy():
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12))
 def test_ties_are_handled_as_defined(points):
     x, y = np.array(points, dtype=float).T
-    accuracy, pairs = decision_accuracy(x, y)
+    accuracy, pairs, tied, reference_tied = decisions(x, y)
     right = [
-        (x[i] < x[j]) == (y[i] < y[j]) and x[i] != x[j]
+        0.5 if x[i] == x[j] else float((x[i] < x[j]) == (y[i] < y[j]))
         for i in range(len(x))
         for j in range(i)
         if y[i] != y[j]
     ]
     assert pairs == len(right)
     assert np.isnan(accuracy) if not right else accuracy == pytest.approx(np.mean(right))
+    assert np.isnan(tied) if not right else tied == pytest.approx(np.mean(np.equal(right, 0.5)))
+    assert reference_tied == pytest.approx(1 - len(right) / (len(x) * (len(x) - 1) / 2))
     kendall = stats.kendalltau(x, y).statistic
     assert correlations(x, y)["kendall"] == pytest.approx(kendall, nan_ok=True)
 
@@ -107,54 +102,31 @@ def test_ties_are_handled_as_defined(points):
 def test_correlations_ignore_units(factor, shift, seed):
     x, y = np.random.default_rng(seed).normal(size=(2, 8))
     assert pearson(factor * x + shift, y) == pytest.approx(pearson(x, y), abs=1e-9)
-    assert decision_accuracy(factor * x + shift, y) == decision_accuracy(x, y)
+    assert decisions(factor * x + shift, y) == decisions(x, y)
 
 
 def test_without_ties_decision_accuracy_is_kendall():
     x, y = np.random.default_rng(1).normal(size=(2, 12))
-    assert decision_accuracy(x, y)[0] == pytest.approx((1 + stats.kendalltau(x, y)[0]) / 2)
+    assert decisions(x, y).accuracy == pytest.approx((1 + stats.kendalltau(x, y)[0]) / 2)
 
 
-def test_decided_pairs_need_a_difference_above_seed_noise():
-    noise = Noise(variance=0.5, degrees=3, counts=np.array([2, 2, 4]))
-    y = np.array([0.0, 1.4, 1.6])
-    # limits: 2·√(.5·(1/2 + 1/2)) = 1.414 and 2·√(.5·(1/2 + 1/4)) = 1.225
-    assert decision_accuracy(np.array([0.0, 1, 2]), y, noise) == (1.0, 1)
-    assert decision_accuracy(np.array([2.0, 1, 0]), y, noise) == (0.0, 1)
-
-
-def test_regret_is_the_cost_of_the_proxys_pick():
-    quiet = Noise(np.nan, 0, np.ones(4))
-    reference = np.array([2.0, 1.0, 1.5, 3.0])
-    proxy = np.array([0.0, 2.0, 1.0, 3.0])
-    assert regret(proxy, reference, quiet, 1, 0.95)[0] == pytest.approx(1.0)
-    assert regret(proxy, reference, quiet, 2, 0.95)[0] == pytest.approx(0.5)
-    assert regret(proxy, reference, quiet, 3, 0.95)[0] == 0
-    assert np.isnan(regret(proxy, reference, quiet, 1, 0.95)[1])
-    # a negated metric (accuracy) may be negative throughout: regret stays in its units, never < 0
-    assert regret(proxy, reference - 10, quiet, 1, 0.95)[0] == pytest.approx(1.0)
-
-
-def test_the_interval_of_regret_covers():
-    rng = np.random.default_rng(5)
-    truth = np.array([1.0, 1.02, 1.05, 1.1, 1.3, 1.5])
-    covered = []
-    for _ in range(1500):
-        seeds = truth + 0.03 * rng.standard_normal((2, 6))
-        noise = Noise(float(seeds.var(axis=0, ddof=1).mean()), 6, np.full(6, 2))
-        proxy = truth + 0.1 * rng.standard_normal(6)
-        _, low, high = regret(proxy, seeds.mean(axis=0), noise, 1, 0.95)
-        actual = truth[np.argmin(proxy)] - truth.min()
-        covered.append(low <= actual <= high)
-    assert np.mean(covered) > 0.94
+def test_decided_pairs_need_a_difference_above_their_margin():
+    y, margin = np.array([0.0, 1.4, 1.6]), np.array([1.45, 1.5, np.nan])
+    # of the pairs 01, 02, 12 only the second is decided; what no margin is known of is not
+    assert decisions(np.array([0.0, 1, 2]), y, margin)[:2] == (1.0, 1)
+    assert decisions(np.array([2.0, 1, 0]), y, margin)[:2] == (0.0, 1)
 
 
 def test_leave_one_out_range_finds_the_lever():
     x, y = np.random.default_rng(2).normal(size=(2, 9))
     x[0] = y[0] = 30
-    each = [stats.pearsonr(np.delete(x, i), np.delete(y, i))[0] ** 2 for i in range(9)]
+    each = [stats.pearsonr(np.delete(x, i), np.delete(y, i))[0] for i in range(9)]
     np.testing.assert_allclose(leave_one_out(x, y), each, atol=1e-9)
-    assert np.argmin(each) == 0
+    table = summarize(*study(grid_of(x, x, y)), reference="ref", groups={})
+    row = pick(table, statistic="r2_leave_one_out", proxy="xs")
+    assert row["named"] == "d0"
+    squares = np.square(each)
+    assert [row["low"], row["high"]] == pytest.approx([squares.min(), squares.max()], abs=1e-5)
 
 
 def test_draws_and_seeds_are_averaged_and_give_the_noise():
@@ -168,13 +140,74 @@ def test_draws_and_seeds_are_averaged_and_give_the_noise():
     means = read_grid(losses, runs).means("t")
     at = pick(table, statistic="r2", proxy="xs")
     assert at["value"] == pytest.approx(stats.pearsonr(means[0], means[2])[0] ** 2, abs=1e-9)
-    # closed form: 1 − (s²/3)/Var(means)
+    # closed form: 1 − mean(s²ᵢ)/3/Var(means), where each has its own and where they pool alike
     between = means[2].var(ddof=1)
     assert at["ceiling"] == pytest.approx(1 - row["value"] ** 2 / 3 / between, abs=1e-9)
     pearson_row = pick(table, statistic="pearson", proxy="xs")
     assert pearson_row["ceiling"] == pytest.approx(np.sqrt(at["ceiling"]), abs=1e-12)
     corrected = pick(table, statistic="pearson_corrected", proxy="xs")["value"]
     assert corrected == pytest.approx(min(1, pearson_row["value"] / pearson_row["ceiling"]))
+
+
+def test_noise_is_a_groups_own():
+    """Far-off sources are noisier: neither the others' ceiling nor their decided pairs know it."""
+    rng = np.random.default_rng(2)
+    levels = np.concatenate([np.linspace(1, 1.5, 6), np.linspace(4, 8, 4)])
+    names = [f"d{i}" for i in range(10)]
+    losses, runs = [], []
+    for scale, flops in SCALES.items():
+        for place, name in enumerate(names):
+            for seed in range(3):
+                key = {"scale": scale, "distribution": name, "draw": 0, "seed": seed}
+                runs.append({**key, "role": "grid", "flops": flops})
+                loss = levels[place] + (0.02 if place < 6 else 0.5) * rng.standard_normal()
+                losses.append({**key, "task": "t", "example": 0, "loss": loss})
+    tables = as_kind(losses, "losses"), as_kind(runs, "runs")
+    table = summarize(*tables, reference="ref", groups={"near": names[:6]})
+    grid = read_grid(*tables)
+    values = grid.losses["t"][grid.cell // 10 == 2, 0].reshape(10, 3)
+    own = values.var(axis=1, ddof=1)
+    near = pick(table, statistic="r2", proxy="xs", group="near")
+    expected = 1 - own[:6].mean() / 3 / values[:6].mean(axis=1).var(ddof=1)
+    assert near["ceiling"] == pytest.approx(expected)
+    assert near["ceiling"] > 0.95
+    sd = pick(table, statistic="reference_seed_sd", proxy="xs", group="near")
+    assert sd["value"] == pytest.approx(np.sqrt(own[:6].mean()))
+    equality = pick(table, statistic="reference_seed_equality", proxy="xs", group="all")
+    assert equality["value"] < 0.001
+    assert equality["high"] == pytest.approx(own[6:].mean() / own[:6].mean())
+    whole = pick(table, statistic="r2", proxy="xs", group="all")
+    expected = 1 - own.mean() / 3 / values.mean(axis=1).var(ddof=1)
+    assert whole["ceiling"] == pytest.approx(expected)
+    decided = pick(table, statistic="decision_accuracy_decided", proxy="xs", group="near")
+    assert decided["n"] > 10
+
+
+def test_what_a_scale_would_pick_and_what_it_costs():
+    x, y = np.array([3.0, 1, 2, 4, 5]), np.array([1.0, 3, 2, 4, 6])
+    table = summarize(*study(grid_of(x + 2, x, y)), reference="ref", groups={})
+
+    def row(statistic):
+        return pick(table, statistic=statistic, proxy="xs")
+
+    assert (row("pick")["named"], row("pick")["value"]) == ("d1", 3)
+    assert (row("reference_pick")["named"], row("reference_pick")["value"]) == ("d0", 1)
+    assert (row("regret")["value"], row("regret")["unit"]) == (2, "loss")
+    # from 1 to 3 where the loss falls from s to ref by nothing: it cannot be told
+    assert not [r for r in table.to_pylist() if r["statistic"] == "regret_compute"]
+    # halving the loss with ten times the compute: 3 → 1 takes 10^(ln 3/ln 2)
+    table = summarize(*study(grid_of(x, 2 * y, y)), reference="ref", groups={})
+    assert row("regret_compute")["value"] == pytest.approx(10 ** (np.log(3) / np.log(2)))
+    assert row("regret_next_excluded")["value"] > row("regret_next")["value"] > 0
+
+
+def test_r2_of_the_logarithms_stands_beside():
+    rng = np.random.default_rng(8)
+    x, y = np.exp(rng.normal(0, 1, (2, 9)))
+    table = summarize(*study(grid_of(x, x - 1, y)), reference="ref", groups={})
+    found = pick(table, statistic="r2_log", proxy="xs")["value"]
+    assert found == pytest.approx(stats.pearsonr(np.log(x), np.log(y))[0] ** 2)
+    assert pick(table, statistic="r2_log", proxy="s")["value"] is None
 
 
 def test_one_seed_has_no_ceiling():
@@ -219,7 +252,8 @@ def test_constant_losses_are_null_not_a_number():
         *study(grid_of(np.ones(6), np.arange(6), np.arange(6))), reference="ref", groups={}
     )
     assert pick(table, statistic="r2", proxy="xs")["value"] is None
-    assert pick(table, statistic="decision_accuracy", proxy="xs")["value"] == 0
+    assert pick(table, statistic="decision_accuracy", proxy="xs")["value"] == 0.5
+    assert pick(table, statistic="proxy_ties", proxy="xs")["value"] == 1
     assert pick(table, statistic="r2", proxy="s")["value"] == 1
 
 

@@ -139,6 +139,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("ceiling", pa.float64()),
             ("n", pa.uint32()),
             ("compute_ratio", pa.float64()),  # reference / proxy, at least 1
+            ("named", pa.string()),  # the distribution that a row is about, as a pick
+            ("unit", pa.string()),  # of what is no share
             ("version", pa.string()),
         ]
     ),

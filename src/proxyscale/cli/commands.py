@@ -54,15 +54,19 @@ def compare(args: Arguments) -> None:
     --parameters, --tokens   60M=6e7: what a scale is and saw; may be repeated
     --tokens-per-parameter   tokens of the scales for which none are given
     --weights           a table of mixture weights by recipe: they are regressed on, too
-    --trust             decision accuracy that a scale must be known to exceed (default: 0.9)
+    --trust             decision accuracy that a scale must be known to exceed (default: 0.9); or
+                        regret=0.1 or compute=1.2, what it must be known to stay below
     --results           folder to write to (default: compared)
     """
     from proxyscale.reporting.compare import compare, config_of
 
     said = vars(args)
     said["metrics"] = said["metrics"] or None
-    for key in ("trust", "tokens_per_parameter"):
-        said[key] = None if said[key] is None else number(said[key], key)
+    if said["tokens_per_parameter"] is not None:
+        said["tokens_per_parameter"] = number(said["tokens_per_parameter"], "tokens-per-parameter")
+    if said["trust"] is not None:
+        kind, _, level = said["trust"].rpartition("=")
+        said["trust"] = {kind: number(level, "trust")} if kind else number(level, "trust")
     compare(config_of(args.table, said))
 
 

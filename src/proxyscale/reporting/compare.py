@@ -144,11 +144,16 @@ def _rows(statistics: pa.Table) -> list[list[str]]:
         pc.equal(statistics["level"], "distribution"), pc.equal(statistics["group"], "all")
     )
     cells: dict[tuple[str, str], dict[str, str]] = {}
-    for row in statistics.filter(chosen).to_pylist():
+    rows = statistics.filter(chosen).to_pylist()
+    signed = [row for row in rows if row["statistic"] == "pearson" and row["value"] is not None]
+    falling = {(row["task"], row["proxy"]) for row in signed if row["value"] < 0}
+    for row in rows:
         if row["statistic"] in COLUMNS:
             value, low, high = (row[key] for key in ("value", "low", "high"))
             text = "n/a" if value is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-            cells.setdefault((row["task"], row["proxy"]), {})[row["statistic"]] = text
+            key = row["task"], row["proxy"]
+            falls = " r < 0" * (row["statistic"] == "r2" and key in falling)
+            cells.setdefault(key, {})[row["statistic"]] = text + falls
     return [
         [*key, *(found.get(name, "") for name in COLUMNS)]
         for key, found in cells.items()

@@ -24,10 +24,13 @@ from proxyscale.reporting.report_data import (
     examples_data,
     figures_data,
     ladder,
+    ladder_note,
     material_data,
     runs_data,
 )
-from proxyscale.statistics.verdict import Verdict, trials, verdict, words
+from proxyscale.statistics.trials import trials, trust_of
+from proxyscale.statistics.verdict import OVERALL, Verdict, verdict
+from proxyscale.statistics.verdict_words import OWN_UNIT, words
 
 ASSETS = Path(__file__).parent / "assets"
 FILES = ("report.html", "report.css", "report.js")
@@ -45,7 +48,7 @@ def write_report(
 ) -> None:
     """Write the report of tables of these schemas.
 
-    `spec`: study, config (as it was written) and the order of its sections' keys, level and
+    `spec`: study, config (as it was written) and the order of its sections' keys, trust and
     confidence of the verdict, style, and perhaps reference and proxy (as for `figures.draw`).
     `pool` is a pool's manifest and `tasks` are folders of artifacts; without them what they tell
     is left out.
@@ -53,12 +56,12 @@ def write_report(
     readout = Readout(statistics, losses, runs, Style.of(spec["style"]), spec)
     tasks = tasks or {}
     found, refusal = _verdicts(statistics, spec)
-    tested = trials(statistics, spec["confidence"]) if found else {}
+    trust = trust_of(spec["trust"])
+    tested = trials(statistics, spec["confidence"], trust) if found else {}
     data = {
         **figures_data(readout),
-        "level": spec["level"],
-        "confidence": spec["confidence"],
-        "ladder": ladder(tested),
+        "ladder": ladder(tested, trust),
+        "ladder_note": ladder_note(trust, spec["confidence"]),
         "examples": examples_data(readout, tasks),
         "costs": costs_data(readout),
         "material": material_data(pool, tasks),
@@ -68,7 +71,7 @@ def write_report(
         title=html.escape(spec["study"]),
         subtitle=html.escape(_subtitle(readout)),
         headline=html.escape(_headline(found, refusal)),
-        verdict=_paragraphs(found, refusal),
+        verdict=_paragraphs(found, refusal, readout.style.unit or OWN_UNIT),
         config=html.escape(_config(spec["config"], spec["order"])),
         css=(ASSETS / "report.css").read_text(),
         script=(ASSETS / "report.js").read_text(),
@@ -90,28 +93,31 @@ def _config(config: Mapping[str, Any], order: Mapping[str, list[str]]) -> str:
 def _verdicts(statistics: pa.Table, spec: Mapping[str, Any]) -> tuple[list[Verdict], str]:
     """The verdicts, or none and why."""
     try:
-        return verdict(statistics, spec["level"], spec["confidence"]), ""
+        return verdict(statistics, spec["trust"], spec["confidence"]), ""
     except UserError as error:
         return [], str(error)
 
 
 def _headline(found: list[Verdict], refusal: str) -> str:
     """The verdict in a few words."""
-    if refusal:
+    if refusal or not found:
         return "No verdict"
-    trusted = found[0].trusted
-    if trusted is None:
-        return "None of these scales can be trusted on every task"
-    ratio = trusted.compute_ratio
+    first = found[0]
+    where = "every task" if first.task == OVERALL else first.task
+    if first.trusted is None:
+        if first.scales == 1:
+            return f"{first.failed[0].scale} is not known to be trustworthy on {where}"
+        return f"None of these scales is known to be trustworthy on {where}"
+    ratio = first.trusted.compute_ratio
     saved = f", at 1/{ratio:,.3g} of the compute" if ratio == ratio else ""
-    return f"{trusted.scale} can be trusted on every task{saved}"
+    return f"{first.trusted.scale} can be trusted on {where}{saved}"
 
 
-def _paragraphs(found: list[Verdict], refusal: str) -> str:
+def _paragraphs(found: list[Verdict], refusal: str, unit: str) -> str:
     """The overall verdict as a paragraph, those of the tasks as a list below it."""
-    if refusal:
+    if refusal or not found:
         return f"<p>{html.escape(refusal)}</p>"
-    overall, *each = (html.escape(words(one)) for one in found)
+    overall, *each = (html.escape(words(one, unit)) for one in found)
     if len(each) < 2:
         return f"<p>{overall}</p>"
     rows = "".join(f"<li>{told}</li>" for told in each)

@@ -20,7 +20,8 @@ from proxyscale.figures.style import COLORS, MARKERS
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.loss_tables import unpaired
 from proxyscale.statistics.measures import is_higher
-from proxyscale.statistics.verdict import Trial
+from proxyscale.statistics.regrets import MOST_COMPUTE
+from proxyscale.statistics.trials import COMPUTE, DECISIONS, REGRET, Trial, Trust
 
 EXAMPLES = 150  # of each task, evenly over the ranks of their R², so that the file stays small
 SHOWN_TEXT = 2000  # characters of an example
@@ -73,13 +74,17 @@ def _rounded(values: Array) -> list[float | None]:
 
 
 def _statistics(readout: Readout) -> list[list[Any]]:
-    """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n]."""
+    """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n, named, unit]."""
     table = readout.statistics
     table = table.filter(pc.equal(table["level"], "distribution"))
     table = table.filter(pc.equal(table["reference"], readout.reference))
     words, numbers = ("statistic", "group", "task", "proxy"), ("value", "low", "high", "ceiling")
     return [
-        [*(row[w] for w in words), *(_number(row[x], 4) for x in numbers), row["n"]]
+        [
+            *(row[w] for w in words),
+            *(_number(row[x], 4) for x in numbers),
+            *(row["n"], row["named"], row["unit"]),
+        ]
         for row in table.to_pylist()
     ]
 
@@ -136,22 +141,51 @@ def _texts(folder: Path, chosen: list[int]) -> list[list[str]]:
     ]
 
 
-def ladder(trials: Mapping[str, list[Trial]]) -> list[dict[str, Any]]:
-    """Every task's scales with their decision accuracy and its lower bound, the largest first."""
-    return [
-        {
-            "task": task,
-            "scales": [
+def ladder(trials: Mapping[str, list[Trial]], trust: Trust) -> list[dict[str, Any]]:
+    """Every task's scales, the largest first: what trust is in, its bound, whether that passes."""
+    rows = []
+    for task, scales in trials.items():
+        cells = []
+        for trial in scales:
+            estimate, bound = (_amount(value, trust) for value in (trial.estimate, trial.bound))
+            side = "above" if trust.kind == DECISIONS else "below"
+            passed = trust.met(trial.bound)
+            cells.append(
                 {
                     "scale": trial.scale,
-                    "accuracy": _number(trial.accuracy, 4),
-                    "bound": _number(trial.bound, 4),
+                    "told": estimate,
+                    "bound": f"{side} {bound}",
+                    "passed": bool(passed),
                 }
-                for trial in scales
-            ],
-        }
-        for task, scales in trials.items()
-    ]
+            )
+        rows.append({"task": task, "scales": cells})
+    return rows
+
+
+def _amount(value: float, trust: Trust) -> str:
+    if math.isnan(value):
+        return "n/a"
+    if trust.kind == DECISIONS:
+        return f"{value:.0%}"
+    if trust.kind == COMPUTE:
+        return f"> {MOST_COMPUTE:g}×" if value > MOST_COMPUTE else f"{value:.3g}×"
+    return f"{value:.3g}"
+
+
+def ladder_note(trust: Trust, confidence: float) -> str:
+    """What the ladder shows."""
+    what = {
+        DECISIONS: f"Share of pairs of distributions that a scale orders as the reference does, a "
+        f"tie counting one half. The level is {trust.level:.1%}",
+        REGRET: "What the scale's pick of as many new recipes is expected to lose to the best, at "
+        f"the reference. The level is {trust.level:.3g}",
+        COMPUTE: "The compute that would make up for what the scale's pick of as many new recipes "
+        f"is expected to lose. The level is {trust.level:.3g}×",
+    }[trust.kind]
+    return (
+        f"{what}; below stands what is known with {confidence:.0%} confidence. Trusted (✓) is what "
+        "is known to keep the level at this and at every larger scale."
+    )
 
 
 def costs_data(readout: Readout) -> list[dict[str, Any]]:

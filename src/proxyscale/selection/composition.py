@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy import stats
 
 from proxyscale.base import artifacts
 from proxyscale.data.pool import Pool
 from proxyscale.statistics.grid import read_grid
+from proxyscale.statistics.proxy_statistics import group_members, scale_noises
+from proxyscale.statistics.seed_noise import pools_of
 
 Row = dict[str, Any]
 
@@ -55,27 +56,27 @@ def effects(
     *,
     selected: Mapping[str, str],
     baseline: str,
+    groups: Mapping[str, Sequence[str]] | None = None,
     confidence: float = 0.95,
 ) -> list[Row]:
     """Does selection lower its task's loss? A row per selected distribution and scale.
 
     `selected`: distribution → task. `gain` is the loss after training on the `baseline` less the
-    distribution's own, in nats per token: positive helps. Its interval is Student's, from the
-    variance between runs pooled over the grid's distributions (draws and seeds alike); `verdict`
-    says whether it leaves out 0. NaN where no distribution has two runs.
+    distribution's own, in nats per token: positive helps. Its interval is Student's with Welch's
+    error, from the seed noise of the two (`seed_noise`: that of their groups, draws and seeds
+    alike); `verdict` says whether it leaves out 0. NaN where either's noise is not known.
     """
     grid = read_grid(losses, runs)
+    count = len(grid.distributions)
+    pools = pools_of(group_members(grid, groups or {}), "all", count)
     rows = []
     for name, task in selected.items():
         means, counts = grid.means(task), grid.counts
-        variances, degrees = grid.noise(task)
+        noises = scale_noises(grid, task, pools)
         own, random = (grid.distributions.index(d) for d in (name, baseline))
         for scale, label in enumerate(grid.scales):
             gain = float(means[scale, random] - means[scale, own])
-            share = 1 / counts[scale, own] + 1 / counts[scale, random]
-            free = int(degrees[scale])
-            quantile = stats.t.ppf((1 + confidence) / 2, free) if free else np.nan
-            half = float(quantile * np.sqrt(variances[scale] * share))
+            half = float(noises[scale].margin(own, random, confidence))
             rows.append(
                 {
                     "distribution": name,
@@ -87,7 +88,7 @@ def effects(
                     "gain": gain,
                     "low": gain - half,
                     "high": gain + half,
-                    "run_sd": float(np.sqrt(variances[scale])),
+                    "run_sd": float(np.sqrt(noises[scale].variances[own])),
                     "verdict": _verdict(gain - half, gain + half),
                 }
             )

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from proxyscale.statistics.grid import read_grid
 from proxyscale.statistics.loss_tables import read_weights
+from proxyscale.statistics.objective import STANDARDIZED
 from proxyscale.statistics.proxy_statistics import summarize
 from proxyscale.statistics.scaling_laws import extrapolate, mixture_regression
 
@@ -20,12 +21,13 @@ def every_statistic(
 ) -> pa.Table:
     """The statistics table of tables of these schemas.
 
-    `spec`: reference, groups, confidence, and `weights` (columns, recipe) of the table of mixture
-    weights at that path. Laws are fitted where all compute is known and there are two proxies of
-    different compute, mixtures regressed where there are weights.
+    `spec`: reference, groups, confidence, perhaps objective, and `weights` (columns, recipe) of the
+    table of mixture weights at that path. Laws are fitted where all compute is known and there are
+    two proxies of different compute, mixtures regressed where there are weights.
     """
     common = {"reference": spec["reference"], "confidence": spec["confidence"]}
-    parts = [summarize(losses, runs, groups=spec["groups"], **common)]
+    objective = spec.get("objective", STANDARDIZED)
+    parts = [summarize(losses, runs, groups=spec["groups"], objective=objective, **common)]
     grid = read_grid(losses, runs)
     if np.isfinite(grid.flops).all() and len(np.unique(grid.flops)) > 2:
         parts.append(extrapolate(losses, runs, **common))

@@ -29,6 +29,7 @@ class Grid:
     tasks: list[str]
     flops: Array  # [scales], median over runs; NaN where unknown
     cell: Array  # [runs], scale · len(distributions) + distribution
+    realized: Array  # [runs], number of the run's draw and seed, the same at every scale
     examples: dict[str, Array]  # task → ids [examples]
     losses: dict[str, Array]  # task → float64 [runs, examples]
 
@@ -61,18 +62,6 @@ class Grid:
         totals = np.zeros((int(np.prod(self.shape)), losses.shape[1]))
         np.add.at(totals, self.cell, losses)
         return totals.reshape(*self.shape, -1) / self.counts[..., None]
-
-    def noise(self, task: str) -> tuple[Array, Array]:
-        """Variance of one run's mean loss, pooled over distributions, and its degrees of freedom.
-
-        Both [scales]; the variance is NaN where no distribution has two runs.
-        """
-        losses = self.losses[task].mean(axis=1)
-        deviations = losses - self.means(task).ravel()[self.cell]
-        scale = self.cell // len(self.distributions)
-        squares = np.bincount(scale, deviations**2, minlength=len(self.scales))
-        degrees = (self.counts - 1).sum(axis=1)
-        return np.where(degrees > 0, squares / np.maximum(degrees, 1), np.nan), degrees
 
     def compute_ratios(self, reference: str) -> Array:
         """Compute of the reference divided by each scale's own: [scales]."""
@@ -114,6 +103,7 @@ def read_grid(losses: pa.Table, runs: pa.Table) -> Grid:
         tasks=losses["task"].filter(pa.array(run >= 0)).unique().to_pylist(),
         flops=flops,
         cell=keys[0] * shape[1] + keys[1],
+        realized=keys[2] * shape[3] + keys[3],
         examples={},
         losses={},
     )

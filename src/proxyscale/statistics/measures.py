@@ -14,21 +14,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from proxyscale.statistics import intervals
 from proxyscale.statistics.grid import Array
-
-
-class Noise(NamedTuple):
-    """Seed noise of one scale on one task: `variance` of one run, pooled over distributions."""
-
-    variance: float
-    degrees: int
-    counts: Array  # [distributions], runs of each
-
-    @property
-    def seeds(self) -> float:
-        """Runs of a distribution, as the harmonic mean."""
-        return float(len(self.counts) / np.sum(1 / self.counts))
 
 
 def is_higher(task: str, direction: str | Mapping[str, str]) -> bool:
@@ -39,33 +25,45 @@ def is_higher(task: str, direction: str | Mapping[str, str]) -> bool:
     return chosen[:1] == ["higher"]
 
 
-def ceiling(means: Array, noise: Noise) -> float:
-    """R² that a perfect predictor has with these means (`noise_ceiling`); NaN without seeds."""
-    if not noise.degrees or len(means) < 3 or np.ptp(means) == 0:
-        return np.nan
-    r1 = intervals.single_seed_correlation(means, noise.variance, noise.seeds)
-    return intervals.noise_ceiling(r1, noise.seeds)
-
-
 def pearson(x: Array, y: Array) -> Array:
     """Pearson correlation along the first axis; NaN where either is constant."""
+    # the mean of equal values need not be that value to the last bit
+    flat = (np.ptp(x, axis=0) == 0) | (np.ptp(y, axis=0) == 0)
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    norm = np.sqrt((x * x).sum(axis=0) * (y * y).sum(axis=0))
+    flat = flat | (norm == 0)
+    return np.clip(np.where(flat, np.nan, (x * y).sum(axis=0) / np.where(flat, 1, norm)), -1, 1)
+
+
+def leave_one_out(x: Array, y: Array) -> Array:
+    """Pearson correlation of all other points, for each left out: [n, ...]; NaN where undefined."""
+    n = len(x)
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    # sums of squares and products of all others, about their own means
+    xx, yy, xy = (
+        (a * b).sum(axis=0) - a * b * n / max(n - 1, 1) for a, b in ((x, x), (y, y), (x, y))
+    )
+    small = 1e-12
     with np.errstate(invalid="ignore", divide="ignore"):
-        r: Array = (x * y).sum(axis=0) / np.sqrt((x * x).sum(axis=0) * (y * y).sum(axis=0))
+        flat = (xx <= small * (x * x).sum(axis=0)) | (yy <= small * (y * y).sum(axis=0))
+        r = np.where(flat, np.nan, xy / np.sqrt(np.where(flat, 1, xx * yy)))
     return np.clip(r, -1, 1)
 
 
 def correlations(x: Array, y: Array) -> dict[str, float]:
-    """R², Pearson, Spearman (mean ranks) and Kendall τ-b of two vectors; NaN below three points."""
+    """R², of the losses and of their logarithms, Pearson, Spearman (mean ranks) and Kendall τ-b.
+
+    NaN below three points, where either is constant, and of the logarithms where a loss is not
+    positive.
+    """
+    names = ("r2", "r2_log", "pearson", "spearman", "kendall")
     if len(x) < 3:
-        return dict.fromkeys(("r2", "pearson", "spearman", "kendall"), np.nan)
-    r = float(pearson(x, y))
-    return {
-        "r2": r * r,
-        "pearson": r,
-        "spearman": float(pearson(stats.rankdata(x), stats.rankdata(y))),
-        "kendall": _kendall(x, y),
-    }
+        return dict.fromkeys(names, np.nan)
+    r, log = float(pearson(x, y)), np.nan
+    if (x > 0).all() and (y > 0).all():
+        log = float(pearson(np.log(x), np.log(y)))
+    ranks = float(pearson(stats.rankdata(x), stats.rankdata(y)))
+    return dict(zip(names, (r * r, log * log, r, ranks, _kendall(x, y)), strict=True))
 
 
 def _kendall(x: Array, y: Array) -> float:
@@ -76,52 +74,32 @@ def _kendall(x: Array, y: Array) -> float:
     return float((a * b).sum() / untied) if untied else np.nan
 
 
-def leave_one_out(x: Array, y: Array) -> Array:
-    """R² of the other distributions, for each left out: [n]; NaN below four."""
-    n = len(x)
-    if n < 4:
-        return np.full(max(n, 1), np.nan)
-    others = np.array([np.delete(np.arange(n), i) for i in range(n)]).T
-    return pearson(x[others], y[others]) ** 2
+class Decisions(NamedTuple):
+    """How many pairs of distributions are ordered right, and of how many that can be said."""
+
+    accuracy: float  # NaN of no pair
+    pairs: int  # that the reference orders
+    tied: float  # share of those that the proxy ties
+    reference_tied: float  # share of all pairs that the reference ties
 
 
-def decision_accuracy(x: Array, y: Array, noise: Noise | None = None) -> tuple[float, int]:
-    """Share of pairs that x orders as y does, and their number (DataDecide, 2504.11393).
+def decisions(x: Array, y: Array, margin: Array | None = None) -> Decisions:
+    """Share of pairs that x orders as y does (decision accuracy: DataDecide, 2504.11393).
 
-    A tie in x is wrong; a pair tied in y has no right order and is left out. With `noise`, only
-    pairs decided by y's seeds: |Δy| > 2·√(s²(1/n_a + 1/n_b)).
+    A pair tied in x counts one half; one tied in y has no right order and is left out. With
+    `margin` [pairs, as of triu_indices], only pairs with |Δy| above it; NaN decides nothing.
     """
     i, j = np.triu_indices(len(x), 1)
-    difference = y[i] - y[j]
-    margin = np.zeros(len(i))
-    if noise is not None:
-        margin = 2 * np.sqrt(noise.variance * (1 / noise.counts[i] + 1 / noise.counts[j]))
-    decided = np.abs(difference) > margin
-    right = (x[i] - x[j]) * difference > 0
+    proxy, difference = x[i] - x[j], y[i] - y[j]
+    decided = np.abs(difference) > (0 if margin is None else margin)
     pairs = int(decided.sum())
-    return (float(right[decided].mean()) if pairs else np.nan), pairs
-
-
-def regret(
-    proxy: Array, reference: Array, noise: Noise, top: int, confidence: float
-) -> tuple[float, float, float]:
-    """Reference loss of the proxy's best `top` distributions' best, above the best of all: ≥ 0.
-
-    (value, low, high); the interval is that of multiple comparisons with the best (Hsu 1984, Ann.
-    Statist. 12, 1136–1144; Bonferroni's t for Dunnett's quantile), over seeds, the distributions as
-    they are. NaN without seeds.
-    """
-    picked = np.argsort(proxy, kind="stable")[:top]
-    others = np.delete(reference, picked)
-    if not len(others):
-        return 0.0, 0.0, 0.0
-    gap = float(reference[picked].min() - others.min())
-    if noise.degrees == 0:
-        return max(gap, 0.0), np.nan, np.nan
-    tail = (1 - confidence) / 2 / len(others)
-    error = np.sqrt(2 * noise.variance / noise.counts.min())
-    margin = float(stats.t.ppf(1 - tail, noise.degrees) * error)
-    return max(gap, 0.0), max(gap - margin, 0.0), max(gap + margin, 0.0)
+    reference_tied = float((difference == 0).mean()) if len(i) else np.nan
+    if not pairs:
+        return Decisions(np.nan, 0, np.nan, reference_tied)
+    right = np.where(proxy == 0, 0.5, proxy * difference > 0)[decided]
+    return Decisions(
+        float(right.mean()), pairs, float((proxy == 0)[decided].mean()), reference_tied
+    )
 
 
 def chance(asked: pa.Table) -> float:

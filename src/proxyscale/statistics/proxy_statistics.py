@@ -1,23 +1,35 @@
 """From tidy losses to statistics: how well does each proxy foretell the reference?
 
-Every metric is a loss: lower is better. One row a number, with its interval (`intervals`), for each
-(proxy, reference, task, group of distributions). Draws and seeds are averaged first.
+Every metric is a loss: lower is better. One row a number, with its interval, for each (proxy,
+reference, task, group of distributions); draws and seeds are averaged first. The task `objective`
+is what the objective makes of all tasks.
 
-- `r2`, `pearson`, `spearman`, `kendall` (τ-b): over distributions, draws and seeds averaged.
-- `pearson_corrected`: Pearson ÷ its ceiling, as against a reference without seed noise.
-- `decision_accuracy`: share of pairs of distributions ordered as by the reference.
-- `decision_accuracy_decided`: the same over pairs decided by the reference's seeds; n counts pairs.
-- `regret`, `regret_top_3`: nats lost by training the proxy's pick (the best of its three picks);
-  the interval needs seeds.
-- `r2_leave_one_out`: r2; low and high are the extremes with one distribution left out.
-- `seeds`, `seed_sd`, `noise_ceiling` of the proxy and, with `reference_` before, of the reference.
+- `r2`, `pearson`, `spearman`, `kendall` (τ-b): over distributions. `r2_log`: of the logarithms of
+  losses. `pearson_corrected`: Pearson ÷ its ceiling, as against a reference without seed noise.
+- `r2_leave_one_out`, `pearson_leave_one_out`: low and high are the extremes with one distribution
+  left out, `named` the one that moves the correlation most.
+- `decision_accuracy`: share of pairs of distributions ordered as by the reference, a pair that the
+  proxy ties counting one half; `decision_accuracy_decided`: of pairs that the reference's seeds
+  decide, n counts pairs. `proxy_ties`, `reference_ties`: the shares of pairs tied.
+- `regret`, `regret_top_3`: what the proxy's pick (the best of its three picks) loses *here*, its
+  interval over seeds; `regret_next`: what its pick of n new recipes is expected to lose
+  (`regrets`). `regret_compute`, `regret_next_compute`: the same as factors of compute, here from
+  the pick's slope and next time from the mean slope. `regret_next_excluded` and
+  `regret_next_compute_excluded`: the smallest that is excluded with the confidence. `unit` says in
+  what.
+- `pick`, `reference_pick`: the reference's loss of the recipe that each would choose, `named`.
+- `reference_sd`: of the reference over recipes.
+- `seeds`, `seed_sd`, `noise_ceiling`, `seed_equality` (p of equal variances; high is the largest
+  ratio of two), `signal_to_noise` (sd over recipes ÷ seed sd) of the proxy and, with `reference_`
+  before, of the reference. `seed_correlation`: of the two scales' deviations by seed; where it is
+  not 0, the ceiling may be passed.
 
-`ceiling` is what a perfect predictor reaches given the reference's seed noise.
+`ceiling` is what a perfect predictor reaches given the reference's seed noise (`seed_noise`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,24 +39,12 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals
 from proxyscale.statistics.grid import Array, Grid, read_grid
-from proxyscale.statistics.measures import (
-    Noise,
-    ceiling,
-    correlations,
-    decision_accuracy,
-    leave_one_out,
-    pearson,
-    regret,
-)
+from proxyscale.statistics.measures import pearson
+from proxyscale.statistics.objective import NAME, STANDARDIZED, Objective, in_sds, with_objective
+from proxyscale.statistics.pair_statistics import Pair, pair_rows
+from proxyscale.statistics.seed_noise import Noise, chosen_noise, pools_of, seed_noise
 
-DEFINITIONS = "2"  # to be raised when the meaning of a statistic changes
-TOP = 3
-CORRELATIONS: dict[str, Callable[..., Any]] = {
-    "r2": intervals.r2_interval,
-    "pearson": intervals.pearson_interval,
-    "spearman": intervals.spearman_interval,
-    "kendall": intervals.kendall_interval,
-}
+DEFINITIONS = "3"  # to be raised when the meaning of a statistic changes
 
 
 def summarize(
@@ -54,24 +54,37 @@ def summarize(
     reference: str,
     groups: Mapping[str, Sequence[str]],
     confidence: float = 0.95,
+    objective: Objective = STANDARDIZED,
 ) -> pa.Table:
     """The statistics table of every proxy against `reference`, for `all` and each named group.
 
     `losses` and `runs` are tables of these schemas; runs of role `grid` alone are read. UserError
-    if the grid has a hole, if the reference or a group's distribution is unknown.
+    if the grid has a hole, if the reference or a group's distribution is unknown, and as
+    `with_objective` says.
     """
-    grid = read_grid(losses, runs)
+    grid = with_objective(read_grid(losses, runs), objective)
     grid.index(reference)
-    members = _members(grid, groups)
+    members = group_members(grid, groups)
     rows = [
-        row
+        row | {"unit": _unit(row, task, objective)}
         for task in grid.tasks
-        for group, chosen in members.items()
-        for row in _group_rows(grid, reference, task, group, chosen, confidence)
+        for row in _task_rows(
+            grid, reference, task, members, confidence, task != NAME or not in_sds(objective)
+        )
     ]
     parts = [as_table(rows)]
     parts += [_example_table(grid, reference, task, confidence) for task in grid.tasks]
     return pa.concat_tables(parts)
+
+
+def _unit(row: Mapping[str, Any], task: str, objective: Objective) -> str | None:
+    """The unit of what is no share: a task's own, standard deviations, or times the compute."""
+    name = row["statistic"].removeprefix("reference_")
+    if "_compute" in name:
+        return "times the compute"
+    if name.startswith(("regret", "pick", "seed_sd")) or row["statistic"] == "reference_sd":
+        return "sd over recipes" if task == NAME and in_sds(objective) else "loss"
+    return None
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
@@ -84,7 +97,7 @@ def as_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     return artifacts.conform(pa.table(columns), "statistics")
 
 
-def _members(grid: Grid, groups: Mapping[str, Sequence[str]]) -> dict[str, Array]:
+def group_members(grid: Grid, groups: Mapping[str, Sequence[str]]) -> dict[str, Array]:
     """Group → positions of its distributions; `all` comes first."""
     members = {"all": np.arange(len(grid.distributions))}
     for name, distributions in groups.items():
@@ -100,99 +113,65 @@ def _members(grid: Grid, groups: Mapping[str, Sequence[str]]) -> dict[str, Array
     return members
 
 
-def _group_rows(
-    grid: Grid, reference: str, task: str, group: str, chosen: Array, confidence: float
+def _task_rows(
+    grid: Grid,
+    reference: str,
+    task: str,
+    members: Mapping[str, Array],
+    confidence: float,
+    lawful: bool,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of every proxy, for one task and group."""
-    means = grid.means(task)[:, chosen]
-    variances, degrees = grid.noise(task)
-    ratios = grid.compute_ratios(reference)
-    last = grid.index(reference)
-    noises = [
-        Noise(float(v), int(d), c[chosen])
-        for v, d, c in zip(variances, degrees, grid.counts, strict=True)
-    ]
-    for scale, name in enumerate(grid.scales):
-        if scale == last:
-            continue
-        place = {
-            "level": "distribution",
-            "group": group,
-            "task": task,
-            "proxy": name,
-            "reference": reference,
-            "compute_ratio": ratios[scale],
-        }
-        rows = [
-            *pair_rows(means[scale], means[last], noises[last], confidence),
-            *noise_rows("", means[scale], noises[scale], confidence),
-            *noise_rows("reference_", means[last], noises[last], confidence),
-        ]
-        yield from ({**place, **row} for row in rows)
+    """Rows of every group and proxy, for one task; in compute only of what follows a law of it."""
+    means, ratios = grid.means(task), grid.compute_ratios(reference)
+    last, count = grid.index(reference), len(grid.distributions)
+    slope_scale = _next_largest(grid, last) if lawful else None
+    for group, chosen in members.items():
+        noises = scale_noises(grid, task, pools_of(members, group, count))
+        noises = [chosen_noise(noise, chosen) for noise in noises]
+        names = [grid.distributions[i] for i in chosen]
+        for scale, name in enumerate(grid.scales):
+            if scale == last:
+                continue
+            place = {"level": "distribution", "group": group, "task": task, "proxy": name}
+            place |= {"reference": reference, "compute_ratio": ratios[scale]}
+            pair = Pair(
+                *(means[scale][chosen], means[last][chosen], noises[scale], noises[last], names),
+                below=means[slope_scale][chosen] if slope_scale is not None else None,
+                below_ratio=float(ratios[slope_scale]) if slope_scale is not None else np.nan,
+                paired=paired_runs(grid, task, scale, last, chosen),
+            )
+            yield from (place | row for row in pair_rows(pair, confidence))
 
 
-def noise_rows(
-    whose: str, means: Array, noise: Noise, confidence: float
-) -> Iterator[dict[str, Any]]:
-    """Seed noise of one scale: its runs per distribution, their sd, the ceiling they leave."""
-    n = len(means)
-    yield {"statistic": f"{whose}seeds", "value": noise.seeds, "n": n}
-    if noise.degrees > 0:
-        low, high = intervals.sd_interval(np.sqrt(noise.variance), noise.degrees, confidence)
-        yield _row(f"{whose}seed_sd", np.sqrt(noise.variance), low, high, n)
-    if noise.degrees > 0 and n > 2:
-        value = ceiling(means, noise)
-        low, high = intervals.ceiling_interval(value, n, noise.degrees, confidence)
-        yield _row(f"{whose}noise_ceiling", value, low, high, n)
+def _next_largest(grid: Grid, last: int) -> int | None:
+    """The largest scale below the reference, for local slopes; None where compute is not known."""
+    below = np.where(grid.flops < grid.flops[last], grid.flops, -np.inf)
+    best = int(np.argmax(below))
+    return best if np.isfinite(below[best]) else None
 
 
-def pair_rows(
-    proxy: Array, reference: Array, noise: Noise, confidence: float
-) -> Iterator[dict[str, Any]]:
-    """Every statistic of one proxy's means against the reference's, both [distributions]."""
-    n = len(reference)
-    limit = np.sqrt(ceiling(reference, noise))
-    values = correlations(proxy, reference)
-    ratio = float(intervals.variance_ratio(proxy, reference))
-    for name, interval in CORRELATIONS.items():
-        # R² is derived from the signed r, whose interval may hold both signs
-        low, high = interval(values["pearson" if name == "r2" else name], n, confidence, ratio)
-        yield _row(name, values[name], low, high, n, intervals.from_pearson(name, limit))
-    yield _corrected(values["pearson"], limit, n, confidence, ratio)
-    left_out = leave_one_out(proxy, reference)
-    yield _row("r2_leave_one_out", values["r2"], left_out.min(), left_out.max(), n)
-    top = intervals.from_pearson("decision_accuracy", limit)
-    accuracy, pairs = decision_accuracy(proxy, reference)
-    low, high = intervals.decision_interval(np.asarray(accuracy), n, confidence)
-    yield _row("decision_accuracy", accuracy, low, high, n, top)
-    if noise.degrees > 0:
-        accuracy, pairs = decision_accuracy(proxy, reference, noise)
-        low, high = intervals.decision_interval(np.asarray(accuracy), n, confidence, pairs)
-        yield _row("decision_accuracy_decided", accuracy, low, high, pairs)
-    yield _row("regret", *regret(proxy, reference, noise, 1, confidence), n)
-    if n > TOP:
-        yield _row(f"regret_top_{TOP}", *regret(proxy, reference, noise, TOP, confidence), n)
+def scale_noises(grid: Grid, task: str, pools: Array | None) -> list[Noise]:
+    """The seed noise of every scale on a task (`seed_noise`)."""
+    values, count = grid.losses[task].mean(axis=1), len(grid.distributions)
+    scale, where = np.divmod(grid.cell, count)
+    found = []
+    for number in range(len(grid.scales)):
+        mine = (scale == number) & np.isfinite(values)
+        found.append(seed_noise(values[mine], where[mine], pools, count))
+    return found
 
 
-def _row(
-    statistic: str, value: Any, low: Any, high: Any, n: int, limit: Any = np.nan
-) -> dict[str, Any]:
-    """A row's numbers, as plain floats."""
-    numbers = {"value": value, "low": low, "high": high, "ceiling": limit}
-    return {
-        "statistic": statistic,
-        "n": n,
-        **{key: float(number) for key, number in numbers.items()},
-    }
-
-
-def _corrected(r: float, limit: float, n: int, confidence: float, ratio: float) -> dict[str, Any]:
-    """Pearson's r divided by its ceiling (Spearman 1904), at most 1, and so its interval."""
-    low, high = intervals.pearson_interval(np.asarray(r), n, confidence, ratio)
-    if not limit > 0:
-        return _row("pearson_corrected", np.nan, np.nan, np.nan, n)
-    value, low, high = np.clip(np.array([r, low, high]) / limit, -1, 1)
-    return _row("pearson_corrected", value, low, high, n)
+def paired_runs(
+    grid: Grid, task: str, one: int, other: int, chosen: Array
+) -> tuple[Array, Array, Array]:
+    """Runs of two scales with one distribution, draw and seed: values of each, distribution."""
+    values, count = grid.losses[task].mean(axis=1), len(grid.distributions)
+    scale, where = np.divmod(grid.cell, count)
+    kept = np.isfinite(values) & np.isin(where, chosen)
+    sides = [np.flatnonzero(kept & (scale == number)) for number in (one, other)]
+    keys = [where[rows] * (grid.realized.max() + 1) + grid.realized[rows] for rows in sides]
+    _, a, b = np.intersect1d(*keys, return_indices=True)
+    return values[sides[0][a]], values[sides[1][b]], where[sides[0][a]]
 
 
 def _example_table(grid: Grid, reference: str, task: str, confidence: float) -> pa.Table:
@@ -204,8 +183,8 @@ def _example_table(grid: Grid, reference: str, task: str, confidence: float) -> 
         return as_table([])
     losses = grid.example_means(task)
     r = np.stack([pearson(losses[i], losses[last]) for i in proxies])
-    ratio = np.stack([intervals.variance_ratio(losses[i], losses[last]) for i in proxies])
-    low, high = intervals.r2_interval(r, n, confidence, ratio)
+    found = [intervals.r2_interval(losses[i], losses[last], confidence) for i in proxies]
+    low, high = (np.stack(ends) for ends in zip(*found, strict=True))
     rows, each = r.size, len(ids)
     constant = {
         "statistic": "r2",

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from proxyscale.base.errors import UserError
-from proxyscale.statistics import intervals
+from proxyscale.statistics import intervals, rank_intervals
 from proxyscale.statistics.grid import Array, Grid, read_grid
-from proxyscale.statistics.measures import Noise, correlations, decision_accuracy, regret
+from proxyscale.statistics.measures import correlations, decisions
 from proxyscale.statistics.proxy_statistics import as_table
+from proxyscale.statistics.regrets import pick
 
 EXPONENTS = np.geomspace(1e-3, 3, 400)
-NO_NOISE = Noise(np.nan, 0, np.ones(1))
 
 
 def extrapolate(
@@ -70,8 +70,9 @@ def _law_rows(
     if len(proxies) > 2:
         predictions["law3"] = (scaling_law(compute, means[proxies], target), total, np.arange(n))
     for law, (predicted, spent, of) in predictions.items():
-        accuracy, _ = decision_accuracy(predicted, means[last, of])
-        low, high = intervals.decision_interval(np.asarray(accuracy), len(of), confidence)
+        accuracy, pairs, *_ = decisions(predicted, means[last, of])
+        ends = intervals.decision_interval(np.asarray(accuracy), len(of), confidence, pairs)
+        low, high = map(float, ends)
         yield {
             "statistic": "decision_accuracy",
             "level": "distribution",
@@ -80,8 +81,8 @@ def _law_rows(
             "proxy": f"{law}:{'+'.join(grid.scales[i] for i in proxies)}",
             "reference": grid.scales[last],
             "value": accuracy,
-            "low": float(low),
-            "high": float(high),
+            "low": low,
+            "high": high,
             "n": len(of),
             "compute_ratio": float(target / spent),
         }
@@ -191,7 +192,7 @@ def _mixture_rows(
         predicted = leave_one_out_predictions(design, target)
         value = correlations(predicted, actual)["spearman"]
         ratio = float(intervals.variance_ratio(predicted, actual))
-        low, high = intervals.spearman_interval(value, len(actual), confidence, ratio)
+        low, high = rank_intervals.spearman_interval(value, len(actual), confidence, ratio)
         name = f"{whose}mixture_{form}"
         yield {
             "statistic": f"{name}_spearman",
@@ -199,8 +200,8 @@ def _mixture_rows(
             "low": low,
             "high": high,
         }
-        lost, _, _ = regret(predicted, actual, NO_NOISE, 1, confidence)
-        yield {"statistic": f"{name}_regret", "value": lost}
+        lost = actual[pick(predicted)] - actual.min()
+        yield {"statistic": f"{name}_regret", "value": float(lost)}
 
 
 def _design(grid: Grid, weights: Mapping[str, Sequence[float]]) -> Array:

@@ -28,7 +28,7 @@ from proxyscale.study.config_models import (
     Scale,
     Training,
 )
-from proxyscale.study.config_types import Name, Seed, Seeds, Strict
+from proxyscale.study.config_types import Name, Positive, Seed, Seeds, Strict
 
 
 class Figures(Strict):
@@ -61,6 +61,37 @@ class StudyConfig(Strict):
         return value.rstrip("/") or "/"
 
 
+Level = Annotated[float, Field(ge=0.5, lt=1)]
+
+
+class Weighted(Strict):
+    """An objective of weighted losses."""
+
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        description="the weight of each task; those that are not named have none", min_length=1
+    )
+
+
+class TrustDecisions(Strict):
+    """Trust by the share of pairs that are ordered right."""
+
+    decisions: Level = Field(description="decision accuracy to exceed")
+
+
+class TrustRegret(Strict):
+    """Trust by what following the proxy is expected to cost next time."""
+
+    regret: Positive = Field(
+        description="the expected regret to stay below: loss, or sd over recipes for the objective"
+    )
+
+
+class TrustCompute(Strict):
+    """Trust by the compute that would make up for following the proxy next time."""
+
+    compute: Annotated[float, Field(gt=1)] = Field(description="the factor to stay below")
+
+
 class Reading(StudyConfig):
     """What is read of the losses, whoever trained the models."""
 
@@ -69,10 +100,27 @@ class Reading(StudyConfig):
         description="distributions that get statistics of their own, by name; a NAME that has a "
         "`count` stands for all of its distributions",
     )
-    trust: Annotated[float, Field(ge=0.5, lt=1)] = Field(
-        0.9, description="decision accuracy that a scale must be known to exceed, for the verdict"
+    objective: Literal["standardized", "worst"] | Weighted = Field(
+        "standardized",
+        description="what combines the tasks: the mean of their losses in standard deviations over "
+        "recipes, the worst of them so, or the mean of the losses with weights",
+    )
+    trust: Level | TrustDecisions | TrustRegret | TrustCompute = Field(
+        0.9,
+        description="what a scale must be known to do, for the verdict: order more than this share "
+        "of pairs right, or lose less than so much next time, in loss or as a factor of compute",
     )
     figures: Figures = Field(default_factory=Figures)
+
+    def objective_words(self) -> str | dict[str, dict[str, float]]:
+        """The objective as the statistics read it."""
+        named = self.objective
+        return named if isinstance(named, str) else {"weights": dict(named.weights)}
+
+    def trust_words(self) -> dict[str, float]:
+        """What is trusted, by its kind: decisions, regret or compute."""
+        trust = self.trust
+        return {"decisions": trust} if isinstance(trust, float) else trust.model_dump()
 
 
 class Config(Reading):

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base.errors import UserError
-from proxyscale.statistics.verdict import verdict, words
-from proxyscale.study.config import Reading
+from proxyscale.statistics.objective import NAME
+from proxyscale.statistics.verdict import verdict
+from proxyscale.statistics.verdict_words import OWN_UNIT, claim
+from proxyscale.study.config import Config, Reading
 
 USUAL = 175  # the compute ratio of the paper's Figure 1
 
@@ -21,21 +23,59 @@ def sentences(config: Reading, statistics: pa.Table) -> list[str]:
 
 
 def _agreement(config: Reading, table: pa.Table) -> str:
-    """How well the figures' proxy foretells the reference, over the tasks."""
-    for column, value in (("statistic", "r2"), ("level", "distribution"), ("group", "all")):
+    """How well the figures' proxy foretells the reference, over the tasks; R² with its sign."""
+    for column, value in (("level", "distribution"), ("group", "all")):
         table = table.filter(pc.equal(table[column], value))
-    rows = [row for row in table.to_pylist() if row["value"] is not None]
+    values = {
+        (row["statistic"], row["task"], row["proxy"]): row["value"] for row in table.to_pylist()
+    }
+    rows = [
+        row
+        for row in table.to_pylist()
+        if row["statistic"] == "r2" and row["value"] is not None and row["task"] != NAME
+    ]
     if not rows:
         return ""
     proxy = config.figures.proxy or min(rows, key=_unusual)["proxy"]
-    own = sorted((row for row in rows if row["proxy"] == proxy), key=lambda row: row["value"])
-    ratio = own[0]["compute_ratio"]
+    own = [
+        row | {"r": values["pearson", row["task"], proxy]} for row in rows if row["proxy"] == proxy
+    ]
+    own.sort(key=lambda row: math.copysign(row["value"], row["r"]))
+    ratio, counts = own[0]["compute_ratio"], sorted({row["n"] for row in own})
     cost = f" at 1/{ratio:.0f} of the compute" if ratio else ""
-    low, high = (f"{row['value']:.2f} ({row['task']})" for row in (own[0], own[-1]))
+    across = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
-        f"Losses of {proxy} go with those of {config.reference}{cost} across "
-        f"{own[0]['n']} training distributions: R² from {low} to {high}."
+        f"{_relation(proxy, config.reference, own)}{cost} across {across} training "
+        f"distributions: {_range(own)}."
     )
+
+
+def _relation(proxy: str, reference: str, own: list[dict[str, Any]]) -> str:
+    """Whether what is measured at the proxy rises or falls with the reference's."""
+    falling = sum(row["r"] < 0 for row in own)
+    what = "Losses" if len(own) > 1 else f"{own[0]['task']}"
+    if len(own) == 1:
+        way = "falls where that" if falling else "rises with that"
+        tail = f" of {reference} rises" if falling else f" of {reference}"
+        return f"{what} of {proxy} {way}{tail}"
+    if falling == len(own):
+        return f"{what} of {proxy} fall where those of {reference} rise, on every task,"
+    if falling:
+        return (
+            f"{what} of {proxy} go with those of {reference} on {len(own) - falling} tasks and "
+            f"against them on {falling},"
+        )
+    return f"{what} of {proxy} go with those of {reference}"
+
+
+def _range(own: list[dict[str, Any]]) -> str:
+    """R² of one task, or from the lowest to the highest, a negative correlation marked."""
+    told = [
+        f"{row['value']:.2f}{' with r < 0' * (row['r'] < 0)}"
+        + (f" ({row['task']})" if len(own) > 1 else "")
+        for row in (own[0], own[-1])
+    ]
+    return f"R² {told[0]}" if len(own) == 1 else f"R² from {told[0]} to {told[1]}"
 
 
 def _unusual(row: dict[str, Any]) -> float:
@@ -48,7 +88,8 @@ def _decided(config: Reading, table: pa.Table) -> str:
     if "r2" not in table["statistic"].to_pylist():
         return ""
     try:
-        found = verdict(table, config.trust, config.confidence)[0]
+        found = verdict(table, config.trust_words(), config.confidence)
     except UserError as error:
         return f"No verdict: {error.message}."
-    return words(found).split(". ")[0].rstrip(".") + "."
+    unit = "nats per token" if isinstance(config, Config) else OWN_UNIT
+    return claim(found[0], unit) if found else ""

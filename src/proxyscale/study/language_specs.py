@@ -139,6 +139,7 @@ def effects(study: LanguageRuns) -> Words:
     return {
         "selected": study.chosen_for,
         "baseline": study.baseline,
+        "groups": statistics(study)["groups"],
         "confidence": study.config.confidence,
     }
 

@@ -11,6 +11,7 @@ def statistics(study: Study[Reading]) -> Words:
     return {
         "reference": study.config.reference,
         "groups": study.config.groups,
+        "objective": study.config.objective_words(),
         "confidence": study.config.confidence,
     }
 
@@ -33,7 +34,7 @@ def report(study: Study[Reading], shown: Words) -> Words:
         "config": config,
         # canonical JSON sorts keys; the order of the tasks is that of panels
         "order": {key: list(config[key]) for key in ("tasks",) if key in config},
-        "level": study.config.trust,
+        "trust": study.config.trust_words(),
         "confidence": study.config.confidence,
         "reference": study.config.reference,
         "proxy": shown["proxy"],

@@ -48,12 +48,12 @@ def counterfactual_rows(losses: pa.Table, spec: Mapping[str, Any]) -> Iterator[R
         for group, members in groups.items():
             own = [point for point in points if point["distribution"] in members]
             proxy, large = (np.array([point[key] for point in own]) for key in ("proxy", "large"))
-            r, ratio = np.asarray(pearson(proxy, large)), intervals.variance_ratio(proxy, large)
+            r = float(pearson(proxy, large))
             place = {"level": "example", "group": group, "task": section["task"], "n": len(own)}
             place |= {"example": image, "proxy": section["proxy"], "reference": section["large"]}
             for name, interval in INTERVALS.items():
-                low, high = interval(r, len(own), spec["confidence"], ratio)
-                value = float(r**2 if name == "r2" else r)
+                low, high = interval(proxy, large, spec["confidence"])
+                value = r**2 if name == "r2" else r
                 yield {
                     **place,
                     "statistic": name,

@@ -6,7 +6,7 @@ const NS = "http://www.w3.org/2000/svg";
 const LINES = ["", "6 2.5", "1.5 2.5", "6 2.5 1.5 2.5"];
 const [PALETTE, SHAPES] = [D.palette, D.shapes];
 const STATISTICS = {
-  r2: "R²", pearson: "Pearson", pearson_corrected: "Pearson ÷ its noise ceiling", spearman: "Spearman", kendall: "Kendall τ-b",
+  r2: "R²", r2_log: "R² of log losses", pearson: "Pearson", pearson_corrected: "Pearson ÷ its noise ceiling", spearman: "Spearman", kendall: "Kendall τ-b",
   decision_accuracy: "decision accuracy", decision_accuracy_decided: "decision accuracy, decided pairs",
 };
 const LAWS = { law2: "power law", law3: "power law with a floor", loss_to_loss: "loss-to-loss law" };
@@ -327,7 +327,7 @@ function drawStatistics() {
   const words = $$("find").value.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = D.statistics.map(([statistic, group, task, proxy, ...numbers]) => [statistic.replaceAll("_", " "), label(task), label(proxy), group, ...numbers]);
   const kept = rows.filter((row) => words.every((word) => row.slice(0, 4).join(" ").toLowerCase().includes(word)));
-  sortable($$("statistics-table"), ["statistic", "task", "proxy", "group", "value", "low", "high", "ceiling", "n"], kept, 4);
+  sortable($$("statistics-table"), ["statistic", "task", "proxy", "group", "value", "low", "high", "ceiling", "n", "which", "unit"], kept, 4);
 }
 function drawTables() {
   sortable($$("costs-table"), ["scale", "parameters", "tokens", "FLOPs a run", "reference ÷ own", "runs", "seconds a run", "seconds in all"], D.costs.map((c) => [label(c.scale), c.parameters, c.tokens, c.flops, c.ratio, c.runs, c.seconds, c.total_seconds]), 1);
@@ -358,13 +358,13 @@ function drawLadder() {
     const tr = element(body, "tr");
     element(tr, "td", { class: "text" }, label(task));
     let unbroken = true;
-    for (const { accuracy, bound } of scales) {
-      unbroken = unbroken && bound > D.level;
-      const td = element(tr, "td", { class: unbroken ? "trusted" : "" }, `${unbroken ? "✓ " : ""}${accuracy === null ? "n/a" : Math.round(accuracy * 100) + " %"}`);
-      element(td, "small", {}, `above ${Math.round(bound * 100)} %`);
+    for (const { told, bound, passed } of scales) {
+      unbroken = unbroken && passed;
+      const td = element(tr, "td", { class: unbroken ? "trusted" : "" }, `${unbroken ? "✓ " : ""}${told}`);
+      element(td, "small", {}, bound);
     }
   }
-  element($$("ladder").parentNode, "p", { class: "note" }, `Share of pairs of distributions that a scale orders as the reference does, and what it is above with ${Math.round(D.confidence * 100)} % confidence. Trusted (✓) is what is known to be above ${Math.round(D.level * 100)} % at this and at every larger scale.`);
+  element($$("ladder").parentNode, "p", { class: "note" }, D.ladder_note);
 }
 
 // --- Controls

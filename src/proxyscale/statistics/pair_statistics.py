@@ -1,0 +1,164 @@
+"""All numbers of one proxy against the reference, on one task, over one group of distributions.
+
+What they are is said where they are gathered (`proxy_statistics`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from proxyscale.statistics import intervals, rank_intervals, regrets, seed_noise
+from proxyscale.statistics.grid import Array
+from proxyscale.statistics.measures import correlations, decisions, leave_one_out
+from proxyscale.statistics.seed_noise import Noise
+
+TOP = 3
+Row = dict[str, Any]
+
+
+class Pair(NamedTuple):
+    """Mean losses and seed noise of a proxy and of the reference, over the same distributions."""
+
+    proxy: Array  # [distributions]
+    reference: Array  # [distributions]
+    noise: Noise  # of the proxy
+    reference_noise: Noise
+    names: Sequence[str]
+    below: Array | None  # [distributions] losses of the largest scale below the reference
+    below_ratio: float  # compute of the reference over that scale's
+    paired: tuple[Array, Array, Array]  # runs of one seed: values at both scales, distribution
+
+
+def pair_rows(pair: Pair, confidence: float) -> Iterator[Row]:
+    """Every statistic of the pair."""
+    yield from _correlation_rows(pair, confidence)
+    yield from _decision_rows(pair, confidence)
+    yield from _regret_rows(pair, confidence)
+    yield from _noise_rows("", pair.proxy, pair.noise, confidence)
+    yield from _noise_rows("reference_", pair.reference, pair.reference_noise, confidence)
+    value, *ends, n = seed_noise.seed_correlation(*pair.paired, confidence)
+    yield _row("seed_correlation", value, n, ends)
+
+
+def _row(
+    statistic: str,
+    value: Any,
+    n: int,
+    ends: Any = (np.nan, np.nan),
+    limit: Any = np.nan,
+    named: str | None = None,
+) -> Row:
+    """A row's numbers, as plain floats; `ends` are those of its interval."""
+    numbers = {"value": value, "low": ends[0], "high": ends[1], "ceiling": limit}
+    floats = {key: float(number) for key, number in numbers.items()}
+    return {"statistic": statistic, "n": n, "named": named, **floats}
+
+
+def _correlation_rows(pair: Pair, confidence: float) -> Iterator[Row]:
+    x, y, n = pair.proxy, pair.reference, len(pair.reference)
+    limit = np.sqrt(seed_noise.ceiling(y, pair.reference_noise))
+    values = correlations(x, y)
+    ends: dict[str, Any] = dict.fromkeys(values, (np.nan, np.nan))
+    r_ends = intervals.pearson_interval(x, y, confidence)
+    if n > 2:
+        ratio = float(intervals.variance_ratio(x, y))
+        ends["pearson"], ends["r2"] = r_ends, intervals.r2_interval(x, y, confidence)
+        for name, interval in (
+            ("spearman", rank_intervals.spearman_interval),
+            ("kendall", rank_intervals.kendall_interval),
+        ):
+            ends[name] = interval(values[name], n, confidence, ratio)
+        if not np.isnan(values["r2_log"]):
+            ends["r2_log"] = intervals.r2_interval(np.log(x), np.log(y), confidence)
+    for name, value in values.items():
+        top = np.nan if name == "r2_log" else intervals.from_pearson(name, limit)
+        yield _row(name, value, n, ends[name], top)
+    corrected = np.full(3, np.nan)
+    if limit > 0 and n > 2:
+        corrected = np.clip(np.array([values["pearson"], *r_ends]) / limit, -1, 1)
+    yield _row("pearson_corrected", corrected[0], n, corrected[1:])
+    others = leave_one_out(x, y) if n >= intervals.LEAST else np.full(n, np.nan)
+    if np.isnan(others).all() or np.isnan(values["pearson"]):
+        return
+    moved = np.abs(np.arctanh(others * (1 - 1e-9)) - np.arctanh(values["pearson"] * (1 - 1e-9)))
+    lever = pair.names[int(np.nanargmax(moved))]
+    for name, found in (("r2", others**2), ("pearson", others)):
+        extremes = np.nanmin(found), np.nanmax(found)
+        yield _row(f"{name}_leave_one_out", values[name], n, extremes, named=lever)
+
+
+def _decision_rows(pair: Pair, confidence: float) -> Iterator[Row]:
+    x, y, n = pair.proxy, pair.reference, len(pair.reference)
+    found = decisions(x, y)
+    limit = np.sqrt(seed_noise.ceiling(y, pair.reference_noise))
+    ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
+    top = intervals.from_pearson("decision_accuracy", limit)
+    yield _row("decision_accuracy", found.accuracy, n, ends, top)
+    yield _row("proxy_ties", found.tied, n)
+    yield _row("reference_ties", found.reference_tied, n)
+    if pair.reference_noise.known:
+        margin = pair.reference_noise.margin(*np.triu_indices(n, 1), confidence)
+        found = decisions(x, y, margin)
+        ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
+        yield _row("decision_accuracy_decided", found.accuracy, found.pairs, ends)
+
+
+def _regret_rows(pair: Pair, confidence: float) -> Iterator[Row]:
+    x, y, noise, n = pair.proxy, pair.reference, pair.reference_noise, len(pair.reference)
+    here = regrets.regret(x, y, noise, 1, confidence)
+    yield _row("regret", here[0], n, here[1:])
+    if n > TOP:
+        value, *ends = regrets.regret(x, y, noise, TOP, confidence)
+        yield _row(f"regret_top_{TOP}", value, n, ends)
+    own, best = regrets.pick(x), regrets.pick(y)
+    for name, chosen in (("pick", own), ("reference_pick", best)):
+        half = noise.margin(chosen, chosen, confidence) / np.sqrt(2)
+        ends = [y[chosen] - half, y[chosen] + half]
+        yield _row(name, y[chosen], n, ends, named=pair.names[chosen])
+    if n < intervals.LEAST:
+        return
+    yield _row("reference_sd", np.std(y, ddof=1), n)
+    yield from _next_rows("regret_next", x, y, confidence)
+    if pair.below is None:
+        return
+    slopes = regrets.slopes(y, pair.below, pair.below_ratio)
+    if not np.isnan(slopes[own]):
+        factors = regrets.as_compute(np.array(here), y[best], slopes[own])
+        yield _row("regret_compute", factors[0], n, factors[1:])
+    if not np.isnan(slopes).any():
+        for row in _next_rows("regret_next_compute", x, np.log(y) / slopes.mean(), confidence):
+            for key in ("value", "low", "high"):
+                row[key] = float(np.exp(min(row[key], 700.0)))
+            yield row
+
+
+def _next_rows(name: str, x: Array, y: Array, confidence: float) -> Iterator[Row]:
+    """The expected regret next time, and the smallest that is excluded with confidence."""
+    n, found = len(y), decisions(x, y)
+    ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
+    accuracies = np.array([found.accuracy, ends[1], ends[0]])
+    ahead = regrets.next_regret(accuracies, float(np.std(y, ddof=1)), n)
+    yield _row(name, ahead[0], n, ahead[1:])
+    yield _row(f"{name}_excluded", regrets.next_bound(x, y, confidence), n)
+
+
+def _noise_rows(whose: str, means: Array, noise: Noise, confidence: float) -> Iterator[Row]:
+    """Seed noise of one scale: its runs per distribution, their sd, the ceiling they leave."""
+    n = len(means)
+    yield _row(f"{whose}seeds", noise.seeds, n)
+    if not noise.known:
+        return
+    _, degrees = noise.of_means()
+    sd = float(np.sqrt(noise.variance))
+    yield _row(f"{whose}seed_sd", sd, n, seed_noise.sd_interval(sd, degrees, confidence))
+    p, ratio = noise.equality()
+    yield _row(f"{whose}seed_equality", p, n, (np.nan, ratio))
+    if n > 2:
+        value = seed_noise.ceiling(means, noise)
+        ends = seed_noise.ceiling_interval(value, noise, confidence)
+        yield _row(f"{whose}noise_ceiling", value, n, ends)
+        if sd > 0:
+            yield _row(f"{whose}signal_to_noise", np.std(means, ddof=1) / sd, n)

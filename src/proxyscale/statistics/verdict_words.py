@@ -1,0 +1,238 @@
+"""The verdict in sentences: what can be trusted, why no more, what that takes, what it assumes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from proxyscale.statistics.intervals import decision_bound
+from proxyscale.statistics.objective import NAME
+from proxyscale.statistics.regrets import MOST_COMPUTE
+from proxyscale.statistics.trials import COMPUTE, DECISIONS, REGRET, Trial, Trust
+from proxyscale.statistics.verdict import OVERALL, Verdict, recipes_needed
+
+OWN_UNIT = "in its own unit"  # of a metric of which no more is known
+ASSUMPTION = (
+    "This is about recipes of the same kind as these: on a kind that is rare among them a scale "
+    "may be misjudged."
+)
+
+
+def words(found: Verdict, unit: str = OWN_UNIT) -> str:
+    """The verdict in a few sentences. `unit` is that of a task's losses."""
+    parts = [claim(found, unit), *_why(found, unit), *_remedy(found), ASSUMPTION]
+    return " ".join(parts)
+
+
+def claim(found: Verdict, unit: str = OWN_UNIT) -> str:
+    """The first sentence: what can be trusted, and which groups say otherwise."""
+    what = f"{_deed(found, unit)} ({found.confidence:.0%} confidence)"
+    if found.trusted is not None:
+        scale, where = found.trusted.scale, _where(found)
+        told = f"{where}, {scale} can be trusted to {what}{_saved(found.trusted)}"
+    else:
+        told = _none(found, what)
+    return f"{told}{_elsewhere(found)}."
+
+
+def _where(found: Verdict) -> str:
+    if found.task == OVERALL:
+        return f"On every task ({found.tasks})"
+    return "On the objective" if found.task == NAME else f"On {found.task}"
+
+
+def _none(found: Verdict, what: str) -> str:
+    """Of no trusted scale, with as many scales and tasks as there are."""
+    if found.task == OVERALL and found.hopeless:
+        where = "On no task" if found.tasks > 2 else "On neither task"
+        return f"{where} {_any(found)} known to {what}"
+    if found.task == OVERALL:
+        return f"On all {found.tasks} tasks together, {_no(found)} known to {what}"
+    return f"{_where(found)}, {_no(found)} known to {what}"
+
+
+def _no(found: Verdict) -> str:
+    one = f"{found.failed[0].scale}, the only proxy, is not"
+    return one if found.scales == 1 else "none of these scales is"
+
+
+def _any(found: Verdict) -> str:
+    one = f"is {found.failed[0].scale}, the only proxy,"
+    return one if found.scales == 1 else "is any of these scales"
+
+
+def _deed(found: Verdict, unit: str) -> str:
+    """What a trusted scale does."""
+    trust = found.trust
+    if trust.kind == DECISIONS:
+        return f"order pairs right in more than {trust.level:.1%} of cases".replace(".0%", "%")
+    best = f"the best of {_recipes(found)} new recipes"
+    if trust.kind == REGRET:
+        lost = _amount(found, trust.level, unit)
+        return f"pick a recipe expected to lose less than {lost} to {best}"
+    return (
+        f"pick a recipe that less than {trust.level:.3g} times the compute is expected to lift to "
+        f"{best}"
+    )
+
+
+def _recipes(found: Verdict) -> str:
+    counts = {t.n for t in [*found.failed, *([found.trusted] if found.trusted else [])]}
+    return f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+
+
+def _amount(found: Verdict, value: float, unit: str) -> str:
+    """A regret with its unit."""
+    units = {t.unit for t in [*found.failed, *([found.trusted] if found.trusted else [])]}
+    return f"{value:.3g} {unit if units <= {'loss', ''} else 'sd over recipes'}"
+
+
+def _saved(trusted: Trial) -> str:
+    """What the trusted scale saves, where compute is known."""
+    ratio = trusted.compute_ratio
+    if not np.isfinite(ratio):
+        return ""
+    told = f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
+    return f", at 1/{told} of the reference's compute"
+
+
+def _elsewhere(found: Verdict) -> str:
+    """The groups that say otherwise."""
+    parts = [
+        f"among {group} alone " + (f"{scale} can be trusted" if scale else "no scale is known to")
+        for group, scale in found.elsewhere
+    ]
+    return f"; {', '.join(parts)}" if parts else ""
+
+
+def _why(found: Verdict, unit: str) -> list[str]:
+    """Why the tests ended: the failing scale, its hardest task, and what is odd about it."""
+    if not found.failed:
+        if found.scales == 1:
+            return ["It is the only proxy of the study, so a smaller one may do as well."]
+        return ["It is the smallest proxy of the study, so a smaller one may do as well."]
+    hardest = found.failed[0]
+    scale = f"The next, {hardest.scale}," if found.trusted else hardest.scale
+    if len(found.failed) == found.tasks == 1 or found.tasks == 1:
+        where = ""
+    elif len(found.failed) == found.tasks:
+        where = f" on every one of the {found.tasks} tasks, hardest on {hardest.task}, where it"
+    elif len(found.failed) == 1:
+        where = f" on {hardest.task} alone, where it"
+    else:
+        where = (
+            f" on {len(found.failed)} of {found.tasks} tasks, hardest on {hardest.task}, where it"
+        )
+    start = f"{scale} falls short{where}" if where else scale
+    return [f"{start} {_finding(hardest, found, unit)}."]
+
+
+def _finding(trial: Trial, found: Verdict, unit: str) -> str:
+    """What one trial found, after the scale's name."""
+    if np.isnan(trial.accuracy):
+        return (
+            f"cannot be judged: the reference has one value for all {trial.n} distributions, so "
+            "that there is nothing to order"
+        )
+    right = f"orders {trial.accuracy:.0%} of pairs right"
+    if trial.tied == 1:
+        right = f"has one value for all {trial.n} distributions and orders nothing"
+    elif trial.accuracy < 0.5:
+        right += ", worse than a coin"
+    elif trial.tied > 0:
+        right += f", {trial.tied:.0%} of them tied and counted one half"
+    if found.trust.kind == DECISIONS:
+        return f"{right}, which proves only {trial.bound:.0%}"
+    if np.isnan(trial.bound):
+        told = "the compute" if found.trust.kind == COMPUTE else "the regret"
+        return f"{right}; {told} that this costs cannot be told"
+    estimate, bound = (_cost(found, v, unit) for v in (trial.estimate, trial.bound))
+    return f"{right}; its expected regret is {estimate}, and only more than {bound} is excluded"
+
+
+def _cost(found: Verdict, value: float, unit: str) -> str:
+    if found.trust.kind == REGRET:
+        return _amount(found, value, unit)
+    return f"> {MOST_COMPUTE:g}×" if value > MOST_COMPUTE else f"{value:.3g}×"
+
+
+def _remedy(found: Verdict) -> list[str]:
+    """What all failing tasks need together, in runs and compute; or that nothing is expected to."""
+    if not found.failed:
+        return []
+    if blind := [t for t in found.failed if np.isnan(t.estimate)]:
+        if len(found.failed) == 1:
+            return []
+        return [f"{_tasks(blind)}, more distributions or seeds would tell nothing new."]
+    if beyond := [t for t in found.failed if not found.trust.met(t.estimate)]:
+        where = f" o{_tasks(beyond)[1:]}" if len(found.failed) > 1 else ""
+        return [
+            f"The estimate itself{where} is not {_side(found.trust)}, so that more distributions "
+            "or seeds are not expected to settle it."
+        ]
+    all_ = "all of them" if len(found.failed) > 1 else "it"
+    first, ways = found.failed[0], []
+    if found.recipes is not None:
+        ways.append(
+            f"about {found.recipes} distributions instead of {first.n}{_price(found, first)}"
+        )
+    if found.seeds is not None:
+        ways.append(
+            f"about {found.seeds} seeds instead of {first.reference_seeds:.3g}"
+            f"{_seed_price(found, first)}"
+        )
+    least = _least(found)
+    if ways:
+        return [f"For {all_}, {' or '.join(ways)} would do if the estimates stay.{least}"]
+    return [f"No number of distributions or seeds that can be told would settle {all_}.{least}"]
+
+
+def _tasks(trials: list[Trial]) -> str:
+    """Where some trials are: the first, and how many more."""
+    more = f" and {len(trials) - 1} more" if len(trials) > 1 else ""
+    return f"On {trials[0].task}{more}"
+
+
+def _side(trust: Trust) -> str:
+    if trust.kind == DECISIONS:
+        return f"above {trust.level:.1%}".replace(".0%", "%")
+    return f"below {trust.level:.3g}" + ("×" if trust.kind == COMPUTE else "")
+
+
+def _least(found: Verdict) -> str:
+    """That even a perfect order of so few proves too little, where it does."""
+    first = min(found.failed, key=lambda t: t.n)
+    if found.trust.kind != DECISIONS:
+        return ""
+    perfect = float(decision_bound(np.asarray(1.0), first.n, found.confidence))
+    if perfect > found.trust.level:
+        return ""
+    least = recipes_needed(1.0, first.n, found.trust.level, found.confidence)
+    return (
+        f" Of {first.n} distributions even a perfect order proves only {perfect:.0%}: at least "
+        f"{least} are needed."
+    )
+
+
+def _price(found: Verdict, trial: Trial) -> str:
+    """What more distributions cost, at both scales."""
+    if found.recipes is None or not np.isfinite(trial.seeds + trial.reference_seeds):
+        return ""
+    more = found.recipes - trial.n
+    return _cost_of(more * trial.seeds, more * trial.reference_seeds, trial)
+
+
+def _seed_price(found: Verdict, trial: Trial) -> str:
+    if found.seeds is None:
+        return ""
+    factor = found.seeds / trial.reference_seeds - 1
+    runs = trial.n * factor
+    return _cost_of(runs * trial.seeds, runs * trial.reference_seeds, trial)
+
+
+def _cost_of(small: float, large: float, trial: Trial) -> str:
+    """Runs of the scale and of the reference, and their compute in runs of the reference."""
+    runs = f"{round(small):,} runs of {trial.scale} and {round(large):,} of the reference"
+    if not np.isfinite(trial.compute_ratio):
+        return f" ({runs} more)"
+    compute = large + small / trial.compute_ratio
+    return f" ({runs} more, the compute of {compute:,.3g} runs of the reference)"
