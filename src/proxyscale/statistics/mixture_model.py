@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy import linalg, optimize
@@ -32,19 +33,19 @@ ROOT5 = np.sqrt(5.0)
 
 def features(weights: Array) -> Array:
     """Shares [mixtures, sources], of any positive total → cube roots of shares that sum to 1."""
-    return np.cbrt(weights / weights.sum(axis=1, keepdims=True))
+    return np.asarray(np.cbrt(weights / weights.sum(axis=1, keepdims=True)))
 
 
 def _squares(a: Array, b: Array) -> Array:
     """Squared distances of all rows of `a` from all rows of `b`."""
     found = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    return np.maximum(found, 0.0)
+    return np.asarray(np.maximum(found, 0.0))
 
 
 def _matern(squares: Array) -> Array:
     """Matérn-5/2 at squared scaled distances."""
     r = ROOT5 * np.sqrt(squares)
-    return (1 + r + r**2 / 3) * np.exp(-r)
+    return np.asarray((1 + r + r**2 / 3) * np.exp(-r))
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Process:
     def _covariance(self, x: Array) -> Array:
         scaled = _squares(x * self.inverse_lengths, self.x * self.inverse_lengths)
         linear = (x - self.mean) @ (self.x - self.mean).T
-        return self.matern * _matern(scaled) + self.linear * linear
+        return np.asarray(self.matern * _matern(scaled) + self.linear * linear)
 
     def _raw(self, y: Array) -> Array:
         return self.center + self.scale * y
@@ -81,22 +82,20 @@ class Process:
         across = self._covariance(x)
         own = self.matern + self.linear * ((x - self.mean) ** 2).sum(axis=1)
         known = (across * linalg.cho_solve(self.factor, across.T).T).sum(axis=1)
-        return self.scale * np.sqrt(np.maximum(own - known, 0.0))
-
-    def loss(self, weights: Array) -> Array:
-        """Expected loss at mixtures, in its own unit: [mixtures]."""
-        y = self.predict(weights)
-        return np.exp(y) if self.logarithmic else y
+        return np.asarray(self.scale * np.sqrt(np.maximum(own - known, 0.0)))
 
 
-def fit(weights: Array, losses: Array, *, seed: int = 0) -> Process:
+def fit(
+    weights: Array, losses: Array, *, logarithmic: bool | None = None, seed: int = 0
+) -> Process:
     """A process for one loss.
 
-    `weights` [mixtures, sources]: shares, ≥ 0, rows of any positive total; `losses` [mixtures].
-    `seed` chooses the mixtures that hyperparameters are fitted on, where there are many.
+    `weights` [mixtures, sources]: shares, ≥ 0, rows of any positive total; `losses` [mixtures],
+    their logarithms where all are positive, unless `logarithmic` says it. `seed` chooses the
+    mixtures that hyperparameters are fitted on, where there are many.
     """
     x = features(weights)
-    logarithmic = bool((losses > 0).all())
+    logarithmic = bool((losses > 0).all()) if logarithmic is None else logarithmic
     y = np.log(losses) if logarithmic else losses.astype(float)
     center, scale = float(y.mean()), float(y.std()) or 1.0
     y = (y - center) / scale
@@ -133,7 +132,9 @@ def _mode(x: Array, y: Array, mean: Array, spread: float) -> Array:
     return mode
 
 
-def _objective(theta: Array, x: Array, y: Array, linear: Array, median: float) -> tuple[float, Array]:
+def _objective(
+    theta: Array, x: Array, y: Array, linear: Array, median: float
+) -> tuple[float, Array]:
     """Negative log posterior and its gradient, by θ = (log s², log v, log noise, log 1/ℓ_k)."""
     matern, v, noise = np.exp(theta[:3])
     scaled = x * np.exp(theta[3:])
@@ -169,11 +170,28 @@ def _objective(theta: Array, x: Array, y: Array, linear: Array, median: float) -
     return float(value), gradient
 
 
+class Model(Protocol):
+    """What foretells one loss of mixtures: a process, or one with another scale's on top."""
+
+    @property
+    def logarithmic(self) -> bool: ...
+
+    def predict(self, weights: Array) -> Array: ...
+
+    def deviation(self, weights: Array) -> Array: ...
+
+
 def fit_all(weights: Array, losses: Array, *, seed: int = 0) -> list[Process]:
     """A process for each column of `losses` [mixtures, tasks]."""
     return [fit(weights, column, seed=seed) for column in losses.T]
 
 
-def predicted_losses(processes: Sequence[Process], weights: Array) -> Array:
-    """Expected losses at mixtures: [mixtures, tasks]."""
-    return np.stack([process.loss(weights) for process in processes], axis=1)
+def predicted_losses(models: Sequence[Model], weights: Array, deviations: float = 0.0) -> Array:
+    """Expected losses at mixtures, or so many standard deviations above: [mixtures, tasks]."""
+    found = []
+    for model in models:
+        y = model.predict(weights)
+        if deviations:
+            y = y + deviations * model.deviation(weights)
+        found.append(np.exp(y) if model.logarithmic else y)
+    return np.stack(found, axis=1)
