@@ -8,9 +8,9 @@ Lower end: the smaller of the decision interval's, and the 5 % quantile of draws
     t = √(1 − v)·z_k + √v·ε,   v = v_T·e^{.6ε}·(n − 2)/χ²_{n−2}, at most .98
 
 z_k the losses of k, standardized over n recipes. v_T = ν + κ·ln(C_T/C_k), ν, κ ≥ 0 by least
-squares of v = 1 − r² over all pairs of trained scales, r Pearson's of losses. It is false in at most
-5 % of simulated ladders whose recipes cross smoothly (tests/statistics/test_forecast.py), and in a
-quarter to two fifths if a new regime begins beyond what was trained.
+squares of v = 1 − r² over all pairs of trained scales, r Pearson's of losses. It is false in at
+most 5 % of simulated ladders whose recipes cross smoothly (tests/statistics/test_forecast.py), and
+in a quarter to two fifths if a new regime begins beyond what was trained.
 """
 
 from __future__ import annotations
@@ -74,6 +74,14 @@ def unexplained(x: Array, y: Array) -> float:
     return float(np.clip(1 - r * r, LEAST, 1)) if r > 0 else 1.0
 
 
+def law_of_gaps(v: Array, gaps: Array) -> tuple[float, float]:
+    """ν and κ, 0 or more, of v = ν + κ·gap: weighted least squares over pairs of scales [pairs]."""
+    weights = 1 / (v + OFFSET)
+    design = np.stack([np.ones(len(v)), gaps], axis=1)
+    (constant, slope), _ = optimize.nnls(design * weights[:, None], v * weights)
+    return float(constant), float(slope)
+
+
 def unexplained_at(losses: Array, compute: Array, target: float) -> float:
     """v_T of the largest trained scale and the target.
 
@@ -81,9 +89,7 @@ def unexplained_at(losses: Array, compute: Array, target: float) -> float:
     """
     i, j = np.triu_indices(len(compute), 1)
     v = np.array([unexplained(losses[a], losses[b]) for a, b in zip(i, j, strict=True)])
-    weights = 1 / (v + OFFSET)
-    design = np.stack([np.ones(len(v)), np.log(compute[j] / compute[i])], axis=1)
-    (constant, slope), _ = optimize.nnls(design * weights[:, None], v * weights)
+    constant, slope = law_of_gaps(v, np.log(compute[j] / compute[i]))
     found = constant + slope * np.log(target / compute[-1])
     return float(max(found, v[0] / 2) if len(v) == 1 else found)
 
