@@ -3,8 +3,9 @@
 # in:   runs/{scale}/{distribution}/{draw}-{seed}/model  pool/  tasks/{task}/target.parquet
 # out:  features/{scale}/{distribution}/{draw}-{seed}/{candidates}/{pool,{task}.target}/
 #       scores/{scale}/{distribution}/{candidates}/{task}.{parquet,json}
+#       scores/{scale}/{distribution}/{candidates}.losses.parquet
 #       scores/{agreement,influence}.parquet
-# steps: project gradients | score | hold the scores of all scales side by side
+# steps: project gradients | score | take losses | hold the scores of all scales side by side
 #
 # Which models score what follows from `scored_on`, `scale`, `task` and `candidates` of the
 # distributions: one walk back, score -> select, that the config keeps free of circles.
@@ -80,6 +81,40 @@ rule score:
     shell:
         "python -m proxyscale score --log {log:q} --pool {input.pool:q} --target {input.target:q}"
         " --spec {params.spec:q} --out {output.scores:q}"
+
+
+rule candidate_losses:
+    input:
+        runs=lambda w: [
+            manifest(paths.run(*run)) for run in study.models(w.scale, w.distribution)
+        ],
+        models=lambda w: ancient(
+            [
+                inside(paths.run(*run), "model.safetensors")
+                for run in study.models(w.scale, w.distribution)
+            ]
+        ),
+        pool=paths.pool,
+        rows=pool_rows(),
+    output:
+        paths.candidate_losses(),
+    log:
+        paths.log("candidate_losses/{scale}/{distribution}/{candidates}"),
+    priority: 1_000_000
+    conda:
+        "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.candidate_losses(w.scale, w.distribution, w.candidates)),
+        gpu=lambda w: min(gpus, gpus_of(w)),
+    params:
+        spec=lambda w: study.spec("candidate_losses", w.candidates),
+        code=lambda w: study.code("candidate_losses", w.scale),
+        plugins=lambda w: plugin_flags("candidate_losses", w.scale),
+    shell:
+        "python -m proxyscale candidate_losses --log {log:q} --gpus {resources.gpu} {params.plugins}"
+        " --run {input.runs:q} --pool {input.pool:q} --spec {params.spec:q}"
+        " --title 'losses of candidates under {wildcards.scale}/{wildcards.distribution}'"
+        " --out {output:q}"
 
 
 rule compare_scores:

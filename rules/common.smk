@@ -4,11 +4,13 @@
 # shell. What a job depends on besides files reaches it as two strings: `spec`, the job's own slice
 # of the config, and `code`, a digest of the modules that do its work.
 import os
+import re
 import shlex
 import sys
 
 sys.path.insert(0, f"{workflow.basedir}/src")
 
+from proxyscale import registry
 from proxyscale.base import lock, run_cache
 from proxyscale.base.errors import UserError
 from proxyscale.cli.load_study import load
@@ -67,7 +69,7 @@ wildcard_constraints:
     draw=r"\d+",
     seed=r"\d+",
     candidates=r"(all|\d+)(@[^/]+)?",
-    figure=r"[a-z_]+_fig\d+|frontier",
+    figure="|".join(map(re.escape, registry.figure.entries)),
     table=r"tab\d+",
 
 
@@ -108,3 +110,8 @@ def holdouts(tasks):
     folders = [paths.task(task) for task in tasks]
     examples = [inside(folder, "holdout.parquet") for folder in folders]
     return [manifest(folder) for folder in folders] + ancient(examples)
+
+
+def storage_root(found, path):
+    """What stands before the study's paths in a job: with a storage, the folder of its copies."""
+    return str(found).removesuffix(path) if str(found).endswith(path) else ""

@@ -1,8 +1,8 @@
 # Selecting data through proxies (Figure 8): what each selection gains over random subsets.
 #
 # in:   runs/{reference}/{selection}/  distributions/{selection}.parquet  scores/
-# out:  selection/{losses,runs}.parquet  tables/selection.csv  selection_fig8.{pdf,svg,csv}
-# steps: collect | compare | draw
+# out:  selection/{losses,runs}.parquet  tables/selection.csv
+# steps: collect | compare
 #
 # The selections are distributions and their runs are runs: the rules that make them are the same.
 
@@ -58,26 +58,3 @@ rule gains:
     shell:
         "python -m proxyscale gains --log {log:q} --results {params.results:q}"
         " --losses {input.losses:q} --runs {input.runs:q} --spec {params.spec:q} --out {output:q}"
-
-
-rule gains_figure:
-    input:
-        paths.gains,
-    output:
-        multiext(paths.figure("selection_fig8"), ".pdf", ".svg", ".csv"),
-    log:
-        paths.log("figure/selection_fig8"),
-    conda:
-        "../envs/proxyscale.yaml"
-    resources:
-        **asks(lambda w: needs.reading()),
-    params:
-        spec=study.spec("gains_figure"),
-        code=study.code("gains_figure"),
-        stem=lambda w, output: output[0].removesuffix(".pdf"),
-    shell:
-        "python -m proxyscale gains_figure --log {log:q} --gains {input:q}"
-        " --spec {params.spec:q} --out {params.stem:q}"
-
-
-ruleorder: gains_figure > figure

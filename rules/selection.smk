@@ -1,18 +1,22 @@
 # From the pool to training distributions.
 #
-# in:   pool/manifest.json  tasks/{task}/target.parquet  scores/**/{task}.parquet
+# in:   pool/manifest.json  tasks/{task}/target.parquet  scores/**/*.parquet
 # out:  distributions/{distribution}.parquet
 # steps: score every candidate | take the top of score + noise
 
 
 def seen(wildcards):
-    """What a distribution's method looks at of its task: target examples, scores of candidates."""
-    task = study.config.distributions[wildcards.distribution].task
-    scoring = study.scoring(wildcards.distribution)
-    scores = paths.scores(*scoring) if scoring else None
+    """What a distribution's method needs: target examples, scores or losses of the candidates."""
+    entry = study.config.distributions[wildcards.distribution]
+    targeted = "target" in registry.selection.needs(entry.method).reads
+    target = inside(paths.task(entry.task), "target.parquet")
+    scored = study.scoring(wildcards.distribution)
+    scores = paths.scores(*scored) if scored else ""
+    measured = study.scoring(wildcards.distribution, "losses")
     return {
-        "target": [inside(paths.task(task), "target.parquet")] if task else [],
-        "scores": [scores, scores.replace(".parquet", ".json")] if scoring else [],
+        "target": [target] if targeted else [],
+        "scores": [scores, scores.replace(".parquet", ".json")] if scored else [],
+        "losses": [paths.candidate_losses(*measured[:3])] if measured else [],
     }
 
 
@@ -24,6 +28,7 @@ rule select:
         target=lambda w: seen(w)["target"],
         scores=lambda w: seen(w)["scores"][:1],
         facts=lambda w: seen(w)["scores"][1:],
+        losses=lambda w: seen(w)["losses"],
     output:
         paths.distribution(),
     log:
@@ -40,4 +45,4 @@ rule select:
     shell:
         "python -m proxyscale select --log {log:q} {params.plugins} --pool {input.pool:q}"
         " --tokenizer {input.tokenizer:q} --target {input.target:q} --scores {input.scores:q}"
-        " --spec {params.spec:q} --out {output:q}"
+        " --losses {input.losses:q} --spec {params.spec:q} --out {output:q}"

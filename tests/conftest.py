@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # no test judges by time
+settings.load_profile("patient")
 
 MINIMAL: dict[str, Any] = {
     "study": "tiny",

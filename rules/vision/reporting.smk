@@ -1,8 +1,8 @@
-# From losses and scores of image models to statistics, figures and tables.
+# From losses and scores of image models to statistics and tables.
 #
 # in:   runs/**  scores/**  datamodels/**
-# out:  losses.parquet  runs.parquet  statistics.parquet  {figure}.{pdf,svg,csv}  tables/{table}.csv
-# steps: collect | correlate | draw | tabulate
+# out:  losses.parquet  runs.parquet  statistics.parquet  tables/{table}.csv
+# steps: collect | correlate | tabulate
 
 
 rule collect_packs:
@@ -59,39 +59,6 @@ rule image_statistics:
         "python -m proxyscale image_statistics --log {log:q} --losses {input.losses:q}"
         " --runs {input.runs:q} --pool {input.pool:q} {params.tasks} {params.truth} {params.scores}"
         " {params.datamodels} --spec {params.spec:q} --out {output:q}"
-
-
-rule image_figure:
-    input:
-        statistics=paths.statistics,
-        losses=paths.losses,
-        runs=paths.runs,
-        pool=paths.pool,
-        tasks=task_manifests,
-        scores=score_manifests(study.scales),
-    output:
-        pdf=f"{paths.figure()}.pdf",
-        svg=report(
-            f"{paths.figure()}.svg",
-            caption="../../workflow/report/image_figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
-        csv=f"{paths.figure()}.csv",
-    log:
-        paths.log("figure/{figure}"),
-    conda:
-        "../../envs/proxyscale.yaml"
-    params:
-        spec=lambda w: study.spec("image_figure", w.figure),
-        code=study.code("image_figure"),
-        tasks=task_flags,
-        scores=score_folders(study.scales),
-        stem=lambda w, output: output.pdf.removesuffix(".pdf"),
-    shell:
-        "python -m proxyscale image_figure --log {log:q} --losses {input.losses:q} --runs {input.runs:q}"
-        " --statistics {input.statistics:q} --pool {input.pool:q} {params.tasks} {params.scores}"
-        " --spec {params.spec:q} --out {params.stem:q}"
 
 
 rule image_table:

@@ -32,7 +32,7 @@ from support.synthetic_study import (
 
 from proxyscale.base.errors import UserError
 from proxyscale.figures.draw import draw
-from proxyscale.figures.figure_data import Readout
+from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.layout import shorten, text_width, wrap
 from proxyscale.figures.style import Style, marks
 
@@ -87,10 +87,10 @@ def test_a_negative_correlation_is_marked(study: Study) -> None:
 
 def test_proxies_default_to_the_papers_ratio_and_to_the_cheapest(study: Study) -> None:
     tables_ = {key: study[key] for key in ("statistics", "losses", "runs")}
-    readout = Readout(**tables_, style=Style(), named={})
+    readout = FigureData(Style(), tables_)
     assert readout.proxies == list(SCALES)[:-1]
     assert (readout.proxy, readout.smallest) == ("xxs", "xxs")  # 1/249; xs is 1/106
-    assert Readout(**tables_, style=Style(), named={"proxy": "m"}).proxy == "m"
+    assert FigureData(Style(), tables_ | {"proxy": "m"}).proxy == "m"
 
 
 def test_histogram_counts_every_example_once(study: Study) -> None:
@@ -258,6 +258,7 @@ def test_files_are_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]);"
         "from support.synthetic_study import TASKS, synthetic;"
+        "from proxyscale.figures import registered;"
         "from proxyscale.figures.draw import draw;"
         "draw('histogram_fig5', sys.argv[2], **synthetic(tasks=TASKS[:1], examples=3));"
         "assert 'torch' not in sys.modules, 'figures must not pay for torch'"

@@ -8,18 +8,19 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from proxyscale.figures.draw import FIGURES
-from proxyscale.figures.figure_data import Readout, Rows
+from proxyscale.figures import registered  # noqa: F401
+from proxyscale.figures.figure_data import FigureData, Rows
 from proxyscale.figures.style import RC, Style
+from proxyscale.registry import figure
 from support.synthetic_study import Study
 
 
 def make(name: str, study: Study, **named: Any) -> tuple[Figure, Rows]:
     """The figure and the rows of its CSV."""
-    given = {key: study[key] for key in ("statistics", "losses", "runs")}
-    named |= {key: study[key] for key in study.keys() - given.keys() - {"style"}}
+    entry = figure[name]
+    given = {key: study[key] for key in study.keys() - {"style"}}
     with mpl.rc_context(RC):
-        return FIGURES[name](Readout(**given, style=Style.of(study["style"]), named=named))
+        return entry.function(FigureData(Style.of(study["style"]), given | named), **entry.options)
 
 
 def open_figure(name: str, study: Study) -> Figure:

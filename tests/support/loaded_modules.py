@@ -51,8 +51,10 @@ def verbs(folder: Path) -> set[str]:
 def _uncovered(words: list[str], modules: list[str]) -> set[str]:
     """The modules that a job had loaded and that its verb's digest does not cover."""
     home = VERBS[words[0]][0].__module__.partition(".")[2]
-    engine = []
+    named = []
     if words[0] == "train":
         spec = json.loads(words[words.index("--spec") + 1])
-        engine = [f"training.{spec['training']['engine'].replace('-', '_')}"]
-    return set(modules) - covered(f"{home}:{words[0]}", *engine).keys() - NEUTRAL - DOORS
+        named = [f"training.{spec['training']['engine'].replace('-', '_')}"]
+    elif "--module" in words:
+        named = [words[words.index("--module") + 1]]
+    return set(modules) - covered(f"{home}:{words[0]}", *named).keys() - NEUTRAL - DOORS

@@ -151,7 +151,7 @@ BAD = [
     (
         "distributions/a/scale",
         "small",
-        ["distributions.a: source needs the key 'task'", "'scored_on'"],
+        ["distributions.a.scale: source does not look at 'scale'", "@selection(needs="],
     ),
     (
         "distributions/d",

@@ -14,9 +14,14 @@ from proxyscale.base.errors import UserError
 from proxyscale.figures.style import Style
 from proxyscale.statistics.measures import pearson
 from proxyscale.statistics.proxy_statistics import as_table
-from proxyscale.vision import counterfactual_figure, influence_figure, lds_figures, score_map
 from proxyscale.vision.corpora import build_images
 from proxyscale.vision.counterfactuals import counterfactual_rows
+from proxyscale.vision.figures import (
+    counterfactual_margins,
+    influential_images,
+    lds,
+    score_correlation,
+)
 from proxyscale.vision.pool import build_image_pool, build_image_task
 from proxyscale.vision.score_matrices import Scores
 
@@ -43,7 +48,7 @@ LDS = as_table(
 
 
 def test_lds_is_drawn_against_relative_compute() -> None:
-    figure, rows = lds_figures.over_compute(LDS, STYLE, SPEC)
+    figure, rows = lds.over_compute(LDS, STYLE, SPEC)
     assert len(rows) == 6
     (axes,) = figure.axes if figure.axes else figure.subfigs[0].axes
     lines = [tuple(map(float, line.get_xdata())) for line in axes.lines if len(line.get_xdata())]
@@ -56,17 +61,17 @@ def test_lds_is_drawn_against_relative_compute() -> None:
 
 @pytest.mark.parametrize(("group", "told"), [("trak/1", "TRAK, 1 model"), ("trak/8", "8 models")])
 def test_groups_are_told_in_words(group: str, told: str) -> None:
-    assert told in lds_figures._told(group)
+    assert told in lds._told(group)
 
 
 def test_the_score_map_is_symmetric_and_in_order() -> None:
     pairs = [("a", "a", 1.0), ("a", "b", 0.4), ("b", "b", 1.0)]
     rows = [
         PLACE | {"statistic": name, "group": "trak/8", "proxy": p, "reference": r, "value": value}
-        for name in score_map.PANELS
+        for name in score_correlation.PANELS
         for p, r, value in pairs
     ]
-    figure, _ = score_map.score_map(as_table(rows), STYLE, SPEC)
+    figure, _ = score_correlation.score_map(as_table(rows), STYLE, SPEC)
     for axes in figure.subfigs[0].axes:
         assert np.array_equal(axes.images[0].get_array(), [[1, 0.4], [0.4, 1]])
         assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
@@ -112,7 +117,7 @@ def test_counterfactuals_are_read_by_draw(margins: pa.Table) -> None:
         if (row["statistic"], row["example"], row["group"]) == ("pearson", 9, "all")
     ]
     assert found == pytest.approx(expected, abs=1e-6)
-    figure, points = counterfactual_figure.counterfactual(margins, as_table(rows), STYLE, REMOVALS)
+    figure, points = counterfactual_margins.counterfactual(margins, as_table(rows), STYLE, REMOVALS)
     assert len(points) == 8
     assert "image 5: R² all" in figure.subfigs[0].axes[0].get_title()
 
@@ -136,8 +141,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_most_helpful_images_come_first(images: Path) -> None:
     paths = images / "pool/manifest.json", images / "task/holdout/manifest.json"
-    spec = {"task": "t", "target": 3, "q": False}
-    _, rows = influence_figure.influence(*paths, {"s": [images / "scores"]}, STYLE, spec)
+    spec: dict[str, Any] = {"task": "t", "target": 3, "q": False}
+    _, rows = influential_images.influence(*paths, {"s": [images / "scores"]}, STYLE, spec)
     scores = np.load(images / "scores/t.npy").mean(0)[3]
     shown = {
         side: [r["example"] for r in rows if r["side"] == side]
@@ -145,8 +150,9 @@ def test_the_most_helpful_images_come_first(images: Path) -> None:
     }
     assert shown["helpful"] == np.argsort(-scores)[:5].tolist()
     assert shown["detrimental"] == np.argsort(scores)[:5].tolist()
+    spec["target"] = 7
     with pytest.raises(UserError, match="5 test images, and none numbered 7"):
-        influence_figure.influence(*paths, {"s": [images / "scores"]}, STYLE, spec | {"target": 7})
+        influential_images.influence(*paths, {"s": [images / "scores"]}, STYLE, spec)
 
 
 def test_scores_of_ensembles_lie_side_by_side_and_q_weighs_them(images: Path) -> None:

@@ -15,7 +15,7 @@ from support.workflow_run import Workflow
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.figures.selection_gains import draw_gains
+from proxyscale.figures.draw import draw
 from proxyscale.statistics.selection_gains import gains
 from proxyscale.study.language_runs import Run
 from proxyscale.study.language_study import LanguageStudy
@@ -221,7 +221,8 @@ def test_the_figure_and_its_numbers(tmp_path: Path) -> None:
     artifacts.write_csv(tmp_path / "gains.csv", rows)
     again = artifacts.read_csv(tmp_path / "gains.csv")
     assert again == [{key: pytest.approx(v) for key, v in row.items()} for row in rows]
-    draw_gains(tmp_path / "selection_fig8", again, "large", {"labels": {"squad": "SQuAD"}})
+    style = {"labels": {"squad": "SQuAD"}}
+    draw("selection_fig8", tmp_path / "selection_fig8", gains=again, trained="large", style=style)
     assert artifacts.read_csv(tmp_path / "selection_fig8.csv") == again
     assert (tmp_path / "selection_fig8.pdf").stat().st_size > 5000
 

@@ -191,6 +191,11 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     ("plugin no longer named", config(plugins=["plugin.py"]), {"report": 1}),  # shows the config
     ("figure code", file("src/proxyscale/figures/draw.py", lambda t: t + "X = 1\n"), FIGURE),
     (
+        "code of one figure",
+        file("src/proxyscale/figures/r2_by_compute.py", lambda t: t + "X = 1\n"),
+        {"figure": 1},
+    ),
+    (
         "statistics code",
         file("src/proxyscale/statistics/proxy_statistics.py", lambda t: t + "X = 1\n"),
         {"statistics": 1, "report": 1, **FIGURE},

@@ -26,7 +26,7 @@ def characters(candidates, *, minimum: int = 0):
     return np.where(lengths >= minimum, lengths, -np.inf)
 
 
-@selection
+@selection(needs=("scores",))
 def clear(candidates, *, weight: float = 0.5):
     """Rows that score high and have much text: a method that reads scores, of the user's own."""
     return candidates.scores() + weight * characters(candidates)

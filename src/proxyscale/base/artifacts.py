@@ -81,6 +81,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     "run_losses": pa.schema(_LOSS),
     "score": pa.schema([("example", pa.uint32()), ("score", pa.float32())]),
+    "candidate_losses": pa.schema([("example", pa.uint32()), ("loss", pa.float32())]),
     "agreement": pa.schema(
         [
             ("task", pa.string()),

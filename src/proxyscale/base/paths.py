@@ -107,6 +107,15 @@ class Paths:
         """The candidates' scores for a task; what they were made of lies beside, in .json."""
         return f"{self.results}/scores/{scale}/{distribution}/{candidates}/{task}.parquet"
 
+    def candidate_losses(
+        self,
+        scale: str = "{scale}",
+        distribution: str = "{distribution}",
+        candidates: str = "{candidates}",
+    ) -> str:
+        """The candidates' losses under the models of a scale and a distribution."""
+        return f"{self.results}/scores/{scale}/{distribution}/{candidates}.losses.parquet"
+
     def subsets(self, distribution: str = "{distribution}", pack: str = "{pack}") -> str:
         """The draws of a distribution that one pack of image models trains on."""
         return f"{self.results}/distributions/{distribution}/{pack}.parquet"

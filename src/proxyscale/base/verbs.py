@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +43,14 @@ def pairs(values: Iterable[str]) -> dict[str, Path]:
     """`["a=x", "b=y"]` as a mapping to paths; of a manifest, the name and path of its folder."""
     named = (value.partition("=") for value in values)
     return {key if sep else folder(key).name: folder(path or key) for key, sep, path in named}
+
+
+def listed(values: Iterable[str]) -> dict[str, list[Path]]:
+    """`["a=x", "a=y"]` as a mapping to lists of paths."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for key, _, path in (value.partition("=") for value in values):
+        found[key].append(Path(path))
+    return found
 
 
 def folder(path: str) -> Path:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from proxyscale.base.verbs import Arguments, folder, pairs, verb
+from proxyscale.base.verbs import Arguments, folder, listed, pairs, verb
 from proxyscale.cli.job_messages import corpus_line, pack_line, rows_line, task_line
 
 
@@ -67,7 +68,7 @@ def task(args: Arguments) -> str:
     return f"{folder(args.out).name} · {task_line(folder(args.out))}"
 
 
-@verb("plugin=", "pool", "tokenizer", "target?", "scores?", "spec", "out")
+@verb("plugin=", "pool", "tokenizer", "target?", "scores?", "losses?", "spec", "out")
 def select(args: Arguments) -> str:
     """Choose a training distribution's examples."""
     from proxyscale.registry import load_plugins
@@ -81,6 +82,7 @@ def select(args: Arguments) -> str:
         tokenizer=Path(args.tokenizer),
         target=Path(args.target) if args.target else None,
         scores=Path(args.scores) if args.scores else None,
+        losses=Path(args.losses) if args.losses else None,
     )
     out = Path(args.out)
     return f"{out.stem} · {rows_line(out, 'examples')}"
@@ -125,6 +127,19 @@ def score(args: Arguments) -> str:
     return f"{Path(args.out).stem} · {rows_line(Path(args.out), 'examples')}"
 
 
+@verb("plugin=", "run+", "pool", "spec", "title", "out")
+def candidate_losses(args: Arguments) -> str:
+    """Take the loss of every candidate under some models."""
+    from proxyscale.attribution.candidate_losses import candidate_losses
+    from proxyscale.registry import load_plugins
+
+    load_plugins(args.plugin)
+    runs = [folder(path) for path in args.run]
+    spec = json.loads(args.spec)
+    candidate_losses(Path(args.out), runs, Path(args.pool), spec, title=args.title)
+    return rows_line(Path(args.out), "examples")
+
+
 @verb("plugin=", "run", "task+", "title", "code", "out")
 def evaluate(args: Arguments) -> str:
     """Take a model's loss on every test example."""
@@ -149,7 +164,7 @@ def collect(args: Arguments) -> str:
 @verb("pool", "distribution=", "out")
 def mixtures(args: Arguments) -> str:
     """Each distribution's share of every source."""
-    from proxyscale.selection.mixture_weights import write_mixtures
+    from proxyscale.selection.composition import write_mixtures
 
     distributions = pairs(args.distribution)
     write_mixtures(Path(args.out), Path(args.pool), distributions)
@@ -179,15 +194,6 @@ def gains(args: Arguments) -> None:
     artifacts.write_csv(Path(args.out), rows)
 
 
-@verb("gains", "spec", "out")
-def gains_figure(args: Arguments) -> None:
-    """Draw Figure 8 as PDF and SVG, with its numbers as CSV."""
-    from proxyscale.base import artifacts
-    from proxyscale.figures.selection_gains import draw_gains
-
-    draw_gains(Path(args.out), artifacts.read_csv(Path(args.gains)), **json.loads(args.spec))
-
-
 @verb("losses", "runs", "weights?", "spec", "out")
 def statistics(args: Arguments) -> str:
     """How well each scale foretells the reference."""
@@ -215,7 +221,7 @@ def composition(args: Arguments) -> str:
 def effects(args: Arguments) -> str:
     """Whether selected distributions help their tasks."""
     from proxyscale.base import artifacts
-    from proxyscale.selection.composition import effects
+    from proxyscale.statistics.effects import effects
 
     losses, runs = artifacts.read(args.losses, "losses"), artifacts.read(args.runs, "runs")
     rows = effects(losses, runs, **json.loads(args.spec))
@@ -244,33 +250,33 @@ def compare_scores(args: Arguments) -> str:
 
 
 @verb(
-    *("losses", "runs", "statistics", "spec", "out"),
-    *("task=", "results?", "agreement?", "influence?"),
+    *("module?", "plugin=", "statistics?", "losses?", "runs?", "agreement?", "influence?"),
+    *("gains?", "curves?", "asked=", "pool?", "task=", "scores=", "spec", "out"),
 )
 def figure(args: Arguments) -> str:
     """Draw one figure as PDF and SVG, with its numbers as CSV."""
     from proxyscale.base import artifacts
     from proxyscale.figures.draw import draw
-    from proxyscale.figures.training_curves import read_curves
+    from proxyscale.figures.figure_data import read_curves
+    from proxyscale.registry import load_plugins
 
-    spec = json.loads(args.spec)
-    runs = artifacts.read(args.runs, "runs")
-    asked = {n: artifacts.read(f / "holdout.parquet", "task") for n, f in pairs(args.task).items()}
-    more: dict[str, Any] = {"asked": asked}
-    for kind in ("agreement", "influence"):
+    load_plugins(args.plugin)
+    if args.module:
+        import_module(f"proxyscale.{args.module}")  # it registers the figure
+    spec, given = json.loads(args.spec), dict[str, Any]()
+    for kind in ("statistics", "losses", "runs", "agreement", "influence"):
         if path := getattr(args, kind):
-            more[kind] = artifacts.read(path, kind)
-    if args.results:
-        more["curves"] = read_curves(runs, args.results)
-    draw(
-        spec.pop("figure"),
-        Path(args.out),
-        statistics=artifacts.read(args.statistics, "statistics"),
-        losses=artifacts.read(args.losses, "losses"),
-        runs=runs,
-        more=more,
-        **spec,
-    )
+            given[kind] = artifacts.read(path, kind)
+    if args.gains:
+        given["gains"] = artifacts.read_csv(Path(args.gains))
+    if args.curves:
+        given["curves"] = read_curves(given["runs"], args.curves)
+    asked = pairs(args.asked).items()
+    given["asked"] = {name: artifacts.read(f / "holdout.parquet", "task") for name, f in asked}
+    if args.pool:
+        given["pool"] = Path(args.pool)
+    given |= {"tasks": pairs(args.task), "scores": listed(args.scores)}
+    draw(spec.pop("figure"), args.out, **given, **spec)
     return Path(args.out).name
 
 

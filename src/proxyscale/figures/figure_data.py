@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.base.paths import Paths
 from proxyscale.base.progress import quantity
 from proxyscale.figures.style import Mark, Style, marks
 from proxyscale.statistics.grid import Array, Grid, read_grid
@@ -40,19 +42,33 @@ def _estimate(row: Mapping[str, Any]) -> Estimate:
 
 
 @dataclass(frozen=True)
-class Readout:
-    """The tables of a study (schemas statistics, losses, runs), and what to make of them.
+class FigureData:
+    """What a figure reads, and what to make of it.
 
-    `named` may name the `reference`, the `proxy` of Figures 1, 4 and 5 and the `smallest` one of
-    Figures 12 and 13, and hold more tables: `curves`, `agreement`, `influence`, and by task what
-    is `asked` of a model.
+    `given` holds tables by kind: `statistics`, `losses`, `runs`, `curves` (schema curve, with
+    scale, distribution, draw and seed), `agreement`, `influence`, by task the table of what is
+    `asked` of a model, the rows of `gains`. It may name the `reference` (default: the only one),
+    the `proxy` of Figures 1, 4 and 5 (default: the one nearest to 1/175 of the compute) and the
+    `smallest` one of Figures 12 and 13 (default: the cheapest).
     """
 
-    statistics: pa.Table
-    losses: pa.Table
-    runs: pa.Table
     style: Style
-    named: Mapping[str, Any]
+    given: Mapping[str, Any]
+
+    @property
+    def statistics(self) -> pa.Table:
+        """The statistics."""
+        return self.table("statistics")
+
+    @property
+    def losses(self) -> pa.Table:
+        """The losses of all runs."""
+        return self.table("losses")
+
+    @property
+    def runs(self) -> pa.Table:
+        """All runs."""
+        return self.table("runs")
 
     @cached_property
     def grid(self) -> Grid:
@@ -77,7 +93,7 @@ class Readout:
     def reference(self) -> str:
         """The scale that every proxy is held against. UserError if it must be named."""
         names = self.statistics["reference"].unique().to_pylist()
-        name = self.named.get("reference") or (names[0] if len(names) == 1 else None)
+        name = self.given.get("reference") or (names[0] if len(names) == 1 else None)
         if name not in names:
             message = f"{name!r} is not the reference of these statistics"
             raise UserError(message, where="reference", value=name, allowed=names)
@@ -105,7 +121,7 @@ class Readout:
     @cached_property
     def proxy(self) -> str:
         """The proxy that is named, or the one nearest to the paper's 1/175 of the compute."""
-        if name := self.named.get("proxy"):
+        if name := self.given.get("proxy"):
             return self._known(name)
         known = [name for name in self.proxies if math.isfinite(self.ratios[name])]
         if not known:
@@ -115,7 +131,7 @@ class Readout:
     @cached_property
     def smallest(self) -> str:
         """The proxy that is named as the smallest, or the cheapest one."""
-        return self._known(self.named.get("smallest") or self.proxies[0])
+        return self._known(self.given.get("smallest") or self.proxies[0])
 
     def _known(self, proxy: str) -> str:
         if proxy not in self.proxies:
@@ -142,26 +158,25 @@ class Readout:
 
         UserError if the task's table was not given.
         """
-        if task not in self.named.get("asked", {}):
+        if task not in self.given.get("asked", {}):
             raise UserError(f"the examples of {task!r} are needed", where="tasks", value=task)
         columns = ["example", "choice", "gold", "prompt", "continuation"]
         found: dict[int, Rows] = {}
-        for row in self.named["asked"][task].select(columns).to_pylist():
+        for row in self.given["asked"][task].select(columns).to_pylist():
             found.setdefault(row["example"], []).append(row)
         return found
 
-    def more(self, kind: str) -> pa.Table:
-        """A table that only some figures need. UserError if it was not given."""
-        if self.named.get(kind) is None:
+    def table(self, kind: str) -> Any:
+        """A table of some kind. UserError if it was not given."""
+        if self.given.get(kind) is None:
             raise UserError(f"the table of {kind} is needed", where=kind)
-        table: pa.Table = self.named[kind]
-        return table
+        return self.given[kind]
 
     def chance(self, task: str) -> float:
         """Accuracy of a guess: as the style says, else by the number of choices, else 0."""
-        if task in self.style.chance or task not in self.named.get("asked", {}):
+        if task in self.style.chance or task not in self.given.get("asked", {}):
             return float(self.style.chance.get(task, 0.0))
-        return chance(self.named["asked"][task])
+        return chance(self.given["asked"][task])
 
     def heading(self, proxy: str) -> str:
         """Both models with their parameters, and the share of the compute, for a title."""
@@ -200,3 +215,15 @@ class Readout:
         cell = grid.index(scale) * len(grid.distributions) + grid.distributions.index(distribution)
         means: Array = grid.losses[task][np.flatnonzero(grid.cell == cell)].mean(axis=1)
         return -means if is_higher(task, self.style.direction) else means
+
+
+def read_curves(runs: pa.Table, results: str) -> pa.Table:
+    """The curves of all runs (schema curve) with scale, distribution, draw and seed."""
+    parts = []
+    for run in runs.select(["scale", "distribution", "draw", "seed"]).to_pylist():
+        path = f"{Paths(results).run(**run)}/curve.parquet"
+        curve = artifacts.read(path, "curve")
+        for name, value in run.items():
+            curve = curve.append_column(name, pa.repeat(pa.scalar(value), len(curve)))
+        parts.append(curve)
+    return pa.concat_tables(parts)

@@ -8,26 +8,28 @@ from __future__ import annotations
 import bisect
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.figure import Figure, SubFigure
-from matplotlib.font_manager import FontProperties
-from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
-from matplotlib.ticker import MaxNLocator
 
 from proxyscale.base import artifacts
 from proxyscale.figures.style import GREY, INK, LEGEND, LINE, POINTS, RC, TEXT, Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 
 @functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
     """Width of one line of text in points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
     if not text.strip():
         return 0.0
     font = FontProperties(family=RC["font.family"], size=size)
@@ -78,6 +80,8 @@ def page(
     A lone panel is a column wide unless it is to be `wide`. Long titles are wrapped and long
     legend labels shortened, so that nothing overlaps.
     """
+    from matplotlib.figure import Figure
+
     across = columns(len(titles))
     down = -(-len(titles) // across)
     width = style.column if across == 1 and not wide else style.width
@@ -125,12 +129,30 @@ def _put_legend(below: SubFigure, entries: Sequence[Line2D], width: float) -> No
 
 def even_ticks(axis: Axis, most: int = 4) -> None:
     """At most `most` + 1 round ticks within the limits, all with the same decimals."""
+    from matplotlib.ticker import MaxNLocator
+
     low, high = sorted(axis.get_view_interval())
     values = np.asarray(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
     values = values[(values >= low) & (values <= high)]
     texts = [np.format_float_positional(value, precision=8, trim="-") for value in values]
     decimals = max([1, *(len(text.partition(".")[2]) for text in texts)])
     axis.set_ticks(values, [f"{value:.{decimals}f}" for value in values])
+
+
+def fraction(share: float, _: int | None = None) -> str:
+    """A share of the reference's compute as people write it: 1/100."""
+    if share >= 1:
+        return f"{share:g}"
+    return f"1/{1 / share:,.0f}" if share < 0.01 else f"1/{1 / share:.3g}"
+
+
+def log_axis(ax: Axes, told: Callable[[float, int | None], str] = fraction) -> None:
+    """A log axis across, its decades as `told` writes them."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(told))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def say_undefined(ax: Axes, what: str) -> None:

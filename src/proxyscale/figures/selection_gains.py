@@ -4,69 +4,77 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import NullLocator
+import numpy as np
 
-from proxyscale.figures.layout import save, say_undefined, shorten
-from proxyscale.figures.scaling import fraction
+from proxyscale.figures import figure_data
+from proxyscale.figures.figure_data import FigureData
+from proxyscale.figures.layout import fraction, say_undefined, shorten
 from proxyscale.figures.style import (
     COLORS,
     GREY,
     INK,
     LINE,
+    MARKERS,
     PALE,
     POINTS,
-    RC,
     SMALL,
     Style,
+    key,
     keys,
     marks,
 )
+from proxyscale.registry import figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Rows = Sequence[Mapping[str, Any]]
-SHAPES = {"dsdm": "o", "dsir": "s", "classifier": "^"}
+NAMES = {"dsdm": "DsDm", "dsir": "DSIR"}  # of methods, as their authors write them
 QUANTITIES = {"loss": "holdout loss (nats per token)", "accuracy": "holdout accuracy"}
 OTHERS = "gain on other tasks (nats)"
 LEGEND_COLUMNS = 3
 
 
-def draw_gains(stem: Path, rows: Rows, reference: str, style: Mapping[str, Any]) -> None:
-    """Draw the rows of `gains`: a column for each task that data was selected for.
+@figure(
+    "selection_fig8",
+    caption="Accuracy or loss of the reference trained on data selected through each proxy, "
+    "against the proxy's relative compute; dashed is a random subset of the same size.",
+    reads=("gains",),
+)
+def gains(data: FigureData) -> tuple[Figure, figure_data.Rows]:
+    """A column for each task that data was selected for, from the rows of `gains` (Fig 8).
 
     Loss and, where the task has it, accuracy on the task's holdout against the relative training
     compute of one proxy, and the gain on all other tasks. Bands and bars are intervals over seeds;
-    hollow are accuracies whose interval reaches chance.
+    hollow are accuracies whose interval reaches chance. `data` names the scale `trained` on the
+    selections.
     """
-    look = Style.of(style)
+    from matplotlib.figure import Figure
+
+    rows, look, reference = data.table("gains"), data.style, data.given["trained"]
     tasks = list(dict.fromkeys(row["selected_for"] for row in rows if row["selected_for"]))
     known = [q for q in QUANTITIES if any(_own(rows, task, q) for task in tasks)]
     down = len(known) + 1
-    with mpl.rc_context(RC):
-        width = max(look.column, min(look.width, 2.75 * len(tasks)))
-        entries = _legend(rows, look)
-        tall, foot = 1.65 * down + 0.7, LINE * -(-len(entries) // LEGEND_COLUMNS) + 0.1
-        figure = Figure(figsize=(width, tall + foot), layout="constrained")
-        body, below = figure.subfigures(2, 1, height_ratios=[tall, foot], squeeze=False).ravel()
-        axes = body.subplots(down, len(tasks), squeeze=False)
-        colors = _colors(rows)
-        for column, task in zip(axes.T, tasks, strict=True):
-            column[0].set_title(f"selected for {look.label(task)}")
-            for ax, quantity in zip(column, known, strict=False):
-                _draw_own(ax, rows, task, quantity, colors)
-            _draw_others(column[-1], rows, task, look)
-        for row, label in zip(axes, [*(QUANTITIES[q] for q in known), OTHERS], strict=True):
-            row[0].set_ylabel(label)
-        body.suptitle(f"{look.label(reference)} trained on data that proxies selected", color=INK)
-        body.supxlabel(f"training compute of one proxy / of one {look.label(reference)}")
-        below.legend(handles=entries, loc="center", ncols=LEGEND_COLUMNS, borderpad=0)
-        save(stem, figure, list(map(dict, rows)))
+    width = max(look.column, min(look.width, 2.75 * len(tasks)))
+    entries = _legend(rows, look)
+    tall, foot = 1.65 * down + 0.7, LINE * -(-len(entries) // LEGEND_COLUMNS) + 0.1
+    figure = Figure(figsize=(width, tall + foot), layout="constrained")
+    body, below = figure.subfigures(2, 1, height_ratios=[tall, foot], squeeze=False).ravel()
+    axes = body.subplots(down, len(tasks), squeeze=False)
+    for column, task in zip(axes.T, tasks, strict=True):
+        column[0].set_title(f"selected for {look.label(task)}")
+        for ax, quantity in zip(column, known, strict=False):
+            _draw_own(ax, rows, task, quantity)
+        _draw_others(column[-1], rows, task, look)
+    for row, label in zip(axes, [*(QUANTITIES[q] for q in known), OTHERS], strict=True):
+        row[0].set_ylabel(label)
+    body.suptitle(f"{look.label(reference)} trained on data that proxies selected", color=INK)
+    body.supxlabel(f"training compute of one proxy / of one {look.label(reference)}")
+    below.legend(handles=entries, loc="center", ncols=LEGEND_COLUMNS, borderpad=0)
+    return figure, list(map(dict, rows))
 
 
 def _colors(rows: Rows) -> dict[float, str]:
@@ -85,16 +93,33 @@ def _own(rows: Rows, task: str, quantity: str) -> Rows:
     ]
 
 
+def _methods(rows: Rows, *, proxied: bool | None = None) -> list[str]:
+    """The methods but random, in order: all, or those that ask proxies, or those that do not."""
+    found = [
+        row["method"]
+        for row in rows
+        if row["method"] != "random" and proxied in (None, bool(row["relative_compute"]))
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _shapes(rows: Rows) -> dict[str, str]:
+    """A marker for each method."""
+    return dict(zip(_methods(rows), MARKERS, strict=False))
+
+
 def _place(row: Mapping[str, Any], rows: Rows) -> float:
     """Where a selection stands: at its proxy's compute, or left of all where it has none."""
     if row["relative_compute"]:
         return float(row["relative_compute"])
     least = min(float(r["relative_compute"]) for r in rows if r["relative_compute"])
-    return least / {"dsir": 6.0, "classifier": 3.2}[row["method"]]
+    methods = _methods(rows, proxied=False)
+    places = np.geomspace(6.0, 3.2, len(methods)) if len(methods) > 1 else [4.4]
+    return float(least / places[methods.index(row["method"])])
 
 
-def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str, colors: Mapping[float, str]) -> None:
-    own = _own(rows, task, quantity)
+def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str) -> None:
+    own, colors, shapes = _own(rows, task, quantity), _colors(rows), _shapes(rows)
     if not own:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -109,24 +134,30 @@ def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str, colors: Mapping[fl
             continue
         x = _place(row, own) * shifts[row["fraction"]]
         ax.plot([x, x], ends, color=color, lw=0.8, alpha=0.5)
-        shape: dict[str, Any] = {
-            "marker": SHAPES[row["method"]],
-            "markersize": 4.5,
-            "markeredgecolor": "white",
-            "markeredgewidth": 0.4,
-            "clip_on": False,  # accuracies of zero stand on the edge
-        }
-        if quantity == "accuracy" and _at_chance(row):
-            shape |= {"markerfacecolor": "white", "markeredgecolor": color, "markeredgewidth": 0.9}
+        shape = _shape(shapes[row["method"]], color, quantity == "accuracy" and _at_chance(row))
         ax.plot([x], [row[quantity]], ls="none", color=color, **shape)
     for share, color in colors.items():
-        line = [row for row in own if row["fraction"] == share and row["relative_compute"]]
-        line = sorted(line, key=lambda row: row["relative_compute"])
-        x = [row["relative_compute"] * shifts[share] for row in line]
-        ax.plot(x, [row[quantity] for row in line], color=color, lw=1.0, zorder=1)
+        for method in _methods(own, proxied=True):
+            line = [row for row in own if (row["fraction"], row["method"]) == (share, method)]
+            line = sorted(line, key=lambda row: row["relative_compute"])
+            x = [row["relative_compute"] * shifts[share] for row in line]
+            ax.plot(x, [row[quantity] for row in line], color=color, lw=1.0, zorder=1)
     _compute_axis(ax, own)
     if quantity == "accuracy":
         ax.set_ylim(bottom=0)
+
+
+def _shape(marker: str, color: str, hollow: bool) -> dict[str, Any]:
+    """Keywords of a matplotlib line for the point of a selection."""
+    face, edge, width = ("white", color, 0.9) if hollow else (color, "white", 0.4)
+    return {
+        "marker": marker,
+        "markersize": 4.5,
+        "markerfacecolor": face,
+        "markeredgecolor": edge,
+        "markeredgewidth": width,
+        "clip_on": False,  # accuracies of zero stand on the edge
+    }
 
 
 def _at_chance(row: Mapping[str, Any]) -> bool:
@@ -135,15 +166,17 @@ def _at_chance(row: Mapping[str, Any]) -> bool:
 
 
 def _draw_others(ax: Axes, rows: Rows, task: str, style: Style) -> None:
-    """What a selection for one task does to the others: the gain there, of the largest share."""
+    """What a selection for one task does to the others: the gain there, of the largest share and
+    of the first method that asks proxies about a task."""
     largest = max(row["fraction"] for row in rows)
     mine = [r for r in rows if r["selected_for"] == task and r["fraction"] == largest]
     looks = marks(list(dict.fromkeys(row["measured_on"] for row in rows)), style)
+    first = next(iter(_methods(mine, proxied=True)), None)
     for other in dict.fromkeys(row["measured_on"] for row in mine):
         if other == task:
             continue
         line = sorted(
-            (row for row in mine if row["measured_on"] == other and row["relative_compute"]),
+            (row for row in mine if (row["measured_on"], row["method"]) == (other, first)),
             key=lambda row: row["relative_compute"],
         )
         x, mark = [row["relative_compute"] for row in line], looks[other]
@@ -162,33 +195,43 @@ def _compute_axis(ax: Axes, rows: Rows) -> None:
     ax.set_xlim(min(places) / 1.5, max(places) * 1.5)
     proxies = [float(row["relative_compute"]) for row in rows if row["relative_compute"]]
     exponents = range(math.ceil(math.log10(min(proxies))), math.floor(math.log10(max(proxies))) + 1)
-    decades = {10.0**exponent: fraction(10.0**exponent) for exponent in exponents}
-    ticks = {min(proxies) / 4.4: "no proxy"} | decades
+    ticks = {10.0**exponent: fraction(10.0**exponent) for exponent in exponents}
+    if _methods(rows, proxied=False):
+        ticks = {min(proxies) / 4.4: "no proxy"} | ticks
+        ax.axvline(min(proxies) / 1.9, color=PALE, lw=0.8)
     ax.set_xticks(list(ticks), list(ticks.values()))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.axvline(min(proxies) / 1.9, color=PALE, lw=0.8)
+    ax.xaxis.minorticks_off()
     ax.grid(axis="y", color=PALE, lw=0.4)
 
 
 def _legend(rows: Rows, style: Style) -> list[Any]:
+    from matplotlib.patches import Patch
+
     sizes = {row["fraction"]: row["size"] for row in rows}
     shares: list[Any] = [
         Patch(color=color, label=f"{share:.0%} of candidates ({sizes[share]:,})")
         for share, color in _colors(rows).items()
     ]
     grey: dict[str, Any] = {"ls": "none", "color": GREY, "markersize": 4.5}
+    shapes, proxied = _shapes(rows), _methods(rows, proxied=True)
     methods = [
-        Line2D([], [], marker=SHAPES["dsdm"], label="DsDm, through the proxy", **grey),
-        Line2D([], [], marker=SHAPES["dsir"], label="DSIR, no proxy", **grey),
-        Line2D([], [], marker=SHAPES["classifier"], label="classifier, no proxy", **grey),
-        Line2D([], [], color=GREY, lw=0.8, ls=(0, (3, 2)), label="random (band: interval)"),
+        key(f"{_name(method, style)}, {_how(method, proxied)}", marker=marker, **grey)
+        for method, marker in shapes.items()
     ]
+    methods.append(key("random (band: interval)", color=GREY, lw=0.8, ls=(0, (3, 2))))
     if any(map(_at_chance, rows)):
         hollow: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": GREY}
-        label = "accuracy at chance"
-        methods.append(Line2D([], [], marker=SHAPES["dsdm"], label=label, **grey, **hollow))
+        methods.append(key("accuracy at chance", marker=MARKERS[0], **grey, **hollow))
     looks = marks(list(dict.fromkeys(row["measured_on"] for row in rows)), style)
     entries = [*shares, *methods, *keys(looks, line=True)]
     for entry in entries:
         entry.set_label(shorten(str(entry.get_label()), 1.7 * POINTS, SMALL))
     return entries
+
+
+def _name(method: str, style: Style) -> str:
+    return style.labels.get(method, NAMES.get(method, method))
+
+
+def _how(method: str, proxied: Sequence[str]) -> str:
+    return "through the proxy" if method in proxied else "no proxy"

@@ -1,7 +1,8 @@
 """How all figures look: colours and marks, type and strokes.
 
 The marks are told apart without colour (shape, then filled or hollow), the colours by those who
-see fewer hues (Okabe and Ito 2008, without its yellow, and more of the kind).
+see fewer hues (Okabe and Ito 2008, without its yellow, and more of the kind). Here and in all
+modules of figures matplotlib is imported where something is drawn: a study is loaded without it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-from matplotlib.lines import Line2D
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxyscale.base.errors import UserError
 from proxyscale.statistics.measures import is_higher
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
 
 COLORS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#222222"),
@@ -158,6 +160,13 @@ def keys(marks: Mapping[str, Mark], *, line: bool = False) -> list[Line2D]:
     """Legend entries of the marks, each label once, in order."""
     once = {mark.label: mark for mark in marks.values()}
     return [
-        Line2D([], [], label=mark.label, linestyle=mark.dash if line else "none", **mark.look())
+        key(mark.label, linestyle=mark.dash if line else "none", **mark.look())
         for mark in once.values()
     ]
+
+
+def key(label: str, **look: Any) -> Line2D:
+    """A legend entry that looks so: keywords of a matplotlib line."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **look)

@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
-from proxyscale.figures.figure_data import Readout, Rows
+from proxyscale.figures.figure_data import FigureData, Rows
 from proxyscale.figures.style import SMALL
 from proxyscale.figures.text_layout import EDGE, Passage, Sheet, clean
+from proxyscale.registry import figure
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+READS = ("statistics", "losses", "runs", "asked")
 EXAMPLES, LINES = 2, 9  # of a task; of an example
 
 
-def first_half(readout: Readout) -> tuple[Figure, Rows]:
+@figure(
+    "prompts_fig18",
+    caption="Sample prompts of the first half of the tasks; what is scored stands in colour.",
+    reads=READS,
+)
+def first_half(data: FigureData) -> tuple[Figure, Rows]:
     """Sample prompts of the first half of the tasks (Fig 18)."""
-    return _prompts(readout, readout.tasks[: -(-len(readout.tasks) // 2)])
+    return _prompts(data, data.tasks[: -(-len(data.tasks) // 2)])
 
 
-def second_half(readout: Readout) -> tuple[Figure, Rows]:
+@figure(
+    "prompts_fig19",
+    caption="Sample prompts of the second half of the tasks; what is scored stands in colour.",
+    reads=READS,
+    exists=lambda facts: facts.tasks > 1,
+)
+def second_half(data: FigureData) -> tuple[Figure, Rows]:
     """Sample prompts of the second half of the tasks (Fig 19)."""
-    return _prompts(readout, readout.tasks[-(-len(readout.tasks) // 2) :])
+    return _prompts(data, data.tasks[-(-len(data.tasks) // 2) :])
 
 
-def _prompts(readout: Readout, tasks: Sequence[str]) -> tuple[Figure, Rows]:
+def _prompts(data: FigureData, tasks: Sequence[str]) -> tuple[Figure, Rows]:
     """The first examples of each task's holdout, which are in random order; scored text in colour.
 
     Of examples with choices all are shown, the right one in colour.
     """
-    sheet = Sheet(readout.style, "Sample prompts; what is scored in colour")
+    sheet = Sheet(data.style, "Sample prompts; what is scored in colour")
     rows: Rows = []
     top = 0.34
     for task in tasks:
         sheet.rule(top)
-        sheet.write(EDGE, top + 0.16, readout.style.label(task))
-        examples = readout.asked(task)
+        sheet.write(EDGE, top + 0.16, data.style.label(task))
+        examples = data.asked(task)
         told = f"{len(examples)} test examples"
         sheet.write(sheet.width - EDGE, top + 0.16, told, size=SMALL, ends=True)
         top += 0.24

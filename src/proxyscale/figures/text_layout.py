@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any, NamedTuple
-
-from matplotlib import font_manager
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.transforms import Affine2D, BboxTransformTo, ScaledTranslation
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxyscale.figures.layout import shorten
 from proxyscale.figures.style import COLORS, GREY, INK, PALE, POINTS, TEXT, Style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FACE = "DejaVu Sans Mono"  # comes with matplotlib
 ADVANCE = 0.6021  # of the face, in font sizes
@@ -46,6 +44,8 @@ def clean(text: str) -> str:
 
 @functools.cache
 def _characters() -> frozenset[int]:
+    from matplotlib import font_manager
+
     path = font_manager.findfont(font_manager.FontProperties(family=FACE))
     return frozenset(font_manager.get_font(path).get_charmap())
 
@@ -84,6 +84,9 @@ class Sheet:
     """A page measured in inches from its upper left corner; `finish` gives it its height."""
 
     def __init__(self, style: Style, title: str) -> None:
+        from matplotlib.figure import Figure
+        from matplotlib.transforms import Affine2D, BboxTransformTo, ScaledTranslation
+
         self.width = style.width
         self.figure = Figure(figsize=(style.width, 1.0))
         corner = ScaledTranslation(0, 1, BboxTransformTo(self.figure.bbox))
@@ -114,6 +117,8 @@ class Sheet:
 
     def rule(self, top: float) -> None:
         """A thin line across the page."""
+        from matplotlib.lines import Line2D
+
         ends = [EDGE, self.width - EDGE]
         self.figure.add_artist(Line2D(ends, [top, top], color=PALE, lw=0.6, transform=self.place))
 

@@ -15,13 +15,13 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import aligned
 from proxyscale.figures.draw import draw
+from proxyscale.registry import figure
 from proxyscale.reporting.closing_words import ending
 from proxyscale.reporting.report import write_report
 from proxyscale.statistics.all_statistics import every_statistic
 from proxyscale.statistics.grid import Grid, read_grid
 from proxyscale.statistics.loss_tables import read_own_runs, unpaired
-from proxyscale.study.own_runs_study import OwnRunsStudy, possible
-from proxyscale.study.study import FIGURES
+from proxyscale.study.own_runs_study import OwnRunsStudy
 
 SHOWN = 20  # names of unpaired recipes
 COLUMNS = {
@@ -99,7 +99,7 @@ def compare(raw: Mapping[str, Any]) -> None:
     compute = bool(np.isfinite(grid.flops).all())
     by_example = any(len(ids) > 1 for ids in grid.examples.values())
     read = {"statistics": statistics, "losses": losses, "runs": runs}
-    for name in possible(FIGURES, compute, by_example):
+    for name in figure.of(study.facts._replace(compute=compute, examples=by_example)):
         spec = {k: v for k, v in study.words("figure", name).items() if k != "figure"}
         draw(name, paths.figure(name), **read, **spec)
     write_report(Path(paths.report), study.words("report"), **read)

@@ -17,7 +17,7 @@ import yaml
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.figures.figure_data import Readout
+from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import Style
 from proxyscale.reporting.report_data import (
     costs_data,
@@ -53,25 +53,26 @@ def write_report(
     `pool` is a pool's manifest and `tasks` are folders of artifacts; without them what they tell
     is left out.
     """
-    readout = Readout(statistics, losses, runs, Style.of(spec["style"]), spec)
+    read = {"statistics": statistics, "losses": losses, "runs": runs}
+    shown = FigureData(Style.of(spec["style"]), {**spec, **read})
     tasks = tasks or {}
     found, refusal = _verdicts(statistics, spec)
     trust = trust_of(spec["trust"])
     tested = trials(statistics, spec["confidence"], trust) if found else {}
     data = {
-        **figures_data(readout),
+        **figures_data(shown),
         "ladder": ladder(tested, trust),
         "ladder_note": ladder_note(trust, spec["confidence"]),
-        "examples": examples_data(readout, tasks),
-        "costs": costs_data(readout),
+        "examples": examples_data(shown, tasks),
+        "costs": costs_data(shown),
         "material": material_data(pool, tasks),
-        **runs_data(readout),
+        **runs_data(shown),
     }
     page = string.Template((ASSETS / "report.html").read_text()).substitute(
         title=html.escape(spec["study"]),
-        subtitle=html.escape(_subtitle(readout)),
+        subtitle=html.escape(_subtitle(shown)),
         headline=html.escape(_headline(found, refusal)),
-        verdict=_paragraphs(found, refusal, readout.style.unit or OWN_UNIT),
+        verdict=_paragraphs(found, refusal, shown.style.unit or OWN_UNIT),
         config=html.escape(_config(spec["config"], spec["order"])),
         css=(ASSETS / "report.css").read_text(),
         script=(ASSETS / "report.js").read_text(),
@@ -124,12 +125,12 @@ def _paragraphs(found: list[Verdict], refusal: str, unit: str) -> str:
     return f"<p>{overall}</p><details><summary>Task by task</summary><ul>{rows}</ul></details>"
 
 
-def _subtitle(readout: Readout) -> str:
-    grid = readout.grid
+def _subtitle(data: FigureData) -> str:
+    grid = data.grid
     seeds = sorted({int(count) for count in grid.counts.ravel()})
     told = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"{len(grid.scales)} scales × {len(grid.distributions)} training distributions × {told} "
         f"run{'s' * (seeds != [1])} each, measured on {len(grid.tasks)} "
-        f"task{'s' * (len(grid.tasks) != 1)}; the reference is {readout.reference}"
+        f"task{'s' * (len(grid.tasks) != 1)}; the reference is {data.reference}"
     )

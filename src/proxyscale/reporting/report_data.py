@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
-from proxyscale.figures.figure_data import Readout
+from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, MARKERS
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.loss_tables import unpaired
@@ -28,37 +28,36 @@ SHOWN_TEXT = 2000  # characters of an example
 SHOWN_COUNTS = ("records", "kept", "in_pool", "in_holdout", "duplicates", "cut")
 
 
-def figures_data(readout: Readout) -> dict[str, Any]:
+def figures_data(data: FigureData) -> dict[str, Any]:
     """Everything that is drawn: names and marks, losses of every run, statistics, examples."""
-    grid = readout.grid
+    grid = data.grid
     return {
-        "reference": readout.reference,
-        "proxies": readout.proxies,
-        "proxy": readout.proxy,
+        "reference": data.reference,
+        "proxies": data.proxies,
+        "proxy": data.proxy,
         "variants": grid.variants,
         "palette": COLORS,
         "shapes": MARKERS,
-        "ratios": {name: _number(ratio, 9) for name, ratio in readout.ratios.items()},
+        "ratios": {name: _number(ratio, 9) for name, ratio in data.ratios.items()},
         "labels": {
-            name: readout.style.label(name)
+            name: data.style.label(name)
             for name in [*grid.scales, *grid.tasks, *grid.distributions]
         },
         "tasks": [
-            {"name": task, "higher": is_higher(task, readout.style.direction)}
-            for task in readout.tasks
+            {"name": task, "higher": is_higher(task, data.style.direction)} for task in data.tasks
         ],
         "distributions": [
             {"name": name, "color": mark.color, "marker": mark.marker, "filled": mark.filled}
-            for name, mark in readout.marks.items()
+            for name, mark in data.marks.items()
         ],
         "losses": {
             task: {
-                scale: [_rounded(readout.runs_of(scale, name, task)) for name in grid.distributions]
+                scale: [_rounded(data.runs_of(scale, name, task)) for name in grid.distributions]
                 for scale in grid.scales
             }
-            for task in readout.tasks
+            for task in data.tasks
         },
-        "statistics": _statistics(readout),
+        "statistics": _statistics(data),
     }
 
 
@@ -73,11 +72,11 @@ def _rounded(values: Array) -> list[float | None]:
     return [_number(float(value)) for value in values]
 
 
-def _statistics(readout: Readout) -> list[list[Any]]:
+def _statistics(data: FigureData) -> list[list[Any]]:
     """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n, named, unit]."""
-    table = readout.statistics
+    table = data.statistics
     table = table.filter(pc.equal(table["level"], "distribution"))
-    table = table.filter(pc.equal(table["reference"], readout.reference))
+    table = table.filter(pc.equal(table["reference"], data.reference))
     words, numbers = ("statistic", "group", "task", "proxy"), ("value", "low", "high", "ceiling")
     return [
         [
@@ -89,34 +88,34 @@ def _statistics(readout: Readout) -> list[list[Any]]:
     ]
 
 
-def examples_data(readout: Readout, tasks: Mapping[str, Path]) -> dict[str, Any]:
+def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]:
     """Some examples of each task that has them: R² at every proxy, losses, texts where known.
 
     `tasks` are folders of artifacts. Losses are [scales][distributions][examples].
     """
     found = {}
-    for task in readout.tasks:
-        ids = readout.grid.examples[task]
+    for task in data.tasks:
+        ids = data.grid.examples[task]
         known = {
-            proxy: {i: e.value for i, e in readout.examples("r2", proxy, task).items()}
-            for proxy in readout.proxies
+            proxy: {i: e.value for i, e in data.examples("r2", proxy, task).items()}
+            for proxy in data.proxies
         }
-        by_r2 = known[readout.proxy]
+        by_r2 = known[data.proxy]
         ranked = sorted((i for i in by_r2 if not math.isnan(by_r2[i])), key=by_r2.__getitem__)
         if not ranked:
             continue
         places = np.unique(np.linspace(0, len(ranked) - 1, EXAMPLES).round().astype(int))
         chosen = [ranked[place] for place in places]
-        sign = -1 if is_higher(task, readout.style.direction) else 1
-        means = sign * readout.grid.example_means(task)[..., np.searchsorted(ids, chosen)]
+        sign = -1 if is_higher(task, data.style.direction) else 1
+        means = sign * data.grid.example_means(task)[..., np.searchsorted(ids, chosen)]
         found[task] = {
             "ids": chosen,
             "of": len(ids),
             "median": {p: _number(float(np.nanmedian(list(v.values())))) for p, v in known.items()},
             "r2": {p: [_number(values.get(i), 3) for i in chosen] for p, values in known.items()},
             "losses": {
-                scale: [_rounded_short(row) for row in means[readout.grid.index(scale)]]
-                for scale in readout.grid.scales
+                scale: [_rounded_short(row) for row in means[data.grid.index(scale)]]
+                for scale in data.grid.scales
             },
             "texts": _texts(tasks[task], chosen) if task in tasks else None,
         }
@@ -188,14 +187,14 @@ def ladder_note(trust: Trust, confidence: float) -> str:
     )
 
 
-def costs_data(readout: Readout) -> list[dict[str, Any]]:
+def costs_data(data: FigureData) -> list[dict[str, Any]]:
     """What every scale is and took: per run, and all its runs together."""
     rows = []
-    for scale in readout.grid.scales:
-        mine = readout.runs.filter(pc.equal(readout.runs["scale"], scale))
+    for scale in data.grid.scales:
+        mine = data.runs.filter(pc.equal(data.runs["scale"], scale))
         seconds = mine["seconds"].drop_null().to_numpy()
         flops = mine["flops"].drop_null().to_numpy()
-        ratio = 1.0 if scale == readout.reference else readout.ratios.get(scale, math.nan)
+        ratio = 1.0 if scale == data.reference else data.ratios.get(scale, math.nan)
         rows.append(
             {
                 "scale": scale,
@@ -216,18 +215,18 @@ def _median(column: pa.ChunkedArray) -> int | None:
     return int(np.median(values)) if len(values) else None
 
 
-def runs_data(readout: Readout) -> dict[str, Any]:
+def runs_data(data: FigureData) -> dict[str, Any]:
     """Where runs came from: what has no partner, epochs, the versions they were trained with."""
     epochs: dict[str, float] = {}
-    for row in readout.runs.select(["distribution", "epochs"]).to_pylist():
+    for row in data.runs.select(["distribution", "epochs"]).to_pylist():
         if row["epochs"] is not None:
             name = row["distribution"]
             epochs[name] = max(epochs.get(name, 0.0), row["epochs"])
     versions = {"proxyscale": metadata.version("proxyscale")}
-    for told in readout.runs["versions"].drop_null().unique().to_pylist():
+    for told in data.runs["versions"].drop_null().unique().to_pylist():
         versions |= json.loads(told)
     return {
-        "unpaired": unpaired(readout.runs),
+        "unpaired": unpaired(data.runs),
         "epochs": {name: _number(value, 3) for name, value in epochs.items()},
         "versions": versions,
     }

@@ -1,4 +1,4 @@
-"""What a selection method may look at: pool examples, target examples of a task, scores of them.
+"""What a selection method may look at: pool examples, their scores and losses, target examples.
 
 The holdout of a task is only ever measured: neither it nor scores computed for it get in here.
 """
@@ -34,6 +34,7 @@ class Candidates:
     tokenizer: Tokenizer | None = None
     target: pa.Table | None = None
     table: pa.Table | None = None  # a score table
+    measured: pa.Table | None = None  # a table of the candidates' losses
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,18 +65,32 @@ class Candidates:
         return self._decode(self._targets().filter(pc.field("gold"))["tokens"].to_pylist())
 
     def scores(self) -> np.ndarray:
-        """The score table's score of every candidate, f64 [n]."""
-        if self.table is None:
-            raise UserError("this method reads scores, and none were given", hint="name scored_on")
-        examples = self.table["example"].to_numpy()
+        """The score of every candidate, f64 [n], for a method that needs `scores`."""
+        return self._column(self.table, "score", "scores")
+
+    def losses(self) -> np.ndarray:
+        """The loss of every candidate under the scoring models, averaged: nats per token, f64 [n].
+
+        For a method that needs `losses`; its exponential is the perplexity.
+        """
+        return self._column(self.measured, "loss", "losses")
+
+    def _column(self, table: pa.Table | None, column: str, need: str) -> np.ndarray:
+        """A column of a table of the candidates, in their order."""
+        if table is None:
+            raise UserError(
+                f"this method reads {need}, and none were given",
+                hint=f"declare it, @selection(needs=({need!r},)), and name scored_on",
+            )
+        examples = table["example"].to_numpy()
         order = np.argsort(examples)
         where = np.minimum(np.searchsorted(examples[order], self.ids), len(examples) - 1)
         if len(examples) == 0 or not np.array_equal(examples[order][where], self.ids):
-            message = "some candidates have no score"
+            message = f"some candidates have no {column}"
             raise UserError(
                 message, hint="the number and seed of the candidates must be those scored"
             )
-        return np.asarray(self.table["score"].to_numpy()[order][where], np.float64)
+        return np.asarray(table[column].to_numpy()[order][where], np.float64)
 
     def _targets(self) -> pa.Table:
         if self.target is None:

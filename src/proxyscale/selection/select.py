@@ -1,7 +1,8 @@
 """Training distributions: a selection method scores the candidates, one sampler takes the best.
 
 A method gives a score per candidate (minus infinity leaves it out) or, for a mixture, a weight
-per source. It may look at the target examples of a task and at nothing else of it.
+per source. It declares what else it looks at: the target examples of a task (and nothing else of
+it), scores of the candidates for that task, or their losses, both by models of some scale.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from proxyscale.selection.dsir import NgramCounter, log_ratio
 NOISES = ("none", "gumbel", "pareto")
 PARETO_SHAPE = 9  # GPT-3 (2005.14165), appendix A
 FITTED = 50_000  # candidates that the classifier is fitted on, at most
-DEFAULT_NOISE = {"dsir": "gumbel"}
 
 
 @selection
@@ -70,7 +70,7 @@ def dirichlet(
     return dict(zip(names.tolist(), weights.tolist(), strict=True))
 
 
-@selection
+@selection(needs=("target",), noise="gumbel")
 def dsir(candidates: Candidates, *, buckets: int = 10_000) -> np.ndarray:
     """Importance weights of hashed unigrams and bigrams (DSIR, 2302.03169).
 
@@ -82,7 +82,7 @@ def dsir(candidates: Candidates, *, buckets: int = 10_000) -> np.ndarray:
     return np.concatenate([part @ weights for part in count.pieces(candidates.texts())])
 
 
-@selection
+@selection(needs=("target",))
 def classifier(candidates: Candidates, *, buckets: int = 10_000, c: float = 1.0) -> np.ndarray:
     """Probability of being a target example, by logistic regression on hashed n-grams.
 
@@ -102,13 +102,13 @@ def classifier(candidates: Candidates, *, buckets: int = 10_000, c: float = 1.0)
     return np.concatenate([probability(model, part) for part in parts])
 
 
-@selection
+@selection(needs=("scores",))
 def dsdm(candidates: Candidates) -> np.ndarray:
     """The examples that lower the target loss most, by their scores (DsDm, 2401.12926)."""
     return candidates.scores()
 
 
-@selection
+@selection(needs=("scores",))
 def bot_dsdm(candidates: Candidates) -> np.ndarray:
     """The examples that raise the target loss most: DsDm from the other end."""
     return -candidates.scores()
@@ -152,13 +152,14 @@ def build_distribution(
     tokenizer: Path | None = None,
     target: Path | None = None,
     scores: Path | None = None,
+    losses: Path | None = None,
 ) -> None:
     """Write a distribution: independent selections ("draws") of the same size.
 
     `spec`: name, method, options, size, candidates (their number; None: all), candidate_sources
     (None: all), noise (None: the method's own), draws, seed, repeat (a source that is too small).
     `target` is the target split of a task; the holdout is refused, and so are scores that were
-    computed for it.
+    computed for it. `losses` are those of the candidates.
     """
     opened = Pool.open(pool)
     sources = spec.get("candidate_sources")
@@ -167,6 +168,7 @@ def build_distribution(
         "tokenizer": load_tokenizer(tokenizer) if tokenizer else None,
         "target": read_target(target) if target else None,
         "table": read_scores(scores) if scores else None,
+        "measured": artifacts.read(losses, "candidate_losses") if losses else None,
     }
     parts = []
     for draw in range(spec.get("draws", 1)):
@@ -186,7 +188,7 @@ def build_distribution(
 def choose(candidates: Candidates, spec: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Positions among the candidates (repeated where asked for), and their scores."""
     method, size, repeat = spec["method"], spec["size"], spec.get("repeat", False)
-    noise = spec.get("noise") or DEFAULT_NOISE.get(method, "none")
+    noise = spec.get("noise") or selection.needs(method).noise
     found = registry.selection[method](candidates, **spec.get("options", {}))
     if not isinstance(found, Mapping):
         found = _scores(found, candidates, method)

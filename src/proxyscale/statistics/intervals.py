@@ -25,7 +25,7 @@ exponentials of normal losses. *Far kind*: one recipe in ten lies four standard 
 from __future__ import annotations
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.measures import leave_one_out, pearson
@@ -41,7 +41,7 @@ CLIP, WIDEST, WIDEST_FROM = 3.0, 0.83, 8
 
 def quantile(confidence: float) -> float:
     """Standard normal quantile of a two-sided interval."""
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(scipy.stats.norm.ppf((1 + confidence) / 2))
 
 
 def _fisher(r: Array) -> Array:
@@ -131,10 +131,9 @@ def decision_bound(
         m = effective_pairs(middle, n) * share
         right = np.minimum(accuracy * m, m)
         # binomial tails with real m: P(X ≥ x) = I_p(x, m − x + 1)
-        reached = special.betainc(np.maximum(right, 1e-12), m - right + 1, middle)
-        above = np.where(
-            m - right < 1e-9, 0.0, special.betainc(right + 1, np.maximum(m - right, 1e-12), middle)
-        )
+        reached = scipy.special.betainc(np.maximum(right, 1e-12), m - right + 1, middle)
+        beyond = scipy.special.betainc(right + 1, np.maximum(m - right, 1e-12), middle)
+        above = np.where(m - right < 1e-9, 0.0, beyond)
         likely = (reached + above) / 2 > 1 - confidence
         low, high = np.where(likely, low, middle), np.where(likely, middle, high)
     return np.where(np.isnan(accuracy), accuracy, low)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from scipy import stats
+import scipy
 
 from proxyscale.statistics.grid import Array
 
@@ -62,7 +62,7 @@ def correlations(x: Array, y: Array) -> dict[str, float]:
     r, log = float(pearson(x, y)), np.nan
     if (x > 0).all() and (y > 0).all():
         log = float(pearson(np.log(x), np.log(y)))
-    ranks = float(pearson(stats.rankdata(x), stats.rankdata(y)))
+    ranks = float(pearson(scipy.stats.rankdata(x), scipy.stats.rankdata(y)))
     return dict(zip(names, (r * r, log * log, r, ranks, _kendall(x, y)), strict=True))
 
 

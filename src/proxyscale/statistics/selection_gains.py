@@ -2,7 +2,8 @@
 
 One row for each selection and each task that it is measured on, always on the holdout. Seeds'
 variance is pooled over the selections of one size; intervals are Student's t. Where the reference
-scores as well, a row tells how much of its own selection a proxy's has, and how alike they score.
+is a proxy as well, a row tells how much of its own selection another's has, and how alike they
+score.
 """
 
 from __future__ import annotations
@@ -135,23 +136,29 @@ def _likeness(
 ) -> Iterator[tuple[str, dict[str, float | None]]]:
     """How much of the reference's own selection each proxy's has, and how alike they score."""
     selected = [s for s in spec["selected"] if s["proxy"]]
-    own = {(s["task"], s["fraction"]): s for s in selected if s["proxy"] == spec["reference"]}
+    own = {_kind(s): s for s in selected if s["proxy"] == spec["reference"]}
     for one in selected:
-        reference = own.get((one["task"], one["fraction"]))
+        reference = own.get(_kind(one))
         if reference is None:
             continue
         mine, theirs = (_examples(s["name"], results) for s in (one, reference))
-        scores = [
-            artifacts.read(results / spec["scores"][s["name"]], "score").sort_by("example")["score"]
-            for s in (one, reference)
-        ]
-        yield (
-            one["name"],
-            {
-                "overlap_with_reference": len(np.intersect1d(mine, theirs)) / len(mine),
-                "scores_spearman": float(stats.spearmanr(*(s.to_numpy() for s in scores))[0]),
-            },
-        )
+        row: dict[str, float | None] = {
+            "overlap_with_reference": len(np.intersect1d(mine, theirs)) / len(mine)
+        }
+        if one["name"] in spec["scores"]:
+            scores = [
+                artifacts.read(results / spec["scores"][s["name"]], "score").sort_by("example")
+                for s in (one, reference)
+            ]
+            row["scores_spearman"] = float(
+                stats.spearmanr(*(table["score"].to_numpy() for table in scores))[0]
+            )
+        yield one["name"], row
+
+
+def _kind(selected: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What selections through different proxies have in common."""
+    return selected["task"], selected["method"], selected["fraction"]
 
 
 def _examples(name: str, results: Path) -> np.ndarray:

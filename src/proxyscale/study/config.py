@@ -52,6 +52,9 @@ class StudyConfig(Strict):
     code: Literal["strict", "off"] = Field(
         "strict", description="off: changes of proxyscale's own code make nothing stale"
     )
+    plugins: list[str] = Field(
+        default_factory=list, description="Python files that register functions"
+    )
     reference: str = Field(description="the scale that the others are to foretell")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(0.95, description="of every interval")
 
@@ -128,9 +131,6 @@ class Config(Reading):
 
     seed: Seed = Field(0, description="decides splits, samples and draws")
     seeds: Seeds = Field(2, description="training seeds of every run: their number, or a list")
-    plugins: list[str] = Field(
-        default_factory=list, description="Python files that register functions"
-    )
     sources: dict[Name, Source] = Field(description="the corpora", min_length=1)
     tokenizer: Tokenizer = Field(default_factory=lambda: Tokenizer(train="bpe"))
     pool: PoolSection = Field(default_factory=PoolSection)

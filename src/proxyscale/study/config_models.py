@@ -33,6 +33,12 @@ class ProxySelection(Strict):
     )
     reference: str = Field(description="the scale that trains on every selection")
     candidates: Count = Field(description="random pool examples to select from")
+    methods: list[str] = Field(
+        ["dsdm", "dsir", "classifier"],
+        description="selection methods, as they are without options: those that need scores or "
+        "losses ask every proxy",
+        min_length=1,
+    )
     fractions: list[Annotated[float, Field(gt=0, lt=1)]] = Field(
         [0.1], description="shares of the candidates that are selected", min_length=1
     )

@@ -13,10 +13,6 @@ from proxyscale.study.config_data import Distribution
 from proxyscale.study.option_checks import named, options_mistakes
 from proxyscale.study.scales import resolve
 
-# Methods that compare texts with a task's target examples, and those that read scores for them.
-TARGETED = ("dsir", "classifier")
-SCORED = ("dsdm", "bot-dsdm")
-
 
 def mistakes(config: Config) -> Iterator[UserError]:
     """Every cross-reference of distributions, and of what stands for some, that does not hold."""
@@ -73,12 +69,17 @@ def _selected_for(config: Config, where: str, entry: Distribution) -> Iterator[U
     yield from named(f"{where}.task", entry.task, config.tasks, "task")
     yield from named(f"{where}.scored_on", entry.scored_on, config.distributions, "distribution")
     yield from named(f"{where}.scale", entry.scale, config.scales, "scale")
-    needed = ["task"] if entry.method in TARGETED else []
-    if entry.method in SCORED or entry.scored_on or entry.scale:
-        needed = ["task", "scored_on", "scale"]
-    for key in needed:
-        if getattr(entry, key) is None:
+    needed = registry.selection.needs(entry.method).keys
+    for key in registry.KEYS:
+        given = getattr(entry, key) is not None
+        if key in needed and not given:
             yield UserError(f"{entry.method} needs the key {key!r}", where=where)
+        if given and key not in needed and entry.method in registry.selection.functions:
+            yield UserError(
+                f"{entry.method} does not look at {key!r}",
+                where=f"{where}.{key}",
+                hint="a method of your own declares it: @selection(needs=('scores',))",
+            )
     if entry.task in config.tasks:
         yield from _target(config, f"{where}.task", entry.task)
     if entry.scored_on in config.distributions and entry.scale in config.scales:
@@ -185,6 +186,7 @@ def _proxy_selection(config: Config) -> Iterator[UserError]:
             yield from named(f"{where}.{key}", name, known, kind)
         if len(set(listed)) != len(listed):
             yield UserError("a name stands twice", where=f"{where}.{key}")
+    yield from _selection_methods(section.methods)
     for name in set(section.tasks) & set(config.tasks):
         yield from _target(config, f"{where}.tasks", name)
     for name in set(section.proxies) & set(config.scales):
@@ -194,3 +196,17 @@ def _proxy_selection(config: Config) -> Iterator[UserError]:
             f"{min(section.fractions):g} of {section.candidates} candidates is none",
             where=f"{where}.fractions",
         )
+
+
+def _selection_methods(methods: list[str]) -> Iterator[UserError]:
+    """The methods of Figure 8: known, without options, and some of them for its axes."""
+    where, needs = "proxy_selection.methods", registry.selection.needs
+    for name in methods:
+        yield from options_mistakes(where, registry.selection, name, {})
+    if "random" in methods or len(set(methods)) != len(methods):
+        told = "random subsets stand beside them anyway" if "random" in methods else "a name twice"
+        yield UserError(told, where=where)
+    if not any(needs(name).models for name in methods):
+        yield UserError("none of them asks proxies", where=where, hint="dsdm does")
+    if not any("task" in needs(name).keys for name in methods):
+        yield UserError("none of them looks at a task", where=where, hint="dsdm does")

@@ -119,7 +119,7 @@ class Estimate:
         if job.rule == "tokenizer":
             trained = study.config.tokenizer.sample_bytes if study.tokenizer_sources() else 0
             return start + trained / BYTES["tokenizer"]
-        if job.rule not in ("train", "evaluate", "features"):
+        if job.rule not in ("train", "evaluate", "features", "candidate_losses"):
             return start
         per_token = self.training(subject)
         if per_token is None:
@@ -133,6 +133,11 @@ class Estimate:
             targets = sum(config.tasks[task].target_examples for task in study.scored_tasks)
             count = candidates_named(Path(job.log).stem)[0] or self.pool_examples or 0
             tokens = FEATURES * (count + targets) * config.pool.length
+        elif job.rule == "candidate_losses":
+            *_, distribution, name = Path(job.log).with_suffix("").parts
+            models = len(study.models(subject, distribution))
+            count = candidates_named(name)[0] or self.pool_examples or 0
+            tokens = FORWARD * models * count * config.pool.length
         return start + tokens * per_token
 
     def training(self, scale: str) -> float | None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from proxyscale import registry
 from proxyscale.data.records import listed
 from proxyscale.study.config import Config
 from proxyscale.study.proxy_selection import Selected, selections
@@ -29,12 +30,12 @@ class Run(NamedTuple):
 
 
 class Scoring(NamedTuple):
-    """Scores for a task, of some candidates, by models of a scale and a distribution."""
+    """What models of a scale and a distribution say of some candidates, for a task or for none."""
 
     scale: str
     distribution: str
     candidates: str  # how many, or `all`, and of which sources: see `candidates_name`
-    task: str
+    task: str  # empty: for none
 
 
 def candidates_name(count: int | None, sources: Sequence[str] | None) -> str:
@@ -115,19 +116,29 @@ class LanguageRuns(Study[Config]):
     def draws(self, distribution: str) -> int:
         return self.config.distributions[distribution].draws or self.config.selection.draws
 
-    def scoring(self, distribution: str) -> Scoring | None:
-        """The scores that a distribution is selected by, if its method reads any."""
+    def scoring(self, distribution: str, need: str = "scores") -> Scoring | None:
+        """What models say of the candidates of a distribution, if its method needs it: `scores` for
+        its task, or `losses`, which are for no task."""
         entry = self.config.distributions[distribution]
-        if not (entry.scored_on and entry.scale and entry.task):
+        if need not in registry.selection.needs(entry.method).reads:
             return None
+        assert entry.scale is not None
+        assert entry.scored_on is not None
         candidates = entry.candidates or self.config.selection.candidates
         named = candidates_name(candidates, entry.candidate_sources)
-        return Scoring(entry.scale, entry.scored_on, named, entry.task)
+        task = entry.task if need == "scores" else None
+        return Scoring(entry.scale, entry.scored_on, named, task or "")
 
     @property
     def scorings(self) -> list[Scoring]:
         """All scores that distributions are selected by."""
         found = [self.scoring(name) for name in self.config.distributions]
+        return list(dict.fromkeys(scoring for scoring in found if scoring))
+
+    @property
+    def candidate_losses(self) -> list[Scoring]:
+        """All losses of candidates that distributions are selected by."""
+        found = [self.scoring(name, "losses") for name in self.config.distributions]
         return list(dict.fromkeys(scoring for scoring in found if scoring))
 
     @property
@@ -158,7 +169,8 @@ class LanguageRuns(Study[Config]):
     @functools.cached_property
     def scoring_runs(self) -> list[Run]:
         """The runs that score pool examples; those of no grid distribution are trained for it."""
-        pairs = dict.fromkeys(scoring[:2] for scoring in self.scorings)
+        asked = [*self.scorings, *self.candidate_losses]
+        pairs = dict.fromkeys(scoring[:2] for scoring in asked)
         return [run for pair in pairs for run in self.models(*pair)]
 
     @property

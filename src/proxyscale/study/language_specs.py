@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from proxyscale import registry
 from proxyscale.study import reading_specs
 from proxyscale.study.language_runs import LanguageRuns, Run, candidates_named
 from proxyscale.study.option_checks import corpus_kind
@@ -67,13 +68,14 @@ def select(study: LanguageRuns, distribution: str) -> Words:
 
 def features(study: LanguageRuns, candidates: str) -> Words:
     """Which candidates are featurized, and into how many numbers."""
+    dimension = {"dimension": study.config.attribution.dimension}
+    return candidate_losses(study, candidates) | dimension
+
+
+def candidate_losses(study: LanguageRuns, candidates: str) -> Words:
+    """Which candidates are measured."""
     count, sources = candidates_named(candidates)
-    return {
-        "candidates": count,
-        "candidate_sources": sources,
-        "dimension": study.config.attribution.dimension,
-        "seed": study.config.seed,
-    }
+    return {"candidates": count, "candidate_sources": sources, "seed": study.config.seed}
 
 
 def score(study: LanguageRuns) -> Words:
@@ -126,14 +128,6 @@ def gains(study: LanguageRuns) -> Words:
     }
 
 
-def gains_figure(study: LanguageRuns) -> Words:
-    """Figure 8."""
-    section = study.config.proxy_selection
-    assert section is not None
-    style = study.config.figures.style.get("selection_fig8", {})
-    return {"reference": section.reference, "style": style}
-
-
 def effects(study: LanguageRuns) -> Words:
     """Which distributions are held against which baseline."""
     return {
@@ -181,9 +175,12 @@ def statistics(study: LanguageRuns) -> Words:
 
 
 def figure(study: LanguageRuns, name: str) -> Words:
-    """A figure: the reference, the proxies it shows, its style."""
-    shown = {"proxy": study.figure_proxy, "smallest": study.proxies[0]}
-    return reading_specs.figure(study, name) | shown
+    """A figure: its style, the reference and the proxies, or the scale trained on selections."""
+    section, reads = study.config.proxy_selection, registry.figure[name].reads
+    words: Words = {"trained": section.reference} if section and "gains" in reads else {}
+    if "statistics" in reads:
+        words |= {"proxy": study.figure_proxy, "smallest": study.proxies[0]}
+    return reading_specs.figure(study, name) | words
 
 
 def report(study: LanguageRuns) -> Words:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from proxyscale import registry
 from proxyscale.base.errors import UserError
+from proxyscale.registry import Facts
 from proxyscale.study import (
     builtin_functions,  # noqa: F401 (it registers)
     cross_checks,
@@ -22,17 +23,12 @@ from proxyscale.study.config import Config
 from proxyscale.study.job_times import CALIBRATED, Estimate, ask_snakemake
 from proxyscale.study.language_runs import LanguageRuns
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
-from proxyscale.study.study import (
-    FEWEST,
-    FIGURES,
-    PER_EXAMPLE,
-    Calibrate,
-    canonical,
-    plugin_files,
-)
+from proxyscale.study.study import READ, Calibrate, canonical, plugin_files
 
 TABLES = ("tab9", "tab10", "tab11", "tab20")
-RULES = ("data", "selection", "attribution", "training", "tables", "reporting")
+RULES = ("data", "selection", "attribution", "training", "tables", "reporting", "figures")
+# A correlation over fewer distributions says nothing, and single examples have none.
+FEWEST = 3
 
 
 @dataclass(frozen=True)
@@ -48,17 +44,18 @@ class LanguageStudy(LanguageRuns):
         )
 
     @property
-    def figures(self) -> list[str]:
-        tasks, compare = self.config.tasks.values(), self.config.attribution.compare
-        found = [*FIGURES, "examples_fig4", "prompts_fig18", "curves_fig21"]
-        found += ["accuracy_fig3"] * any(task.kind != "text" for task in tasks)
-        found += ["prompts_fig19"] * (len(tasks) > 1)
-        found += ["selection_fig8"] * (self.config.proxy_selection is not None)
-        if compare:
-            found += [f"influence_fig{24 + i}" for i in range(min(3, len(compare.tasks)))]
-            found.append("agreement_fig29")
-        few = len(self.grid) < FEWEST
-        return [name for name in found if not (few and name in PER_EXAMPLE)]
+    def facts(self) -> Facts:
+        tasks, compared = self.config.tasks.values(), self.compared_tasks
+        reads = {"asked", "curves", *(["agreement", "influence"] if compared else [])}
+        reads |= {"gains"} if self.config.proxy_selection else set()
+        return Facts(
+            "language",
+            READ | reads,
+            examples=len(self.grid) >= FEWEST,
+            answers=any(task.kind != "text" for task in tasks),
+            tasks=len(tasks),
+            compared_tasks=len(compared),
+        )
 
     @property
     def tables(self) -> list[str]:
@@ -74,9 +71,9 @@ class LanguageStudy(LanguageRuns):
         return [*RULES, *(["proxy_selection"] * (self.config.proxy_selection is not None))]
 
     def named_modules(self, rule: str, name: str) -> list[str]:
-        """The engine that trains a scale."""
+        """The engine that trains a scale, or what draws a figure."""
         if rule != "train":
-            return []
+            return super().named_modules(rule, name)
         return [f"training.{self.scales[name].training['engine'].replace('-', '_')}"]
 
     def plugins(self, rule: str, name: str) -> list[str]:
@@ -86,10 +83,10 @@ class LanguageStudy(LanguageRuns):
             called = registry.task, self.config.tasks[name].kind
         elif rule == "select":
             called = registry.selection, self.config.distributions[name].method
-        elif rule in ("train", "evaluate", "features"):
+        elif rule in ("train", "evaluate", "features", "candidate_losses"):
             called = registry.architecture, self.scales[name].model.get("architecture")
         else:
-            return []
+            return super().plugins(rule, name)
         return plugin_files(self.config.plugins, *called)
 
     def execution(self, scale: str) -> str:

@@ -122,6 +122,12 @@ class Needs:
         memory = self.memory + gradients + self._features(candidates)
         return Need(memory, self._seconds("features", scale, candidates))
 
+    def candidate_losses(self, scale: str, distribution: str, candidates: str) -> Need:
+        """Losses of the candidates under one model after another; features take longer."""
+        models = len(self.study.models(scale, distribution))
+        seconds = models * self._seconds("features", scale, candidates)
+        return Need(self.evaluate(scale).memory, seconds)
+
     def score(self, candidates: str) -> Need:
         """A kernel of all features of one model after another, and its decomposition."""
         dimension = self.study.config.attribution.dimension

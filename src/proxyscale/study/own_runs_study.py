@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar
@@ -11,14 +11,14 @@ from typing import ClassVar
 import pyarrow as pa
 
 from proxyscale.base.errors import UserError
+from proxyscale.figures import registered  # noqa: F401 (it registers)
+from proxyscale.registry import Facts
 from proxyscale.study import own_runs_specs
 from proxyscale.study.option_checks import style_mistakes
 from proxyscale.study.own_runs_config import OwnRuns
-from proxyscale.study.study import FIGURES, Calibrate, Study
+from proxyscale.study.study import READ, Calibrate, Study
 
-COMPUTE = ("compute_fig2", "frontier")
 ROW_BYTES = 20  # of a table of losses, about
-BY_EXAMPLE = ("histogram_fig5", "histogram_fig13")
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,12 @@ class OwnRunsStudy(Study[OwnRuns]):
         return sum(os.path.getsize(path) for path in self.files) // ROW_BYTES
 
     @property
-    def figures(self) -> list[str]:
+    def facts(self) -> Facts:
         runs = self.config.runs
         costs = [scale.tokens for scale in runs.scales.values()]
         compute = runs.columns.tokens or runs.tokens_per_parameter or (costs and all(costs))
-        return possible(FIGURES, bool(compute), runs.columns.example is not None)
+        by_example = runs.columns.example is not None
+        return Facts("language", READ, compute=bool(compute), examples=by_example)
 
     def findings(self, statistics: pa.Table) -> list[str]:
         from proxyscale.study import findings  # scipy takes half a second to import
@@ -67,13 +68,7 @@ class OwnRunsStudy(Study[OwnRuns]):
 
     @property
     def rules(self) -> list[str]:
-        return ["own_runs", "reporting"]
+        return ["own_runs", "reporting", "figures"]
 
     def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
         raise UserError("this study reads runs that are there: it trains nothing", where="runs")
-
-
-def possible(figures: Sequence[str], compute: bool, by_example: bool) -> list[str]:
-    """The figures that losses allow, if their compute is known or not, by example or averaged."""
-    left_out = (() if compute else COMPUTE) + (() if by_example else BY_EXAMPLE)
-    return [name for name in figures if name not in left_out]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxyscale import registry
 from proxyscale.study.config import Reading
 from proxyscale.study.study import Study, Words
 
@@ -17,13 +18,11 @@ def statistics(study: Study[Reading]) -> Words:
 
 
 def figure(study: Study[Reading], name: str) -> Words:
-    """A figure: the reference, the proxy it shows, its style."""
-    return {
-        "figure": name,
-        "reference": study.config.reference,
-        "proxy": study.config.figures.proxy,
-        "style": study.config.figures.style.get(name, {}),
-    }
+    """A figure: its style, and of one that reads statistics the reference and the proxy."""
+    words: Words = {"figure": name, "style": study.config.figures.style.get(name, {})}
+    if "statistics" in registry.figure[name].reads:
+        words |= {"reference": study.config.reference, "proxy": study.config.figures.proxy}
+    return words
 
 
 def report(study: Study[Reading], shown: Words) -> Words:

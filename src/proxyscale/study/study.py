@@ -26,30 +26,8 @@ from proxyscale.data.records import listed, matching
 from proxyscale.study.config import StudyConfig
 from proxyscale.study.validation import validated
 
-# The figures of every study whose losses are read.
-FIGURES = (
-    "correlation_fig1",
-    "compute_fig2",
-    "histogram_fig5",
-    "correlation_fig12",
-    "histogram_fig13",
-    "frontier",
-)
-# What figures read besides the statistics, the losses and the runs.
-READ = {
-    "accuracy_fig3": "tasks",
-    "examples_fig4": "tasks",
-    "prompts_fig18": "tasks",
-    "prompts_fig19": "tasks",
-    "curves_fig21": "curves",
-    "influence_fig24": "influence",
-    "influence_fig25": "influence",
-    "influence_fig26": "influence",
-    "agreement_fig29": "agreement",
-}
-# A correlation over fewer distributions says nothing, and single examples have none.
-FEWEST = 3
-PER_EXAMPLE = frozenset({"histogram_fig5", "histogram_fig13", "examples_fig4"})
+READ = frozenset({"statistics", "losses", "runs"})  # by figures, of every study
+SHARED = {"figure": "cli.verbs"}  # rules that are the same for every kind of study
 
 Words = dict[str, Any]  # a slice of a config, as JSON writes it
 Calibrate = Callable[[Mapping[str, Any], Mapping[str, Any]], float]
@@ -66,7 +44,9 @@ def local_files(patterns: str | list[str] | None) -> list[str]:
     return sorted({str(path) for pattern in listed(patterns or ()) for path in matching(pattern)})
 
 
-def plugin_files(paths: Iterable[str], functions: registry.Registry, word: str | None) -> list[str]:
+def plugin_files(
+    paths: Iterable[str], functions: registry.Registry | registry.Figures, word: str | None
+) -> list[str]:
     """Those of the plugin files that define a function: one, or none if it is proxyscale's own."""
     if word is None:
         return []
@@ -88,7 +68,7 @@ class Study(ABC, Generic[C]):
     def load(cls, raw: Mapping[str, Any]) -> Self:
         """Parse and cross-check. UserErrors with every mistake found."""
         plugins = raw.get("plugins")
-        if isinstance(plugins, list) and "plugins" in cls.form.model_fields:
+        if isinstance(plugins, list):
             registry.load_plugins(str(plugin) for plugin in plugins)
         study = cls(validated(cls.form, raw))
         found = list(study.mistakes())
@@ -109,8 +89,13 @@ class Study(ABC, Generic[C]):
 
     @property
     @abstractmethod
+    def facts(self) -> registry.Facts:
+        """What figures can show of it, as far as its config tells."""
+
+    @property
     def figures(self) -> list[str]:
         """The figures that this study has, as far as its config tells; first the main one."""
+        return registry.figure.of(self.facts)
 
     @property
     def tables(self) -> list[str]:
@@ -159,15 +144,17 @@ class Study(ABC, Generic[C]):
             return "off"
         named = self.named_modules(rule, name) if name else []
         plugins = self.plugins(rule, name) if name else []
-        return code_digest(f"{self.verbs}:{rule}", *named, plugins=tuple(plugins))
+        verbs = SHARED.get(rule, self.verbs)
+        return code_digest(f"{verbs}:{rule}", *named, plugins=tuple(plugins))
 
     def named_modules(self, rule: str, name: str) -> list[str]:
-        """Modules that a job calls because the config names them, below the package."""
-        return []
+        """Modules that a job calls because of its name, below the package: what draws a figure."""
+        drawn = rule == "figure" and not self.plugins(rule, name)
+        return [registry.figure[name].module] if drawn else []
 
     def plugins(self, rule: str, name: str) -> list[str]:
         """The plugin files that a job runs: the one that defines the function it calls, if any."""
-        return []
+        return plugin_files(self.config.plugins, registry.figure, name) if rule == "figure" else []
 
     # What it takes.
 

@@ -227,9 +227,6 @@ class ImageConfig(StudyConfig):
     )
     seed: Seed = Field(0, description="decides splits, samples and draws")
     seeds: Seeds = Field(2, description="training seeds of every run: their number, or a list")
-    plugins: list[str] = Field(
-        default_factory=list, description="Python files that register functions"
-    )
     sources: dict[Name, ImageSource] = Field(description="the corpora", min_length=1)
     pool: ImagePool = Field(description="the candidate images")
     tasks: dict[Name, ImageTask] = Field(description="the test sets", min_length=1)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from proxyscale import registry
 from proxyscale.study.option_checks import corpus_kind
 from proxyscale.study.study import Words
 from proxyscale.vision.config import REMOVALS, ImageTraining
 from proxyscale.vision.corpora import image_corpus as corpora
 from proxyscale.vision.runs import ImageRuns, Width
 
-COUNTERFACTUAL = "counterfactual_fig14"
-INFLUENCE = ("influence_fig7", "influence_fig22", "influence_fig23")  # of a test image each
 MODEL = ("channels", "blocks", "stem", "parametrization")
 
 
@@ -118,18 +117,19 @@ def _kept(study: ImageRuns, scale: Width) -> int:
     return len(chosen or {*scale.training["checkpoints"], scale.training["epochs"]})
 
 
-def image_figure(study: ImageRuns, name: str) -> Words:
-    """A figure: the reference, its style, and the test image or groups that it is of."""
+def figure(study: ImageRuns, name: str) -> Words:
+    """A figure: the reference, its style, and the test images or groups that it is of."""
     spec: dict[str, Any] = {
         "figure": name,
         "reference": study.config.reference,
         "style": study.config.figures.style.get(name, {}),
     }
-    if name in INFLUENCE:
-        spec["target"] = study.config.figures.targets[INFLUENCE.index(name)]
+    reads = registry.figure[name].reads
+    if "images" in reads:
+        spec["targets"] = study.config.figures.targets
         spec["task"] = next(iter(study.config.tasks))
         spec["q"] = study.config.attribution.trak.q
-    if name == COUNTERFACTUAL:
+    if "losses" in reads:
         spec |= {"groups": study.config.groups, **_counterfactuals(study)}
     return spec
 

@@ -10,19 +10,19 @@ from typing import ClassVar
 import pyarrow as pa
 
 from proxyscale.base.errors import UserError
+from proxyscale.registry import Facts
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
 from proxyscale.study.study import Calibrate, plugin_files
 from proxyscale.vision import cross_checks, specs
 from proxyscale.vision.config import ImageConfig
 from proxyscale.vision.corpora import image_corpus
+from proxyscale.vision.figures import registered  # noqa: F401 (it registers)
 from proxyscale.vision.plan import told_images
 from proxyscale.vision.runs import ImageRuns
-from proxyscale.vision.specs import COUNTERFACTUAL
 
-FIGURES = ("lds_fig6", "influence_fig7", "width_fig17", "influence_fig22", "influence_fig23")
-MANY_MODELS = ("lds_fig27", "scores_fig28")  # these need several models of every scale
 TABLES = ("tab15", "tab16")
 RULES = ("common", "data", "selection", "training", "attribution", "reporting")
+READ = frozenset({"statistics", "losses", "runs", "images", "scores"})  # by figures
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,15 @@ class ImageStudy(ImageRuns):
         )
 
     @property
-    def figures(self) -> list[str]:
-        names = list(FIGURES)
-        if max(self.config.attribution.trak.models) > 1:
-            names += MANY_MODELS
-        return names + ([COUNTERFACTUAL] if self.config.counterfactuals else [])
+    def facts(self) -> Facts:
+        return Facts(
+            "resnet",
+            READ,
+            answers=True,
+            tasks=len(self.config.tasks),
+            models=max(self.config.attribution.trak.models),
+            counterfactuals=self.config.counterfactuals is not None,
+        )
 
     @property
     def tables(self) -> list[str]:
@@ -72,11 +76,11 @@ class ImageStudy(ImageRuns):
 
     @property
     def rules(self) -> list[str]:
-        return [f"vision/{name}" for name in RULES]
+        return [*(f"vision/{name}" for name in RULES), "figures"]
 
     def plugins(self, rule: str, name: str) -> list[str]:
         if rule != "image_corpus":
-            return []
+            return super().plugins(rule, name)
         kind = corpus_kind(self.config.sources[name], image_corpus)
         return plugin_files(self.config.plugins, image_corpus, kind)
 

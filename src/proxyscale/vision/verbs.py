@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from proxyscale.base import artifacts
-from proxyscale.base.verbs import Arguments, pairs, verb
-
-
-def listed(values: Iterable[str]) -> dict[str, list[Path]]:
-    """`["a=x", "a=y"]` as a mapping to lists of paths."""
-    found: dict[str, list[Path]] = defaultdict(list)
-    for key, _, path in (value.partition("=") for value in values):
-        found[key].append(Path(path))
-    return found
+from proxyscale.base.verbs import Arguments, listed, pairs, verb
 
 
 def counted(out: Path, kept: Mapping[str, int]) -> str:
@@ -147,22 +138,6 @@ def image_statistics(args: Arguments) -> None:
         datamodels=pairs(args.datamodels),
     )
     artifacts.write(args.out, summarize_images(inputs, json.loads(args.spec)), "statistics")
-
-
-@verb("losses", "runs", "statistics", "pool", "task=", "scores=", "spec", "out")
-def image_figure(args: Arguments) -> None:
-    """Draw one figure as PDF and SVG, with its numbers as CSV."""
-    from proxyscale.vision.figures import Sources, draw
-
-    sources = Sources(
-        statistics=artifacts.read(args.statistics, "statistics"),
-        losses=artifacts.read(args.losses, "losses"),
-        runs=artifacts.read(args.runs, "runs"),
-        pool=Path(args.pool),
-        tasks=pairs(args.task),
-        scores=listed(args.scores),
-    )
-    draw(Path(args.out), sources, json.loads(args.spec))
 
 
 @verb("spec", "out")

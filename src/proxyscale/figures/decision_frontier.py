@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from proxyscale.figures.figure_data import Estimate, Readout, Rows
-from proxyscale.figures.layout import page, say_undefined
-from proxyscale.figures.scaling import fraction
-from proxyscale.figures.style import GREY, INK, PALE, Mark, keys, marks
+from proxyscale.figures.figure_data import Estimate, FigureData, Rows
+from proxyscale.figures.layout import log_axis, page, say_undefined
+from proxyscale.figures.style import GREY, INK, PALE, Mark, key, keys, marks
+from proxyscale.registry import figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LAWS = {
     "law2": "power law",
@@ -22,41 +23,46 @@ LAWS = {
 }
 
 
-def frontier(readout: Readout) -> tuple[Figure, Rows]:
+@figure(
+    "frontier",
+    caption="Decision accuracy against the compute spent: single scales, and laws fitted through "
+    "several. The line is the best that can be had for so much compute.",
+    exists=lambda facts: facts.compute,
+)
+def frontier(data: FigureData) -> tuple[Figure, Rows]:
     """Decision accuracy against relative compute, a panel per task: proxies and extrapolations.
 
     An extrapolation costs all the proxies that it reads. The line is the frontier: the best
     decision accuracy that can be had for so much compute.
     """
-    kinds = ["single scale", *dict.fromkeys(name.split(":")[0] for name in readout.extrapolations)]
+    kinds = ["single scale", *dict.fromkeys(name.split(":")[0] for name in data.extrapolations)]
     looks = {
         kind: mark._replace(label=LAWS.get(kind, kind))
-        for kind, mark in marks(kinds, readout.style).items()
+        for kind, mark in marks(kinds, data.style).items()
     }
-    line = Line2D([], [], color=INK, lw=0.9, label="frontier")
-    toss = Line2D([], [], color=GREY, lw=0.8, ls=(0, (3, 2)), label="coin toss")
-    panels = _frontier_panels(readout)
+    line = key("frontier", color=INK, lw=0.9)
+    toss = key("coin toss", color=GREY, lw=0.8, ls=(0, (3, 2)))
+    panels = _frontier_panels(data)
     figure, axes = page(
-        [readout.style.label(task) for task in panels],
-        readout.style,
-        title=f"Decisions of reference {readout.style.label(readout.reference)} foretold",
+        [data.style.label(task) for task in panels],
+        data.style,
+        title=f"Decisions of reference {data.style.label(data.reference)} foretold",
         xlabel="compute spent on proxies / compute of the reference",
         ylabel="decision accuracy",
         legend=[*keys(looks), line, toss],
     )
-    rows = [row for task, told in panels.items() for row in _frontier_rows(readout, task, told)]
+    rows = [row for task, told in panels.items() for row in _frontier_rows(data, task, told)]
     cheapest = min((row["relative_compute"] for row in rows), default=0.1)
     for ax, task in zip(axes, panels, strict=True):
         _draw_frontier(ax, [row for row in rows if row["task"] == task], looks, cheapest)
     return figure, rows
 
 
-def _frontier_panels(readout: Readout) -> dict[str, dict[str, Estimate]]:
+def _frontier_panels(data: FigureData) -> dict[str, dict[str, Estimate]]:
     """Estimates by predictor: of the mean over the tasks where there are several, of each task."""
-    estimates = readout.estimates("decision_accuracy")
+    estimates = data.estimates("decision_accuracy")
     panels = {
-        task: {proxy: e for (t, proxy), e in estimates.items() if t == task}
-        for task in readout.tasks
+        task: {proxy: e for (t, proxy), e in estimates.items() if t == task} for task in data.tasks
     }
     known = [
         {proxy: e.value for proxy, e in panel.items() if not math.isnan(e.value)}
@@ -71,16 +77,16 @@ def _frontier_panels(readout: Readout) -> dict[str, dict[str, Estimate]]:
     return first | panels
 
 
-def _frontier_rows(readout: Readout, task: str, estimates: dict[str, Estimate]) -> Rows:
+def _frontier_rows(data: FigureData, task: str, estimates: dict[str, Estimate]) -> Rows:
     """The task's predictors by compute; on the frontier are those that beat all cheaper ones."""
-    names = sorted([*readout.proxies, *readout.extrapolations], key=lambda p: -readout.ratios[p])
+    names = sorted([*data.proxies, *data.extrapolations], key=lambda p: -data.ratios[p])
     best, rows = -math.inf, []
     for name in names:
         estimate = estimates.get(name, Estimate())
         if math.isnan(estimate.value):
             continue
-        kind = "single scale" if name in readout.proxies else name.split(":")[0]
-        facts = {"kind": kind, "relative_compute": readout.relative_compute(name)}
+        kind = "single scale" if name in data.proxies else name.split(":")[0]
+        facts = {"kind": kind, "relative_compute": data.relative_compute(name)}
         on = estimate.value > best
         best = max(best, estimate.value)
         rows.append({"task": task, "proxy": name} | facts | {"frontier": on} | estimate._asdict())
@@ -99,10 +105,8 @@ def _draw_frontier(ax: Axes, rows: Rows, looks: dict[str, Mark], cheapest: float
         ax.plot([at], [row["value"]], ls="none", zorder=3, **mark.look())
     if not rows:
         say_undefined(ax, "decision accuracy")
-    ax.set_xscale("log")
+    log_axis(ax)
     ax.set_xlim(cheapest / 1.6, 1.6)
-    ax.xaxis.set_major_formatter(FuncFormatter(fraction))
-    ax.xaxis.set_minor_formatter(NullFormatter())
     lowest = min([0.43, *(row["value"] if math.isnan(row["low"]) else row["low"] for row in rows)])
     ax.set_ylim(lowest - 0.03, 1.03)
     ax.axhline(0.5, color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1)

@@ -1,24 +1,41 @@
-"""The training images that help and harm a test image most, a row per width (Figs 7, 22, 23)."""
+"""Figures 7, 22 and 23: the training images that help and harm a test image most, by width."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from proxyscale.base.errors import UserError
-from proxyscale.figures.figure_data import Rows
+from proxyscale.figures.figure_data import FigureData, Rows
 from proxyscale.figures.layout import wrap
 from proxyscale.figures.style import GREY, INK, POINTS, SMALL, TEXT, Style
+from proxyscale.registry import figure
 from proxyscale.vision.images import Images
 from proxyscale.vision.score_matrices import Scores
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 SHOWN = 5  # images on each side
 HELP, HARM = "#009E73", "#D55E00"
+CAPTION = (
+    "The training images that help a test image most, and those that harm it most, a row per width."
+)
+
+
+@figure("influence_fig7", caption=CAPTION, reads=("images", "scores"), family="resnet", place=0)
+@figure("influence_fig22", caption=CAPTION, reads=("images", "scores"), family="resnet", place=1)
+@figure("influence_fig23", caption=CAPTION, reads=("images", "scores"), family="resnet", place=2)
+def of_target(data: FigureData, place: int) -> tuple[Figure, Rows]:
+    """What moves the study's test image of a place among its `figures.targets`."""
+    given = data.given
+    holdout = given["tasks"][given["task"]] / "holdout/manifest.json"
+    spec = {**given, "target": given["targets"][place]}
+    return influence(given["pool"], holdout, given["scores"], data.style, spec)
 
 
 def influence(
@@ -60,6 +77,8 @@ def influence(
 
 
 def _draw(rows: Rows, train: Images, test: Images, style: Style, spec: Mapping[str, Any]) -> Figure:
+    from matplotlib.figure import Figure
+
     scales = list(dict.fromkeys(row["scale"] for row in rows))
     own = test.classes[test.labels[spec["target"]]]
     side = (style.width - 0.55) / (2 * SHOWN + 1.9)  # inches, of one image

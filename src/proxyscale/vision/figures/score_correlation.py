@@ -1,24 +1,40 @@
-"""Do scores of two widths agree? Spearman of every pair, raw and corrected for noise (Fig 28)."""
+"""Figure 28: whether the scores of two widths agree, raw and corrected for noise."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from matplotlib.figure import Figure
 
 from proxyscale.base.tables import where
-from proxyscale.figures.figure_data import Rows
+from proxyscale.figures.figure_data import FigureData, Rows
 from proxyscale.figures.layout import page
 from proxyscale.figures.style import INK, SMALL, Style
+from proxyscale.registry import figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PANELS = {
     "scores_spearman": "as computed",
     "scores_spearman_corrected": "corrected for noise",
 }
 FIELDS = ("statistic", "task", "group", "proxy", "reference", "value", "low", "high", "n")
+
+
+@figure(
+    "scores_fig28",
+    caption="Spearman between the scores of every pair of widths, as computed and corrected for "
+    "the models' noise by halves of them.",
+    reads=("statistics",),
+    family="resnet",
+    exists=lambda facts: facts.models > 1,
+)
+def of_widths(data: FigureData) -> tuple[Figure, Rows]:
+    """Agreement of every pair of widths (Fig 28)."""
+    return score_map(data.statistics, data.style, data.given)
 
 
 def score_map(statistics: pa.Table, style: Style, spec: Mapping[str, Any]) -> tuple[Figure, Rows]:

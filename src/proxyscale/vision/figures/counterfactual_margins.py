@@ -1,18 +1,34 @@
-"""Margins of single test images, small width against large, over training sets (Fig 14)."""
+"""Figure 14: margins of single test images, small width against large, over training sets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from matplotlib.figure import Figure
 
 from proxyscale.base.tables import where
-from proxyscale.figures.figure_data import Rows
+from proxyscale.figures.figure_data import FigureData, Rows
 from proxyscale.figures.layout import even_ticks, page
 from proxyscale.figures.style import PALE, Style, keys, marks
+from proxyscale.registry import figure
 from proxyscale.vision.counterfactuals import margin_points
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@figure(
+    "counterfactual_fig14",
+    caption="Margins of single test images at a small and at a large width, models averaged, a "
+    "point per training distribution; larger points leave more out.",
+    reads=("statistics", "losses"),
+    family="resnet",
+    exists=lambda facts: facts.counterfactuals,
+)
+def of_images(data: FigureData) -> tuple[Figure, Rows]:
+    """Margins of the study's test images (Fig 14)."""
+    return counterfactual(data.losses, data.statistics, data.style, data.given)
 
 
 def counterfactual(

@@ -1,24 +1,22 @@
-"""LDS against the compute of attribution (Figs 6 and 27), and accuracy against width (Fig 17)."""
+"""Figures 6 and 27: LDS against the compute of attribution."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from proxyscale.base.progress import quantity
 from proxyscale.base.tables import where
-from proxyscale.figures.figure_data import Rows
-from proxyscale.figures.layout import page
-from proxyscale.figures.scaling import fraction
-from proxyscale.figures.style import GREY, INK, PALE, SMALL, Mark, Style, keys, marks
+from proxyscale.figures.figure_data import FigureData, Rows
+from proxyscale.figures.layout import log_axis, page
+from proxyscale.figures.style import GREY, INK, PALE, SMALL, Mark, Style, key, keys, marks
+from proxyscale.registry import figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SAME_CLASS = "same-class"
 DASHED = (0, (4, 2))
@@ -33,9 +31,35 @@ def _told(group: str) -> str:
     return f"{method} datamodels, {number} subsets"
 
 
-def _rows(statistics: pa.Table, statistic: str) -> Rows:
+def read_rows(statistics: pa.Table, statistic: str) -> Rows:
+    """The rows of one statistic; NaN where a number is not known."""
     found = where(statistics, statistic=statistic).select(FIELDS).to_pylist()
     return [{k: math.nan if v is None else v for k, v in row.items()} for row in found]
+
+
+@figure(
+    "lds_fig6",
+    caption="Linear datamodeling score against the relative compute of attribution, a line per "
+    "method and number of models; bars are bootstrap intervals over the subsets, the dashed line "
+    "is the noise ceiling, the dotted one knows classes alone.",
+    reads=("statistics",),
+    family="resnet",
+)
+def of_methods(data: FigureData) -> tuple[Figure, Rows]:
+    """LDS of every method and number of models (Fig 6)."""
+    return over_compute(data.statistics, data.style, data.given)
+
+
+@figure(
+    "lds_fig27",
+    caption="As Figure 6 for the most models; the band is a jackknife interval over models.",
+    reads=("statistics",),
+    family="resnet",
+    exists=lambda facts: facts.models > 1,
+)
+def of_most_models(data: FigureData) -> tuple[Figure, Rows]:
+    """LDS for the most models, with its interval over models (Fig 27)."""
+    return over_models(data.statistics, data.style, data.given)
 
 
 def over_compute(
@@ -46,13 +70,13 @@ def over_compute(
     Bars are bootstrap intervals over the truth's subsets.
     """
     title = f"Foretelling {style.label(spec['reference'])} from attribution through proxies"
-    return _lds_page(_rows(statistics, "lds"), style, title, bars=True)
+    return _lds_page(read_rows(statistics, "lds"), style, title, bars=True)
 
 
 def over_models(statistics: pa.Table, style: Style, spec: Mapping[str, Any]) -> tuple[Figure, Rows]:
     """LDS against relative compute for the most models, with a band over models (Fig 27)."""
-    rows = _rows(statistics, "lds_over_models")
-    same = [row for row in _rows(statistics, "lds") if row["group"] == SAME_CLASS]
+    rows = read_rows(statistics, "lds_over_models")
+    same = [row for row in read_rows(statistics, "lds") if row["group"] == SAME_CLASS]
     title = f"Foretelling {style.label(spec['reference'])}: interval over models (jackknife)"
     return _lds_page(rows + (same if rows else []), style, title, bars=False)
 
@@ -71,8 +95,8 @@ def _lds_page(rows: Rows, style: Style, title: str, *, bars: bool) -> tuple[Figu
         ylabel=f"LDS over {n} subsets",
         legend=[
             *keys(looks, line=True),
-            Line2D([], [], color=INK, ls=DASHED, lw=0.9, label="noise ceiling"),
-            Line2D([], [], color=GREY, ls=":", lw=1.2, label="same class, no model"),
+            key("noise ceiling", color=INK, ls=DASHED, lw=0.9),
+            key("same class, no model", color=GREY, ls=":", lw=1.2),
         ],
         height=2.5,
         wide=True,
@@ -84,7 +108,7 @@ def _lds_page(rows: Rows, style: Style, title: str, *, bars: bool) -> tuple[Figu
             _draw_line(ax, sorted(line, key=lambda r: -r["compute_ratio"]), looks[group], bars)
         _name_scales(ax, [row for row in own if row["group"] == groups[-1]], style)
         _levels(ax, own)
-        _log_axis(ax)
+        _compute_axis(ax)
     return figure, rows
 
 
@@ -132,49 +156,8 @@ def _levels(ax: Axes, rows: Rows) -> None:
     ax.set_ylim(min(0, *(row["low"] for row in rows)) - 0.03, max(0.3, 1.08 * ceiling))
 
 
-def _log_axis(ax: Axes) -> None:
-    ax.set_xscale("log")
+def _compute_axis(ax: Axes) -> None:
+    log_axis(ax)
     low, high = ax.get_xlim()
     ax.set_xlim(low / 1.3, high * 1.3)
-    ax.xaxis.set_major_locator(LogLocator(10))
-    ax.xaxis.set_major_formatter(FuncFormatter(fraction))
-    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid(axis="y", color=PALE, lw=0.4)
-
-
-def width(
-    statistics: pa.Table, runs: pa.Table, style: Style, spec: Mapping[str, Any]
-) -> tuple[Figure, Rows]:
-    """Accuracy against width, a line per task (Fig 17); bars are intervals over models."""
-    parameters = {
-        scale: pc.max(where(runs, scale=scale)["parameters"]).as_py()
-        for scale in runs["scale"].unique().to_pylist()
-    }
-    rows = [row | {"parameters": parameters[row["proxy"]]} for row in _rows(statistics, "accuracy")]
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    looks = marks(tasks, style)
-    n = min((row["n"] for row in rows), default=0)
-    figure, (ax,) = page(
-        [""],
-        style,
-        title=f"Accuracy against width, {n} models each",
-        xlabel="width, and parameters",
-        ylabel="test accuracy",
-        legend=keys(looks, line=True) if len(tasks) > 1 else (),
-        height=2.0,
-    )
-    scales: Sequence[str] = sorted({row["proxy"] for row in rows}, key=parameters.__getitem__)
-    for task in tasks:
-        own = sorted((r for r in rows if r["task"] == task), key=lambda row: row["parameters"])
-        x = [row["parameters"] for row in own]
-        mark = looks[task]
-        ax.plot(x, [row["value"] for row in own], color=mark.color, ls=mark.dash, lw=1.0)
-        ax.plot(x, [row["value"] for row in own], ls="none", zorder=3, **mark.look())
-        ax.vlines(x, [r["low"] for r in own], [r["high"] for r in own], color=mark.color, lw=0.8)
-    ax.set_xscale("log")
-    ax.xaxis.set_minor_locator(NullLocator())
-    ticks = [parameters[scale] for scale in scales]
-    ax.set_xticks(ticks, [f"{style.label(s)}\n{quantity(parameters[s])}" for s in scales])
-    ax.set_xlim(ticks[0] / 1.5, ticks[-1] * 1.5)
-    ax.grid(axis="y", color=PALE, lw=0.4)
-    return figure, rows

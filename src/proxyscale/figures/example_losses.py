@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from proxyscale.base.errors import UserError
-from proxyscale.figures.figure_data import Readout, Rows
+from proxyscale.figures.figure_data import FigureData, Rows
 from proxyscale.figures.layout import even_ticks, shorten
 from proxyscale.figures.style import PALE, POINTS, SMALL, keys
 from proxyscale.figures.text_layout import EDGE, STEP, Passage, Sheet
+from proxyscale.registry import figure
 from proxyscale.statistics.measures import pearson
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 RULES = ("best", "median", "worst")
 LINES = 6  # of an example's text
@@ -22,31 +25,38 @@ TICK = 5.5  # points
 PANEL, LEGEND_ROW = 0.78, 0.15  # inches
 
 
-def examples(readout: Readout) -> tuple[Figure, Rows]:
+@figure(
+    "examples_fig4",
+    caption="Losses of single test examples at proxy and reference, a point per training "
+    "distribution: the best, the median and the worst correlated example of every task.",
+    reads=("statistics", "losses", "runs", "asked"),
+    exists=lambda facts: facts.examples,
+)
+def examples(data: FigureData) -> tuple[Figure, Rows]:
     """The best, the median and the worst correlated example of every task (Fig 4).
 
     Correlated is Pearson's r of an example's losses, draws and seeds averaged, over the
     distributions; of equals the first is taken, and examples without variance are left out.
     """
-    width = (readout.style.width - 2 * EDGE) / len(RULES)
-    proxy, reference = (readout.style.label(s) for s in (readout.proxy, readout.reference))
-    sheet = Sheet(readout.style, "Losses of single test examples, nats per scored token")
+    width = (data.style.width - 2 * EDGE) / len(RULES)
+    proxy, reference = (data.style.label(s) for s in (data.proxy, data.reference))
+    sheet = Sheet(data.style, "Losses of single test examples, nats per scored token")
     told = f"across: proxy {proxy}, upright: reference {reference}"
     sheet.write(sheet.width - EDGE, 0.22, told, size=SMALL, ends=True)
     rows: Rows = []
     top = 0.3
-    for task in readout.tasks:
+    for task in data.tasks:
         sheet.rule(top)
-        sheet.write(EDGE, top + 0.14, shorten(readout.style.label(task), 0.6 * width * POINTS))
-        found = _chosen(readout, task)
-        asked = readout.asked(task) if found else {}
+        sheet.write(EDGE, top + 0.14, shorten(data.style.label(task), 0.6 * width * POINTS))
+        found = _chosen(data, task)
+        asked = data.asked(task) if found else {}
         for place, (rule, example, r) in enumerate(found):
             left = EDGE + place * width
             told = f"{rule}, r = {r:.2f}".replace("-", "−")
             sheet.write(left + width - 0.1, top + 0.14, told, size=6, ends=True)
             ax = sheet.panel(left + 0.3, top + 0.21, width - 0.4, PANEL)
-            points = _points(readout, task, example)
-            _draw(ax, readout, points)
+            points = _points(data, task, example)
+            _draw(ax, data, points)
             gold = next(choice for choice in asked[example] if choice["gold"])
             text = Passage.of(gold["prompt"], gold["continuation"])
             below = top + PANEL + 0.38
@@ -58,14 +68,14 @@ def examples(readout: Readout) -> tuple[Figure, Rows]:
     if not rows:
         hint = "losses by example are needed, not their averages"
         raise UserError("no task has examples that vary", where="examples_fig4", hint=hint)
-    return sheet.finish(_legend(sheet, readout, top + 0.05)), rows
+    return sheet.finish(_legend(sheet, data, top + 0.05)), rows
 
 
-def _chosen(readout: Readout, task: str) -> list[tuple[str, int, float]]:
+def _chosen(data: FigureData, task: str) -> list[tuple[str, int, float]]:
     """(rule, example, Pearson's r) of the three examples."""
-    grid = readout.grid
+    grid = data.grid
     losses = grid.example_means(task)
-    r = pearson(losses[grid.index(readout.proxy)], losses[grid.index(readout.reference)])
+    r = pearson(losses[grid.index(data.proxy)], losses[grid.index(data.reference)])
     known = np.flatnonzero(~np.isnan(r))
     if not len(known):
         return []
@@ -78,21 +88,21 @@ def _chosen(readout: Readout, task: str) -> list[tuple[str, int, float]]:
     ]
 
 
-def _points(readout: Readout, task: str, example: int) -> Rows:
+def _points(data: FigureData, task: str, example: int) -> Rows:
     """Both losses of an example after training on each distribution."""
-    grid = readout.grid
+    grid = data.grid
     column = int(np.flatnonzero(grid.examples[task] == example)[0])
     losses = grid.example_means(task)[:, :, column]
-    proxy, reference = (losses[grid.index(s)] for s in (readout.proxy, readout.reference))
+    proxy, reference = (losses[grid.index(s)] for s in (data.proxy, data.reference))
     return [
         {"distribution": name, "proxy_loss": float(x), "reference_loss": float(y)}
         for name, x, y in zip(grid.distributions, proxy, reference, strict=True)
     ]
 
 
-def _draw(ax: Axes, readout: Readout, points: Rows) -> None:
+def _draw(ax: Axes, data: FigureData, points: Rows) -> None:
     for point in points:
-        look: dict[str, Any] = readout.marks[point["distribution"]].look(3.6)
+        look: dict[str, Any] = data.marks[point["distribution"]].look(3.6)
         ax.plot([point["proxy_loss"]], [point["reference_loss"]], ls="none", **look)
     ax.margins(0.12)
     ax.grid(color=PALE, lw=0.4)
@@ -101,9 +111,9 @@ def _draw(ax: Axes, readout: Readout, points: Rows) -> None:
     even_ticks(ax.yaxis, 3)
 
 
-def _legend(sheet: Sheet, readout: Readout, top: float) -> float:
+def _legend(sheet: Sheet, data: FigureData, top: float) -> float:
     """The distributions' marks below everything; where the page ends."""
-    entries = keys(readout.marks)
+    entries = keys(data.marks)
     rows = math.ceil(len(entries) / 5)
     across = math.ceil(len(entries) / rows)
     ax = sheet.panel(EDGE, top, sheet.width - 2 * EDGE, rows * LEGEND_ROW)

@@ -1,0 +1,100 @@
+"""Figure 3: R² against the proxy's accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from proxyscale.base.errors import UserError
+from proxyscale.figures.figure_data import Estimate, FigureData, Rows
+from proxyscale.figures.layout import page
+from proxyscale.figures.style import GREY, PALE, Mark, key, marks
+from proxyscale.registry import figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@figure(
+    "accuracy_fig3",
+    caption="R² over the distributions against the proxy's accuracy above chance, a line per task "
+    "over its proxies; hollow points are at chance.",
+    reads=("statistics", "losses", "runs", "asked"),
+    exists=lambda facts: facts.answers,
+)
+def accuracy(data: FigureData) -> tuple[Figure, Rows]:
+    """R² against the proxy's accuracy above chance, a panel per task, a point per proxy (Fig 3).
+
+    Accuracy is the mean over distributions and runs, its interval that over test examples (normal
+    approximation); hollow points are proxies whose interval reaches chance.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    tasks = [task for task in data.tasks if _answers(data, task)]
+    if not tasks:
+        hint = "give the losses a column `correct`"
+        raise UserError("no task has accuracies", where="accuracy_fig3", hint=hint)
+    looks = marks(data.tasks, data.style)
+    rows = _accuracy_rows(data, tasks)
+    hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": GREY}
+    chance = key("proxy at chance", ls="none", markersize=4.5, **hollow)
+    figure, axes = page(
+        [data.style.label(task) for task in tasks],
+        data.style,
+        title=f"Correlation with {data.style.label(data.reference)} and accuracy of proxies",
+        xlabel="accuracy of the proxy − chance",
+        ylabel="R² over the distributions",
+        legend=[chance],
+        height=1.5,
+    )
+    for ax, task in zip(axes, tasks, strict=True):
+        ax.axvline(0, color=GREY, lw=0.8, ls=(0, (3, 2)))
+        _draw_accuracy(ax, [row for row in rows if row["task"] == task], looks[task])
+        ax.set_ylim(-0.03, 1.04)
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.grid(axis="y", color=PALE, lw=0.4)
+    return figure, rows
+
+
+def _answers(data: FigureData, task: str) -> bool:
+    correct = data.losses.filter(pc.equal(data.losses["task"], task))["correct"]
+    return bool(correct.null_count < len(correct))
+
+
+def _accuracy_rows(data: FigureData, tasks: Sequence[str]) -> Rows:
+    r2 = data.estimates("r2")
+    compared = pa.array(data.grid.distributions)
+    losses = data.losses.filter(pc.is_in(data.losses["distribution"], value_set=compared))
+    rows = []
+    for task in tasks:
+        chance = data.chance(task)
+        for proxy in data.proxies:
+            mine = pc.and_(pc.equal(losses["task"], task), pc.equal(losses["scale"], proxy))
+            correct = losses.filter(mine).select(["example", "correct"])
+            shares = correct.group_by("example").aggregate([("correct", "mean")])["correct_mean"]
+            above = shares.to_numpy() - chance
+            half = 1.96 * above.std(ddof=1) / math.sqrt(len(above)) if len(above) > 1 else math.inf
+            facts = {"accuracy": float(above.mean() + chance), "chance": chance}
+            facts |= {"above_chance": float(above.mean()), "half_interval": float(half)}
+            at_chance = bool(above.mean() - half <= 0)
+            estimate = r2.get((task, proxy), Estimate())._asdict()
+            rows.append({"task": task, "proxy": proxy, "at_chance": at_chance} | facts | estimate)
+    return rows
+
+
+def _draw_accuracy(ax: Axes, rows: Rows, mark: Mark) -> None:
+    x, y = [row["above_chance"] for row in rows], [row["value"] for row in rows]
+    ax.plot(x, y, color=mark.color, ls=mark.dash, lw=0.9, alpha=0.8, zorder=2)
+    for row in rows:
+        thin: dict[str, Any] = {"color": mark.color, "lw": 0.7, "alpha": 0.4, "zorder": 1}
+        if math.isfinite(row["half_interval"]):
+            ends = [row["above_chance"] + sign * row["half_interval"] for sign in (-1, 1)]
+            ax.plot(ends, [row["value"]] * 2, **thin)
+        ax.plot([row["above_chance"]] * 2, [row["low"], row["high"]], **thin)
+        shown = mark._replace(filled=not row["at_chance"])
+        ax.plot([row["above_chance"]], [row["value"]], ls="none", zorder=3, **shown.look())

@@ -1,0 +1,64 @@
+"""Whether training on selected distributions lowers the loss of the task they are selected for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from proxyscale.statistics.grid import read_grid
+from proxyscale.statistics.proxy_statistics import group_members, scale_noises
+from proxyscale.statistics.seed_noise import pools_of
+
+Row = dict[str, Any]
+
+
+def effects(
+    losses: pa.Table,
+    runs: pa.Table,
+    *,
+    selected: Mapping[str, str],
+    baseline: str,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    confidence: float = 0.95,
+) -> list[Row]:
+    """Does selection lower its task's loss? A row per selected distribution and scale.
+
+    `selected`: distribution → task. `gain` is the loss after training on the `baseline` less the
+    distribution's own, in nats per token: positive helps. Its interval is Student's with Welch's
+    error, from the seed noise of the two (`seed_noise`: that of their groups, draws and seeds
+    alike); `verdict` says whether it leaves out 0. NaN where either's noise is not known.
+    """
+    grid = read_grid(losses, runs)
+    count = len(grid.distributions)
+    pools = pools_of(group_members(grid, groups or {}), "all", count)
+    rows = []
+    for name, task in selected.items():
+        means, counts = grid.means(task), grid.counts
+        noises = scale_noises(grid, task, pools)
+        own, random = (grid.distributions.index(d) for d in (name, baseline))
+        for scale, label in enumerate(grid.scales):
+            gain = float(means[scale, random] - means[scale, own])
+            half = float(noises[scale].margin(own, random, confidence))
+            rows.append(
+                {
+                    "distribution": name,
+                    "task": task,
+                    "scale": label,
+                    "runs": int(counts[scale, own]),
+                    "loss": float(means[scale, own]),
+                    f"loss_{baseline}": float(means[scale, random]),
+                    "gain": gain,
+                    "low": gain - half,
+                    "high": gain + half,
+                    "run_sd": float(np.sqrt(noises[scale].variances[own])),
+                    "verdict": _verdict(gain - half, gain + half),
+                }
+            )
+    return rows
+
+
+def _verdict(low: float, high: float) -> str:
+    return "helps" if low > 0 else "harms" if high < 0 else "undecided"

@@ -1,0 +1,31 @@
+"""The regression on mixtures of sources in a study that is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.workflow_run import Workflow
+
+from proxyscale.base import artifacts
+from proxyscale.study.language_study import LanguageStudy
+
+
+def test_weights_are_told_only_where_sources_are_mixed(minimal: dict[str, Any]) -> None:
+    assert LanguageStudy.load(minimal).weights is None
+    minimal["distributions"]["m"] = {"method": "dirichlet", "count": 4}
+    assert LanguageStudy.load(minimal).weights == "out/mixtures.csv"
+
+
+@pytest.mark.slow
+def test_a_mixture_study_is_regressed(tmp_path: Path) -> None:
+    workflow = Workflow(tmp_path)
+    workflow.config["distributions"] = {"m": {"method": "dirichlet", "count": 6}}
+    workflow.run()
+    table = artifacts.read(tmp_path / "results/statistics.parquet", "statistics").to_pylist()
+    rows = [row for row in table if row["statistic"] == "mixture_linear_spearman"]
+    assert {row["proxy"] for row in rows} == {"xs", "s"}
+    assert all(row["n"] == 6 and np.isfinite(row["value"]) for row in rows)
+    assert not workflow.stale()
