@@ -33,6 +33,6 @@ def every_statistic(
         parts.append(extrapolate(losses, runs, **common))
     if weights is not None:
         named = spec["weights"]
-        mixtures = read_weights(weights, named["columns"], named["recipe"])
+        mixtures = read_weights(weights, named["columns"], named["recipe"]).shares
         parts.append(mixture_regression(mixtures, losses, runs, **common))
     return pa.concat_tables(parts)

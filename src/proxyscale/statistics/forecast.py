@@ -158,9 +158,9 @@ def expected_losses(losses: Array, compute: Array, target: float) -> Expected | 
     return Expected(found, found * np.exp(-half), found * np.exp(half))
 
 
-def told(name: str, target: str, found: Range) -> str:
+def told(scale: str, target: str, expected: float, least: float) -> str:
     """The range in a sentence."""
     return (
-        f"If nothing new happens between here and {target}: {name} orders about "
-        f"{found.expected:.0%} of pairs right there, at least {found.least:.0%}."
+        f"If nothing new happens between here and {target}: {scale} orders about {expected:.0%} of "
+        f"pairs right there, at least {least:.0%}."
     )

@@ -11,7 +11,7 @@ import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -81,15 +81,22 @@ def unpaired(runs: pa.Table) -> dict[str, list[str]]:
     return found
 
 
-def read_weights(path: str | Path, columns: str, recipe: str | None) -> dict[str, list[float]]:
-    """Recipe → its mixture weights, from the columns that a glob names. UserError as above."""
+class Weights(NamedTuple):
+    """Recipe → its shares, of the sources that the columns name."""
+
+    columns: list[str]
+    shares: dict[str, list[float]]
+
+
+def read_weights(path: str | Path, columns: str, recipe: str | None) -> Weights:
+    """The mixture weights of the columns that a glob names. UserError as above."""
     frame = read_table(path)
     key = _column(frame, "recipe", recipe, path)
     if key is None:
         raise UserError("no column names the recipe", where=str(path), allowed=frame.columns)
     chosen = [name for name in _globbed(frame, [columns], path) if name != key]
     rows = frame[chosen].to_numpy(dtype=float)
-    return dict(zip(_names(frame[key]), rows.tolist(), strict=True))
+    return Weights(chosen, dict(zip(_names(frame[key]), rows.tolist(), strict=True)))
 
 
 def read_table(path: str | Path) -> pd.DataFrame:

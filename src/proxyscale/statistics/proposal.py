@@ -87,7 +87,7 @@ def halves(
             lost.append(foretell[other](best)[0] - foretell[own](best)[0])
             below = [m.small if isinstance(m, Transferred) else m for m in fits[own]]
             foretold = objective(predicted_losses(below, weights[parts[other]]))
-            agreed.append(_spearman(foretold, objective(losses[parts[other]])))
+            agreed.append(rank_agreement(foretold, objective(losses[parts[other]])))
     return Halves(float(np.mean(lost)), float(np.mean(agreed)))
 
 
@@ -101,8 +101,8 @@ def _half(weights: Array, losses: Array, models: Sequence[Model]) -> list[Model]
     return fitted
 
 
-def _spearman(x: Array, y: Array) -> float:
-    """0 where either is constant."""
+def rank_agreement(x: Array, y: Array) -> float:
+    """Spearman's correlation; 0 where either is constant."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
     return float(stats.spearmanr(x, y).statistic)
@@ -210,7 +210,7 @@ def propose(
         optimism=max(parts.optimism, 0.0),
         distance=float(np.abs(weights - best).sum(axis=1).min() / 2),
         losses=predicted_losses(models, best)[0],
-        spearman=_spearman(foretold, actual),
+        spearman=rank_agreement(foretold, actual),
         half_spearman=parts.spearman,
     )
 
