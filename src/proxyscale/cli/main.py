@@ -19,7 +19,10 @@ from proxyscale.base import devices, lock
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import duration, logged, note_duration
 from proxyscale.base.verbs import COMMANDS, VERBS, Registered
-from proxyscale.cli import commands  # noqa: F401 (it registers)
+from proxyscale.cli import (
+    commands,  # noqa: F401 (it registers)
+    decision_verbs,  # noqa: F401
+)
 from proxyscale.cli import verbs as rule_verbs  # noqa: F401
 from proxyscale.vision import verbs as vision_verbs  # noqa: F401
 

@@ -63,6 +63,7 @@ def next_of(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any]) -> dict[s
         "choice": found.choice,
         "by_rule": found.by_rule,
         "sd": found.sd,
+        "noise_known": bool(np.isfinite(ladder.noise[target])),
         "forecast": _forecast(known, spec) if spec.get("forecast") else None,
     }
 
@@ -107,7 +108,7 @@ def _forecast(known: RecipeLosses, spec: Mapping[str, Any]) -> dict[str, Any]:
     if len(known.tasks) > 1:
         ladder = known.ladder(spec["objective"], int(trained[-1]))
         values[NAME] = ladder.values[trained][:, whole]
-    recipes = [name for name, one in zip(known.recipes, whole, strict=True) if one]
+    recipes = [known.recipes[i] for i in np.flatnonzero(whole)]
     return {
         "flops": target,
         "why_not": None,
@@ -155,6 +156,8 @@ def told(record: Mapping[str, Any]) -> list[str]:
             f"{record['target']} ({max(stop['regret'], 0.0) * record['sd']:.3g} in its unit), the "
             f"best itself with probability {stop['best']:.2f}"
         )
+    if not record["noise_known"]:
+        now += " (as single runs tell: their seed noise is not known)"
     lines = [f"{now}. {_advice(record, step)}"]
     if found := record["forecast"]:
         if found["why_not"]:
@@ -177,7 +180,5 @@ def _advice(record: Mapping[str, Any], step: Mapping[str, Any]) -> str:
             f"{what}, as the rule has it where no two scales share enough recipes: all at the "
             f"smallest scale, then the three best at the target."
         )
-    then = (
-        f"{max(step['regret'], 0.0):.2f} sd above the best, which is held with {step['best']:.2f}"
-    )
+    then = f"{max(step['regret'], 0.0):.2f} sd above the best, held with {step['best']:.2f}"
     return f"{what}: then {then}."

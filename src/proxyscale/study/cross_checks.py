@@ -8,7 +8,7 @@ from typing import Any
 from proxyscale import registry
 from proxyscale.base.errors import UserError
 from proxyscale.data.records import pinned
-from proxyscale.study import distribution_checks
+from proxyscale.study import distribution_checks, extra
 from proxyscale.study.config import Config
 from proxyscale.study.config_data import Task
 from proxyscale.study.option_checks import corpus_kind, named, options_mistakes, source_mistakes
@@ -23,6 +23,7 @@ def mistakes(config: Config) -> Iterator[UserError]:
     yield from distribution_checks.mistakes(config)
     yield from _scales(config)
     yield from _reference(config)
+    yield from extra.mistakes(config)
 
 
 def _sources(config: Config) -> Iterator[UserError]:

@@ -27,7 +27,11 @@ from proxyscale.study.config import StudyConfig
 from proxyscale.study.validation import validated
 
 READ = frozenset({"statistics", "losses", "runs"})  # by figures, of every study
-SHARED = {"figure": "cli.verbs"}  # rules that are the same for every kind of study
+SHARED = {
+    "figure": "cli.verbs",
+    "proposal": "cli.decision_verbs",
+    "next_steps": "cli.decision_verbs",
+}  # rules that are the same for every kind of study
 
 Words = dict[str, Any]  # a slice of a config, as JSON writes it
 Calibrate = Callable[[Mapping[str, Any], Mapping[str, Any]], float]
@@ -113,7 +117,13 @@ class Study(ABC, Generic[C]):
         kinds = ("pdf", "svg", "csv")
         figures = [f"{self.paths.figure(name)}.{kind}" for name in self.figures for kind in kinds]
         tables = [self.paths.table(name) for name in self.tables]
-        return [*figures, *tables, self.paths.statistics, *self.reports]
+        decided = [f"{stem}.{kind}" for stem in self.decisions for kind in ("json", "yaml", "csv")]
+        return [*figures, *tables, self.paths.statistics, *decided, *self.reports]
+
+    @property
+    def decisions(self) -> list[str]:
+        """Stems of the files that say what to train, where mixtures were varied."""
+        return [self.paths.proposal, self.paths.next_steps] if self.weights else []
 
     @abstractmethod
     def findings(self, statistics: pa.Table) -> list[str]:
