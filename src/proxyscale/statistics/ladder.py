@@ -3,7 +3,8 @@
 Values are standardized by scale over recipes; true ones are normal with correlations R between
 scales, a run adds its scale's seed noise. R comes from recipes that two scales share, where these
 are a chosen part by the regression on the scale that has most (Pearson's correction for selection);
-for other pairs from v = 1 − r² = ν + κ·ln(C_j/C_i), as `forecast` has it.
+for other pairs from v = 1 − r² = ν + κ·ln(C_j/C_i), as `forecast` has it. Where no scale has a
+second run, noise is what ν leaves unexplained: two scales without a gap would differ by it alone.
 """
 
 from __future__ import annotations
@@ -80,6 +81,9 @@ def known_of(ladder: Ladder) -> Known:
     there = np.isfinite(ladder.values)
     base = int(np.flatnonzero(there.sum(axis=1) == there.sum(axis=1).max())[-1])
     mean, sd, r = _standards(ladder, base)
+    if not np.isfinite(ladder.noise).any():
+        ladder = replace(ladder, noise=_nugget(r, there, ladder.compute) * sd**2)
+        mean, sd, r = _standards(ladder, base)
     run_variance = np.nan_to_num(ladder.noise / sd**2, nan=EXACT)
     run_variance = np.maximum(run_variance, EXACT)
     y = np.where(there, (ladder.values - mean[:, None]) / sd[:, None], 0.0)
@@ -88,6 +92,21 @@ def known_of(ladder: Ladder) -> Known:
     pairs = shared[np.triu_indices(len(sd), 1)]
     least = int(pairs[pairs >= SHARED].min()) if (pairs >= SHARED).any() else 0
     return Known(y.T, precision.T, run_variance, r, least, float(sd[ladder.target]))
+
+
+def _nugget(r: Array, there: Array, compute: Array) -> float:
+    """The share of variance over recipes that is noise, from how alike scales are without a gap.
+
+    Of correlations r of noisy values; 1 − ν is the square of what is no noise. A single pair tells
+    no ν: it is half of its v.
+    """
+    i, j = np.triu_indices(len(compute), 1)
+    seen = _shared(there)[i, j] >= SHARED
+    if not seen.any():
+        return 0.0
+    v, gaps = 1 - r[i, j][seen] ** 2, np.abs(np.log(compute[j] / compute[i]))[seen]
+    constant = law_of_gaps(v, gaps)[0] if seen.sum() > 1 else float(v[0]) / 2
+    return float(1 - np.sqrt(max(1 - constant, 0.0)))
 
 
 def _shared(there: Array) -> Array:

@@ -23,7 +23,7 @@ from proxyscale.statistics.ladder import EXACT, Known, Ladder, known_of
 RULE = 3  # recipes that the rule trains at the target
 TOPS = (3, 5, 8, 13)  # of which the planner chooses
 ENOUGH = 0.02  # sd over recipes: a smaller expected regret is worth no run
-LEAST_FALL = 0.2  # of the regret that a step must take away to be worth its runs
+LEAST_FALL = 0.1  # of the regret that a step must take away to be worth its runs
 CORRELATIONS, TRUTHS = 16, 40  # draws
 GPU_FLOPS = 4e14  # of an H100 at 40 % of its bf16 peak
 
