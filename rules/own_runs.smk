@@ -23,7 +23,11 @@ rule own_runs:
         code=study.code("own_runs"),
         tables=flags(
             "table",
-            [(scale, path) for scale, files in study.table_files.items() for path in files],
+            [
+                (scale, path)
+                for scale, files in study.table_files.items()
+                for path in files
+            ],
         ),
     shell:
         "python -m proxyscale own_runs --log {log:q} {params.tables} --spec {params.spec:q}"

@@ -35,7 +35,7 @@ rule collect:
 rule mixtures:
     input:
         pool=paths.pool,
-        distributions=[paths.distribution(name) for name in study.grid],
+        distributions=[paths.distribution(name) for name in study.mixed],
         rows=pool_rows(),
     output:
         paths.mixtures,
@@ -48,7 +48,7 @@ rule mixtures:
     params:
         code=study.code("mixtures"),
         arguments=lambda w, input: pairs_in_a_file(
-            "distribution", zip(study.grid, input.distributions)
+            "distribution", zip(study.mixed, input.distributions)
         ),
     shell:
         "python -m proxyscale mixtures --log {log:q} --pool {input.pool:q} --arguments {params.arguments}"

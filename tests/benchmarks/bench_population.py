@@ -15,13 +15,13 @@ import argparse
 import functools
 
 import numpy as np
-from proxyscale.statistics.loss_tables import read_own_runs
 from proxyscale.study.outside_study import OwnRunsStudy
 
 from proxyscale.reporting.compare import config_of
 from proxyscale.statistics import intervals, rank_distributions, rank_intervals, regrets
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import correlations, decisions
+from proxyscale.tables.runs import read_outside_runs
 
 SIZES = (6, 10, 25)
 LISTS = ("metrics", "higher", "parameters", "tokens")
@@ -39,7 +39,8 @@ def main() -> None:
     args = parser.parse_args()
     said = {"results": None, "trust": None, "tokens_per_parameter": None, "weights": None}
     study = OwnRunsStudy.load(config_of(args.table, said | vars(args)))
-    losses, runs = read_own_runs(study.table_files, study.config.runs.model_dump())
+    read = read_outside_runs(study.table_files, study.config.runs.model_dump())
+    losses, runs = read.losses, read.runs
     grid = read_grid(losses, runs)
     last = grid.index(study.config.reference)
     rank_distributions.interval = functools.cache(rank_distributions.interval)

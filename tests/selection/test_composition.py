@@ -11,7 +11,7 @@ from support.language_runs import write_pool
 from proxyscale.base import artifacts
 from proxyscale.data.pool import Pool
 from proxyscale.selection.composition import composition, write_mixtures
-from proxyscale.statistics.loss_tables import read_weights
+from proxyscale.tables.weights import read_weights
 
 
 def write(path: Path, draws: list[list[int]]) -> Path:
@@ -55,5 +55,5 @@ def test_shares_of_a_mixture_are_those_of_the_examples(pool: Path, tmp_path: Pat
     ids = {"one": [[0, n - 1, n, 2 * n - 1]], "other": [[n, n + 1], [0, n + 1]]}
     paths = {name: write(tmp_path / name, draws) for name, draws in ids.items()}
     write_mixtures(tmp_path / "mixtures.csv", pool, paths)
-    found = read_weights(tmp_path / "mixtures.csv", "*", "recipe")
+    found = read_weights(tmp_path / "mixtures.csv", "*", "recipe").shares
     assert found == {"one": [0.5, 0.5], "other": [0.25, 0.75]}

@@ -16,6 +16,7 @@ DOORS = {
     "cli.commands",
     "cli.verbs",
     "cli.table_verbs",
+    "cli.decision_verbs",
     "cli.job_messages",
     "vision.verbs",
 }

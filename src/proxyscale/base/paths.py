@@ -108,6 +108,16 @@ class Paths:
         """Each distribution's share of every source."""
         return f"{self.results}/mixtures.csv"
 
+    @property
+    def proposal(self) -> str:
+        """Stem of the mixture to train on: .json, .csv, and .yaml, a config that trains it."""
+        return f"{self.results}/proposal"
+
+    @property
+    def next_steps(self) -> str:
+        """Stem of what to train next: .json, .csv, and .yaml, a config that trains it."""
+        return f"{self.results}/next"
+
     def corpus(self, source: str = "{source}") -> str:
         return f"{self.results}/corpora/{source}"
 

@@ -34,22 +34,14 @@ def plan(args: Arguments) -> None:
     print(study.plan(args.configfile, int(args.cores or os.cpu_count() or 1), calibrate))
 
 
-@command(
-    *(
-        "table*",
-        "reference",
-        "recipe?",
-        "scale?",
-        "seed?",
-        "task?",
-        "example?",
-        "step?",
-        "metrics=",
-    ),
-    *("higher=", "lower=", "by=", "repeats?", "ignore=", "pattern?", "header?", "scales?"),
-    *("parameters=", "tokens=", "flops=", "tokens-per-parameter?"),
-    *("weights?", "weights-columns?", "trust?", "results?"),
+READING = (  # how tables from outside are read
+    *("table*", "recipe?", "scale?", "seed?", "task?", "example?", "step?", "metrics=", "higher="),
+    *("lower=", "by=", "repeats?", "ignore=", "pattern?", "header?", "scales?", "parameters="),
+    *("tokens=", "flops=", "tokens-per-parameter?", "weights?", "weights-columns?", "results?"),
 )
+
+
+@command("reference", "trust?", *READING)
 def compare(args: Arguments) -> None:
     """Compare runs that somebody trained: statistics, figures, verdict and report at once.
 
@@ -84,13 +76,62 @@ def compare(args: Arguments) -> None:
     """
     from proxyscale.reporting.compare import compare, config_of
 
-    said = vars(args)
-    if said["tokens_per_parameter"] is not None:
-        said["tokens_per_parameter"] = number(said["tokens_per_parameter"], "tokens-per-parameter")
+    said = read_as(args)
     if said["trust"] is not None:
         kind, _, level = said["trust"].rpartition("=")
         said["trust"] = {kind: number(level, "trust")} if kind else number(level, "trust")
     compare(config_of(args.table, said))
+
+
+def read_as(args: Arguments) -> dict[str, Any]:
+    """The options of `READING` as `config_of` takes them."""
+    said = {"trust": None} | vars(args)
+    if said["tokens_per_parameter"] is not None:
+        said["tokens_per_parameter"] = number(said["tokens_per_parameter"], "tokens-per-parameter")
+    return said
+
+
+@command(
+    *("reference?", "objective?", "tokens-to-train?", "passes?", "available=", "floors=", "caps="),
+    *("fixed=", *READING),
+)
+def propose(args: Arguments) -> None:
+    """Propose the mixture to train on, from losses of mixtures.
+
+    proxyscale propose results/study
+    proxyscale propose 1M=a.csv 1B=b.csv --recipe index --metrics 'metric/*' --reference 1B \
+        --weights weights.csv --caps wiki=0.2
+
+    A study's results folder, or tables and their options as of `compare`.
+
+    --reference         the scale that is proposed for
+    --objective         standardized (default), worst, or weights of tasks: docs=1,code=2
+    --tokens-to-train, --passes, --available   tokens to train on, how often one may be seen, and
+                        those of a source (wiki=3B): together they cap its share
+    --floors, --caps, --fixed   shares of a source: wiki=0.1; may be repeated
+    --results           folder of proposal.json, .csv and .yaml (default: decided)
+    """
+    from proxyscale.reporting.decide import propose
+
+    print("\n".join(propose(args.table, read_as(args))))
+
+
+@command("reference?", "objective?", "forecast?", *READING)
+def next(args: Arguments) -> None:
+    """Plan what to train next, and tell what to expect of a larger model.
+
+    proxyscale next results/study --forecast 7B:140B
+
+    A study's results folder, or tables and their options as of `compare`.
+
+    --reference         the scale that is decided for
+    --objective         standardized (default), worst, or weights of tasks: docs=1,code=2
+    --forecast          parameters and tokens of a model that is larger than any here
+    --results           folder of next.json, .csv and .yaml (default: decided)
+    """
+    from proxyscale.reporting.decide import next_steps
+
+    print("\n".join(next_steps(args.table, read_as(args))))
 
 
 def number(text: str, key: str) -> float:

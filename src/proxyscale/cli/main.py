@@ -21,6 +21,7 @@ from proxyscale.base.progress import duration, logged, note_duration
 from proxyscale.base.verbs import COMMANDS, VERBS, Registered
 from proxyscale.cli import (
     commands,  # noqa: F401 (it registers)
+    decision_verbs,  # noqa: F401
     table_verbs,  # noqa: F401
 )
 from proxyscale.cli import verbs as rule_verbs  # noqa: F401

@@ -23,7 +23,13 @@ def ending(study: Study[Any]) -> str | None:
     sentences = study.findings(table)
     if not sentences:
         return figure
-    return f"{' '.join(sentences)}\n{_report(study) or figure}"
+    decided = [said for stem in study.decisions for said in _decided(Path(f"{stem}.json"))]
+    return "\n".join([" ".join(sentences), *decided, _report(study) or figure])
+
+
+def _decided(record: Path) -> list[str]:
+    """What a proposal or a plan says first; nothing where there is none."""
+    return artifacts.read_json(record)["told"][:1] if record.exists() else []
 
 
 def _report(study: Study[Any]) -> str | None:

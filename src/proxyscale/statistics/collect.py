@@ -19,7 +19,7 @@ def collect(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> 
     """Write `losses` and `runs` from the run folders below `results`.
 
     `spec`: {"tasks": [...], "roles": {distribution: role}, "runs": {scale: {distribution:
-    ["draw-seed", ...]}}}.
+    ["draw-seed", ...]}}}; a role of "scale/distribution" goes before that of the distribution.
     """
     paths = Paths(results)
     keys = list(_keys(spec["runs"]))
@@ -59,7 +59,7 @@ def _row(paths: Paths, key: Key, roles: Mapping[str, str]) -> dict[str, Any]:
         "distribution": distribution,
         "draw": draw,
         "seed": seed,
-        "role": roles[distribution],
+        "role": roles.get(f"{scale}/{distribution}") or roles[distribution],
         "seconds": pc.max(curve["seconds"]).as_py(),
         "versions": json.dumps(manifest["versions"], sort_keys=True),
         **{

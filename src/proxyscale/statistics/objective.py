@@ -11,7 +11,7 @@ is better are negated when they are read. A task of which all recipes have one l
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -38,7 +38,7 @@ def with_objective(grid: Grid, objective: Objective) -> Grid:
     if NAME in grid.tasks:
         hint = "call that task something else"
         raise UserError("is the name of what combines tasks", where=f"tasks.{NAME}", hint=hint)
-    weights = _weights(grid, objective)
+    weights = _weights(grid.tasks, objective)
     told = {task for task in grid.tasks if grid.better[task] != "unknown"}
     tasks = [
         task for task in grid.tasks if (task in told if weights is None else weights.get(task))
@@ -52,12 +52,7 @@ def with_objective(grid: Grid, objective: Objective) -> Grid:
         shares = np.array([weights[task] for task in tasks])
         found = shares @ losses / shares.sum()
     else:
-        with warnings.catch_warnings():  # of a scale that lacks a task altogether
-            warnings.simplefilter("ignore", RuntimeWarning)
-            sd = np.nanstd(means, axis=2, ddof=1)
-            least = np.nanmin(means, axis=2)
-        flat = ~(sd > 1e-12 * np.abs(least))
-        units = np.where(flat, 0.0, 1 / np.where(flat, 1, sd))
+        units, least = _units(means)
         found = _combined(grid, losses, means, units, least, scale, objective)
     return replace(
         grid,
@@ -66,6 +61,35 @@ def with_objective(grid: Grid, objective: Objective) -> Grid:
         losses={**grid.losses, NAME: found[:, None]},
         better={**grid.better, NAME: "lower"},
     )
+
+
+def _units(means: Array) -> tuple[Array, Array]:
+    """1/sd, 0 of a task on which all recipes are alike, and the least: of means [..., recipes]."""
+    with warnings.catch_warnings():  # of a scale that lacks a task altogether
+        warnings.simplefilter("ignore", RuntimeWarning)
+        sd, least = np.nanstd(means, axis=-1, ddof=1), np.nanmin(means, axis=-1)
+    flat = ~(sd > 1e-12 * np.abs(least))
+    return np.where(flat, 0.0, 1 / np.where(flat, 1, sd)), least
+
+
+def objective_of(
+    objective: Objective, tasks: Sequence[str], means: Array
+) -> Callable[[Array], Array]:
+    """The objective as a function of losses [n, tasks] → [n], in the units of one scale's recipes.
+
+    `means` [recipes, tasks]: their mean losses, NaN where there is none. Of one task alone it is
+    the loss itself. UserError as from `with_objective`.
+    """
+    weights = _weights(tasks, objective)
+    if len(tasks) < 2:
+        return lambda losses: losses[:, 0]
+    if weights is not None:
+        shares = np.array([weights.get(task, 0.0) for task in tasks])
+        return lambda losses: losses @ shares / shares.sum()
+    units, least = _units(means.T)
+    if objective == STANDARDIZED:
+        return lambda losses: (losses * units).mean(axis=1)
+    return lambda losses: ((losses - least) * units).max(axis=1)
 
 
 def _combined(
@@ -90,7 +114,7 @@ def _combined(
     return shifted
 
 
-def _weights(grid: Grid, objective: Objective) -> Mapping[str, float] | None:
+def _weights(tasks: Sequence[str], objective: Objective) -> Mapping[str, float] | None:
     """The weights, or None for a named objective. UserError for what is neither."""
     if isinstance(objective, str):
         if objective not in (STANDARDIZED, WORST):
@@ -99,9 +123,9 @@ def _weights(grid: Grid, objective: Objective) -> Mapping[str, float] | None:
         return None
     weights = objective["weights"]
     for task, weight in weights.items():
-        if task not in grid.tasks:
+        if task not in tasks:
             where = f"{NAME}.weights"
-            raise UserError("no such task", where=where, value=task, allowed=grid.tasks)
+            raise UserError("no such task", where=where, value=task, allowed=tasks)
         if not (np.isfinite(weight) and weight >= 0):
             raise UserError("a weight is 0 or more", where=f"{NAME}.weights.{task}", value=weight)
     if not sum(weights.values()) > 0:

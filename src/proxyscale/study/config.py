@@ -21,6 +21,7 @@ from proxyscale.study.config_data import (
     Tokenizer,
     members,
 )
+from proxyscale.study.config_decisions import Forecast, Propose
 from proxyscale.study.config_models import (
     Attribution,
     Execution,
@@ -116,6 +117,8 @@ class Reading(StudyConfig):
         description="what a scale must be known to do, for the verdict: order more than this share "
         "of pairs right, or lose less than so much next time, in loss or as a factor of compute",
     )
+    propose: Propose = Field(default_factory=Propose)
+    forecast: Forecast | None = Field(None, description="tell what to expect of a larger model")
     figures: Figures = Field(default_factory=Figures)
 
     def objective_words(self) -> str | dict[str, dict[str, float]]:
@@ -150,6 +153,11 @@ class Config(Reading):
     training: Training = Field(default_factory=Training)
     execution: Execution = Field(default_factory=Execution)
     scales: dict[Name, Scale] = Field(description="model sizes", min_length=2)
+    extra: dict[Name, list[str]] = Field(
+        default_factory=dict,
+        description="distributions that a scale trains besides the grid, by scale: they are not "
+        "compared, but proposals and next steps look at them",
+    )
 
     @field_validator("distributions")
     @classmethod

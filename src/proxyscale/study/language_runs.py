@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from proxyscale import registry
 from proxyscale.data.records import listed, stamp
+from proxyscale.study import extra
 from proxyscale.study.config import Config
 from proxyscale.study.proxy_selection import Selected, selections
 from proxyscale.study.scales import ResolvedScale, resolve
@@ -76,11 +77,11 @@ class LanguageRuns(Study[Config]):
 
     @functools.cached_property
     def runs(self) -> list[Run]:
-        """Every run of the grid."""
+        """Every run of the grid, then the extra ones."""
+        cells = [(scale, name) for scale in self.compared for name in self.grid]
         return [
             Run(scale, name, draw, seed)
-            for scale in self.compared
-            for name in self.grid
+            for scale, name in [*cells, *extra.cells(self.config, self.compared, self.grid)]
             for draw in range(self.draws(name))
             for seed in self.scales[scale].seeds
         ]

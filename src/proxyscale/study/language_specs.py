@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 
 from proxyscale import registry
-from proxyscale.study import reading_specs
+from proxyscale.study import extra, reading_specs
 from proxyscale.study.language_runs import LanguageRuns, Run, candidates_named
 from proxyscale.study.option_checks import corpus_kind
 from proxyscale.study.proxy_selection import SUBSETS
@@ -104,6 +104,9 @@ def collect(study: LanguageRuns, runs: Sequence[Run]) -> Words:
         realized.append(f"{run.draw}-{run.seed}")
     named = {run.distribution for run in runs}
     roles = {n: entry.role for n, entry in study.config.distributions.items() if n in named}
+    # what is trained besides the grid is no part of it, whatever it is elsewhere
+    besides = extra.cells(study.config, study.compared, study.grid)
+    roles |= {f"{scale}/{name}": "selection" for scale, name in besides if name in named}
     return {"runs": keys, "roles": roles, "tasks": list(study.config.tasks)}
 
 
@@ -173,6 +176,26 @@ def statistics(study: LanguageRuns) -> Words:
     sources = {"columns": "*", "recipe": "recipe", "any_name": True}
     weights = {"weights": sources} if study.weights else {}
     return reading_specs.statistics(study) | {"groups": groups} | weights
+
+
+def proposal(study: LanguageRuns) -> Words:
+    """What is proposed, for which scale, of how many tokens."""
+    scale = study.config.propose.scale or study.config.reference
+    budget = study.config.propose.tokens or study.scales[scale].tokens
+    whole = study.config.selection.size * study.config.pool.length
+    words = reading_specs.proposal(study)
+    limits = words["limits"] | {"tokens": max(budget, whole)}
+    return words | {"limits": limits, "length": study.config.pool.length}
+
+
+def next_steps(study: LanguageRuns) -> Words:
+    """What may be trained next, at what cost."""
+    families = any(entry.count for entry in study.config.distributions.values())
+    return reading_specs.next_steps(study) | {
+        "costs": {name: study.scales[name].flops for name in study.compared},
+        "more": len(study.grid) if families and study.weights else 0,
+        "seeds": {name: len(study.scales[name].seeds) for name in study.compared},
+    }
 
 
 def figure(study: LanguageRuns, name: str) -> Words:

@@ -61,6 +61,11 @@ class LanguageStudy(LanguageRuns):
     def tables(self) -> list[str]:
         return [*TABLES, "composition", *(["effects"] * bool(self.chosen_for and self.baseline))]
 
+    @property
+    def mixed(self) -> list[str]:
+        """The distributions whose shares of the sources are told: the grid's and the extra ones."""
+        return list(dict.fromkeys([*self.grid, *(run.distribution for run in self.runs)]))
+
     def findings(self, statistics: pa.Table) -> list[str]:
         from proxyscale.study import findings  # scipy takes half a second to import
 
@@ -68,7 +73,8 @@ class LanguageStudy(LanguageRuns):
 
     @property
     def rules(self) -> list[str]:
-        return [*RULES, *(["proxy_selection"] * (self.config.proxy_selection is not None))]
+        more = ["proxy_selection"] * (self.config.proxy_selection is not None)
+        return [*RULES, *more, *(["decisions"] * bool(self.weights))]
 
     def named_modules(self, rule: str, name: str) -> list[str]:
         """The engine that trains a scale, or what draws a figure."""

@@ -21,6 +21,16 @@ def statistics(study: Study[OwnRuns]) -> Words:
     return words | {"weights": {"columns": weights.columns, "recipe": recipe}}
 
 
+def proposal(study: Study[OwnRuns]) -> Words:
+    """What is proposed, within which limits."""
+    return reading_specs.proposal(study)
+
+
+def next_steps(study: Study[OwnRuns]) -> Words:
+    """What may be trained next."""
+    return reading_specs.next_steps(study)
+
+
 def figure(study: Study[OwnRuns], name: str) -> Words:
     """A figure; no unit is known of what others measured."""
     words = reading_specs.figure(study, name)

@@ -17,6 +17,30 @@ def statistics(study: Study[Reading]) -> Words:
     }
 
 
+def proposal(study: Study[Reading]) -> Words:
+    """What is combined, the limits of a mixture, and the scale that is to train it."""
+    section = study.config.propose
+    return {
+        "objective": study.config.objective_words(),
+        "target": section.scale or study.config.reference,
+        "limits": section.model_dump(exclude_none=True, exclude={"scale"}),
+        "weights": study.words("statistics").get("weights", {}),
+    }
+
+
+def next_steps(study: Study[Reading]) -> Words:
+    """What is decided for, and the model beyond."""
+    beyond = study.config.forecast
+    return {
+        "objective": study.config.objective_words(),
+        "target": study.config.reference,
+        "costs": {},
+        "more": 0,
+        "seeds": {},
+        "forecast": beyond.model_dump() if beyond else None,
+    }
+
+
 def figure(study: Study[Reading], name: str) -> Words:
     """A figure: its style, and of one that reads statistics the reference and the proxy."""
     words: Words = {"figure": name, "style": study.config.figures.style.get(name, {})}

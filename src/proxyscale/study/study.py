@@ -57,7 +57,8 @@ class Study(ABC, Generic[C]):
 
     form: ClassVar[type[Any]]  # what its config may say
     specs: ClassVar[ModuleType]  # a function for every rule: what its jobs depend on
-    verbs: ClassVar[tuple[str, ...]] = ("cli.verbs", "cli.table_verbs")  # modules of its verbs
+    # the modules of its verbs
+    verbs: ClassVar[tuple[str, ...]] = ("cli.verbs", "cli.table_verbs", "cli.decision_verbs")
 
     @classmethod
     def load(cls, raw: Mapping[str, Any]) -> Self:
@@ -108,7 +109,13 @@ class Study(ABC, Generic[C]):
         kinds = ("pdf", "svg", "csv")
         figures = [f"{self.paths.figure(name)}.{kind}" for name in self.figures for kind in kinds]
         tables = [self.paths.table(name) for name in self.tables]
-        return [*figures, *tables, self.paths.statistics, *self.reports]
+        decided = [f"{stem}.{kind}" for stem in self.decisions for kind in ("json", "yaml", "csv")]
+        return [*figures, *tables, self.paths.statistics, *decided, *self.reports]
+
+    @property
+    def decisions(self) -> list[str]:
+        """Stems of the files that say what to train, where mixtures were varied."""
+        return [self.paths.proposal, self.paths.next_steps] if self.weights else []
 
     @property
     def made(self) -> list[str]:

@@ -32,7 +32,7 @@ class ImageStudy(ImageRuns):
 
     form = ImageConfig
     specs: ClassVar[ModuleType] = specs
-    verbs: ClassVar[tuple[str, ...]] = ("vision.verbs", "cli.table_verbs")
+    verbs: ClassVar[tuple[str, ...]] = ("vision.verbs", "cli.table_verbs", "cli.decision_verbs")
 
     def mistakes(self) -> Iterator[UserError]:
         yield from list(cross_checks.mistakes(self.config)) or style_mistakes(

@@ -1,0 +1,260 @@
+"""From tables to a proposal: its promise in words and numbers, and whether it held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from scipy import special
+
+from proxyscale.base.errors import UserError
+from proxyscale.statistics.grid import Array
+from proxyscale.statistics.mixture_model import fit_all, predicted_losses
+from proxyscale.statistics.mixture_scales import LINE
+from proxyscale.statistics.mixture_search import Caps
+from proxyscale.statistics.objective import STANDARDIZED, WORST, Objective, in_sds, objective_of
+from proxyscale.statistics.proposal import Proposal, Trained, propose, rank_agreement
+from proxyscale.statistics.recipe_losses import RecipeLosses, recipe_losses, shares_of
+
+NAME = "proposal"  # the distribution that it becomes
+FEWEST, PER_SOURCE = 16, 2  # mixtures, below which it warns
+NO_TRANSFER = (
+    "the worst of several tasks did not transfer from 1M to 1B parameters with any regression that "
+    "was tried (RegMix): train the proposal at the target before you rely on it"
+)
+
+
+def caps_of(sources: Sequence[str], spec: Mapping[str, Any]) -> Caps:
+    """Least and largest shares.
+
+    `spec`: `available` tokens by source, `tokens` to train on, `passes` allowed, `floors`, `caps`
+    and `fixed` shares by source. UserError for an unknown source, and where no mixture fits.
+    """
+    low, high = np.zeros(len(sources)), np.ones(len(sources))
+    for key in ("available", "floors", "caps", "fixed"):
+        for name, value in spec.get(key, {}).items():
+            if name not in sources:
+                where = f"propose.{key}"
+                raise UserError("no such source", where=where, value=name, allowed=sources)
+            place = list(sources).index(name)
+            if key == "available":
+                if not spec.get("tokens"):
+                    raise UserError("say how many `tokens` are to be trained on", where="propose")
+                value = min(value * spec.get("passes", 1.0) / spec["tokens"], 1.0)
+            if key in ("floors", "fixed"):
+                low[place] = max(low[place], value)
+            if key in ("available", "caps", "fixed"):
+                high[place] = min(high[place], value)
+    return Caps(low, high)
+
+
+def proposal_of(
+    losses: pa.Table,
+    runs: pa.Table,
+    sources: Sequence[str],
+    shares: Mapping[str, list[float]],
+    spec: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The proposal as a record that JSON can hold.
+
+    `spec`: `objective`, the `target` scale that is proposed for, and what `caps_of` reads. Mixtures
+    are the runs but those of the proposal itself, of which it is told whether the promise held.
+    """
+    known = recipe_losses(losses, runs, leave_out=[NAME])
+    base, target = _scales(known, spec["target"])
+    there = known.counts[[base, target]].sum(axis=0) > 0
+    recipes = [name for name, one in zip(known.recipes, there, strict=True) if one]
+    weights, means = shares_of(recipes, shares), known.means[:, there]
+    trained = Trained(weights, means[base], None if base == target else means[target])
+    units = means[base] if base == target else means[target]
+    objective = objective_of(spec["objective"], known.tasks, units)
+    caps = caps_of(sources, spec)
+    found = propose(trained, objective, caps, seed=spec.get("seed", 0))
+    record = {
+        "scale": known.scales[target],
+        "trained_at": known.scales[base],
+        "mixtures": len(recipes),
+        "unit": f"sd over recipes at {known.scales[target]}"
+        if in_sds(spec["objective"]) and len(known.tasks) > 1
+        else "loss",
+        **_numbers(found, sources, known.tasks, recipes),
+        "best_weights": dict(zip(sources, weights[found.best_trained].tolist(), strict=True)),
+        "low_shares": dict(zip(sources, caps.low.tolist(), strict=True)),
+        "high_shares": dict(zip(sources, caps.high.tolist(), strict=True)),
+        "warnings": _warnings(found, len(recipes), len(sources), spec["objective"]),
+        "larger": _larger(trained, known, units, found, objective),
+    }
+    every = recipe_losses(losses, runs)
+    return record | {"promise": _promise(every, objective, record)}
+
+
+def _scales(known: RecipeLosses, wanted: str) -> tuple[int, int]:
+    """The scale that mixtures are fitted at, and the one that is foretold.
+
+    The one with most mixtures, of these the dearest; above it the wanted one, if it has enough for
+    a line and fewer than all. UserError where there are too few to fit anything.
+    """
+    trained = (known.counts > 0).sum(axis=1)
+    base = int(np.flatnonzero(trained == trained.max())[-1])
+    if trained[base] < 6:
+        hint = "train more mixtures: twice as many as there are sources"
+        raise UserError(f"{trained[base]} mixtures are too few", where="propose", hint=hint)
+    target = known.scales.index(wanted) if wanted in known.scales else base
+    if trained[target] < LINE or target < base:
+        return base, base
+    return (target, target) if trained[target] == trained[base] else (base, target)
+
+
+def _numbers(
+    found: Proposal, sources: Sequence[str], tasks: Sequence[str], recipes: Sequence[str]
+) -> dict[str, Any]:
+    names = ("predicted", "low", "high", "gain", "sure_gain", "best_predicted", "optimism")
+    return {
+        "weights": dict(zip(sources, found.weights.tolist(), strict=True)),
+        "losses": dict(zip(tasks, found.losses.tolist(), strict=True)),
+        "best_trained": recipes[found.best_trained],
+        **{
+            name: getattr(found, name) for name in (*names, "distance", "spearman", "half_spearman")
+        },
+    }
+
+
+def _warnings(found: Proposal, mixtures: int, sources: int, objective: Objective) -> list[str]:
+    told, least = [], max(FEWEST, PER_SOURCE * sources)
+    if mixtures < least:
+        told.append(
+            f"{mixtures} mixtures of {sources} sources are fewer than {least}: what is foretold of "
+            f"mixtures left out goes with their losses at Spearman {found.spearman:.2f}, from half "
+            f"as many at {found.half_spearman:.2f}; more mixtures would add as much again at best"
+        )
+    if objective == WORST:
+        told.append(NO_TRANSFER)
+    if found.sure_gain <= 0:
+        told.append("the interval holds no gain at all: train it before you rely on it")
+    return told
+
+
+def _larger(
+    trained: Trained, known: RecipeLosses, units: Array, found: Proposal, objective: Any
+) -> dict[str, Any] | None:
+    """What larger runs on top are worth, and which objective transfers to them; None without.
+
+    Spearman of what is foretold with the larger scale's objective: of runs left out with the others
+    on top, and by the smaller scale alone.
+    """
+    if trained.larger is None:
+        return None
+    rows, small = trained.known, np.isfinite(trained.losses).all(axis=1)
+    below = fit_all(trained.weights[small], trained.losses[small])
+    foretold = predicted_losses(below, trained.weights[rows])
+    actual = trained.larger[rows]
+    mean = {"weights": dict.fromkeys(known.tasks, 1.0)}
+    kinds: dict[str, Any] = {STANDARDIZED: STANDARDIZED, WORST: WORST, "mean of losses": mean}
+    pairs = {
+        name: (
+            objective_of(kind, known.tasks, trained.losses)(foretold),
+            objective_of(kind, known.tasks, units)(actual),
+        )
+        for name, kind in kinds.items()
+    }
+    return {
+        "runs": int(rows.sum()),
+        "with": found.spearman,
+        "without": rank_agreement(objective(foretold), objective(actual)),
+        "transfers": {name: rank_agreement(*pair) for name, pair in pairs.items()},
+    }
+
+
+def _promise(
+    every: RecipeLosses, objective: Any, record: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Of each scale that trained the proposal: its objective, its rivals', and what was gained."""
+    if NAME not in every.recipes:
+        return []
+    own, champion = every.recipes.index(NAME), every.recipes.index(record["best_trained"])
+    found = []
+    for scale in np.flatnonzero(every.counts[:, own]):
+        there = np.flatnonzero(every.counts[scale])
+        values = objective(every.means[scale, there])
+        row = {
+            "scale": every.scales[scale],
+            "value": float(values[there == own][0]),
+            "rank": int((values < values[there == own][0]).sum()) + 1,
+            "of": len(there),
+            "recipes": {every.recipes[i]: float(v) for i, v in zip(there, values, strict=True)},
+            "gain": None,
+            "gain_low": None,
+            "gain_high": None,
+        }
+        if row["scale"] == record["scale"]:
+            row["held"] = bool(record["low"] <= row["value"] <= record["high"])
+        if every.counts[scale, champion]:
+            row["gain"], row["gain_low"], row["gain_high"] = _gained(
+                every, objective, int(scale), champion, own
+            )
+        found.append(row)
+    return found
+
+
+def _gained(
+    every: RecipeLosses, objective: Any, scale: int, champion: int, own: int
+) -> tuple[float, float | None, float | None]:
+    """What the proposal gains over the best trained mixture; Welch's 90 % interval over seeds."""
+    a, b = (
+        objective(every.runs[(every.scale == scale) & (every.recipe == i)]) for i in (champion, own)
+    )
+    gain = float(a.mean() - b.mean())
+    if min(len(a), len(b)) < 2:
+        return gain, None, None
+    shares = np.array([np.var(v, ddof=1) / len(v) for v in (a, b)])
+    if not shares.sum():
+        return gain, gain, gain
+    degrees = shares.sum() ** 2 / (shares**2 / (np.array([len(a), len(b)]) - 1)).sum()
+    half = float(special.stdtrit(degrees, 0.95) * np.sqrt(shares.sum()))
+    return gain, gain - half, gain + half
+
+
+def fragment(record: Mapping[str, Any], scales: Sequence[str], repeat: bool) -> dict[str, Any]:
+    """The config that trains the proposal, and the best trained mixture, at these scales."""
+    weights = {name: round(share, 6) for name, share in record["weights"].items() if share > 5e-7}
+    entry: dict[str, Any] = {"method": "mixture", "weights": weights, "role": "selection"}
+    if repeat:
+        entry["repeat"] = True
+    return {
+        "distributions": {NAME: entry},
+        "extra": {scale: [NAME, record["best_trained"]] for scale in scales},
+    }
+
+
+def told(record: Mapping[str, Any]) -> list[str]:
+    """The proposal in a sentence, its warnings, and whether its promise held."""
+    shares = sorted(record["weights"].items(), key=lambda entry: -entry[1])
+    named = ", ".join(f"{share:.0%} {name}" for name, share in shares if share >= 0.005)
+    unit = record["unit"]
+    lines = [
+        f"Proposed from {record['mixtures']} mixtures: {named}; at {record['scale']} its objective "
+        f"is expected at {record['predicted']:.3f} [{record['low']:.3f}, {record['high']:.3f}] "
+        f"({unit}), {record['gain']:.3f} below the best trained mixture ({record['best_trained']})"
+        f", of which {max(record['sure_gain'], 0.0):.3f} is sure."
+    ]
+    if larger := record["larger"]:
+        lines.append(
+            f"With {larger['runs']} runs of {record['scale']} on top, mixtures left out are ordered"
+            f" at Spearman {larger['with']:.2f}, by {record['trained_at']} alone at "
+            f"{larger['without']:.2f}."
+        )
+    lines += [f"Note: {warning}." for warning in record["warnings"]]
+    for row in record["promise"]:
+        gain = "" if row["gain"] is None else f", {row['gain']:+.3f} gained over the best trained"
+        if row["gain_low"] is not None:
+            gain += f" [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]"
+        kept = ""
+        if "held" in row:
+            kept = "; the promise held" if row["held"] else "; the promise did not hold"
+        lines.append(
+            f"Trained at {row['scale']} the proposal is number {row['rank']} of {row['of']} at "
+            f"{row['value']:.3f}{gain}{kept}."
+        )
+    return lines

@@ -1,0 +1,184 @@
+"""From tables to what to train next and what to expect beyond the largest scale, as a record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from proxyscale.base.cost import training_flops
+from proxyscale.base.errors import UserError
+from proxyscale.statistics import forecast
+from proxyscale.statistics.grid import Array
+from proxyscale.statistics.mixture_proposal import NAME as PROPOSAL
+from proxyscale.statistics.next_steps import Step, plan
+from proxyscale.statistics.objective import NAME
+from proxyscale.statistics.recipe_losses import RecipeLosses, recipe_losses
+
+KINDS = {
+    "smallest": "all recipes at the smallest scale",
+    "recipes": "more recipes at the smallest scale",
+    "middle": "the best third at a middle scale",
+    "target": "the best at the target",
+    "seeds": "one more seed of the best",
+    "stop": "nothing more",
+}
+
+
+def next_of(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Steps, the chosen one and the forecast, as a record that JSON can hold.
+
+    `spec`: `objective`; `target`, the scale that is decided for; `costs`, FLOPs of one run at
+    scales that can be trained at, by name; `more`, recipes that could be added; perhaps
+    `forecast`, parameters and tokens of a model that is larger than any here. UserError where the
+    compute of a scale is not known.
+    """
+    known = _with_untrained(recipe_losses(losses, runs, leave_out=[PROPOSAL]), spec["costs"])
+    if not np.isfinite(known.compute).all():
+        unknown = known.scales[int(np.flatnonzero(np.isnan(known.compute))[0])]
+        hint = "give parameters and tokens"
+        raise UserError(f"no compute is known for {unknown}", where="next", hint=hint)
+    if spec["target"] not in known.scales:
+        where = "reference"
+        raise UserError("no such scale", where=where, value=spec["target"], allowed=known.scales)
+    target = known.scales.index(spec["target"])
+    # scales above the target have no say in what is trained for it
+    ladder = known.ladder(spec["objective"], target)
+    below = dataclasses.replace(
+        ladder,
+        scales=ladder.scales[: target + 1],
+        compute=ladder.compute[: target + 1],
+        values=ladder.values[: target + 1],
+        counts=ladder.counts[: target + 1],
+        noise=ladder.noise[: target + 1],
+    )
+    found = plan(below, more=spec.get("more", 0), reachable=spec.get("reachable", True))
+    return {
+        "target": spec["target"],
+        "steps": [_row(step) for step in found.steps],
+        "chosen": _row(found.chosen) | {"recipes": list(found.chosen.recipes)},
+        "choice": found.choice,
+        "by_rule": found.by_rule,
+        "sd": found.sd,
+        "noise_known": bool(np.isfinite(ladder.noise[target])),
+        "forecast": _forecast(known, spec) if spec.get("forecast") else None,
+    }
+
+
+def _with_untrained(known: RecipeLosses, costs: Mapping[str, float]) -> RecipeLosses:
+    """With scales that nothing was trained at yet, in the order of compute."""
+    more = {name: cost for name, cost in costs.items() if name not in known.scales}
+    names = [*known.scales, *more]
+    compute = np.array([*known.compute, *more.values()])
+    compute = np.array([costs.get(n, c) for n, c in zip(names, compute, strict=True)])
+    order = np.argsort(compute, kind="stable")
+    place = np.argsort(order)
+    return dataclasses.replace(
+        known, scales=[names[i] for i in order], compute=compute[order], scale=place[known.scale]
+    )
+
+
+def _row(step: Step) -> dict[str, Any]:
+    number = {"regret": step.regret, "best": step.best}
+    return {
+        "step": step.kind,
+        "scale": step.scale,
+        "runs": step.runs,
+        "flops": step.flops,
+        "gpu_hours": step.gpu_hours,
+        **{key: None if np.isnan(value) else value for key, value in number.items()},
+    }
+
+
+def _forecast(known: RecipeLosses, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Ranges of every task and the objective, or why there are none."""
+    size = spec["forecast"]
+    target = training_flops(size["parameters"], size["tokens"])
+    trained = np.flatnonzero((known.counts > 0).any(axis=1) & (known.compute < target))
+    whole = (known.counts[trained] > 0).all(axis=0)
+    compute = known.compute[trained]
+    reason = forecast.why_not(compute, int(whole.sum()), target)
+    if reason:
+        return {"flops": target, "why_not": reason}
+    names = [known.scales[i] for i in trained]
+    values = {t: known.means[trained][:, whole, i] for i, t in enumerate(known.tasks)}
+    if len(known.tasks) > 1:
+        ladder = known.ladder(spec["objective"], int(trained[-1]))
+        values[NAME] = ladder.values[trained][:, whole]
+    recipes = [known.recipes[i] for i in np.flatnonzero(whole)]
+    return {
+        "flops": target,
+        "why_not": None,
+        "ranges": [
+            {"task": task, "scale": name, **dataclasses.asdict(found)}
+            for task, losses in values.items()
+            for name, found in zip(names, forecast.ranges(losses, compute, target), strict=True)
+        ],
+        "losses": {t: _expected(v, compute, target, recipes) for t, v in values.items()},
+    }
+
+
+def _expected(
+    losses: Array, compute: Array, target: float, recipes: list[str]
+) -> dict[str, list[float]] | None:
+    """Recipe → expected loss and its interval; None where they cannot be told apart."""
+    found = forecast.expected_losses(losses, compute, target)
+    if found is None:
+        return None
+    rows = np.stack([found.losses, found.low, found.high], axis=1).tolist()
+    return dict(zip(recipes, rows, strict=True))
+
+
+def fragment(record: Mapping[str, Any], seeds: int) -> dict[str, Any]:
+    """The config that trains the chosen step; empty where nothing is to be trained.
+
+    `seeds`: those that the scale has now.
+    """
+    step = record["chosen"]
+    if step["step"] in ("stop", "recipes"):
+        return {}
+    found: dict[str, Any] = {"extra": {step["scale"]: step["recipes"]}}
+    if step["step"] == "seeds":
+        found["scales"] = {step["scale"]: {"seeds": seeds + 1}}
+    return found
+
+
+def told(record: Mapping[str, Any]) -> list[str]:
+    """The next step in two sentences, and the forecast or why there is none."""
+    step, stop = record["chosen"], record["steps"][0]
+    now = f"To be chosen now: {record['choice']}"
+    if stop["regret"] is not None:
+        now += (
+            f", expected {max(stop['regret'], 0.0):.2f} sd over recipes above the best at "
+            f"{record['target']} ({max(stop['regret'], 0.0) * record['sd']:.3g} in its unit), the "
+            f"best itself with probability {stop['best']:.2f}"
+        )
+    if not record["noise_known"]:
+        now += " (as single runs tell: their seed noise is not known)"
+    lines = [f"{now}. {_advice(record, step)}"]
+    if found := record["forecast"]:
+        if found["why_not"]:
+            lines.append(f"No forecast: {found['why_not']}.")
+        else:
+            row = found["ranges"][-1]
+            size = f"{found['flops']:.2g} FLOPs"
+            of = f" ({row['task']})"
+            lines.append(forecast.told(row["scale"] + of, size, row["expected"], row["least"]))
+    return lines
+
+
+def _advice(record: Mapping[str, Any], step: Mapping[str, Any]) -> str:
+    if step["step"] == "stop":
+        return "No further run is worth its cost."
+    cost = f"{step['runs']} runs, {step['flops']:.2g} FLOPs, {step['gpu_hours']:.2g} GPU hours"
+    what = f"Next: {KINDS[step['step']]}, {step['scale']} ({cost})"
+    if step["regret"] is None:
+        return (
+            f"{what}, as the rule has it where no two scales share enough recipes: all at the "
+            f"smallest scale, then the three best at the target."
+        )
+    then = f"{max(step['regret'], 0.0):.2f} sd above the best, held with {step['best']:.2f}"
+    return f"{what}: then {then}."
