@@ -33,6 +33,17 @@ def test_overlap_against_a_plain_search(data):
     assert found.tolist() == [stands(row) for row in rows]
 
 
+def test_a_row_stands_where_more_than_half_of_its_windows_do():
+    text = np.arange(100)
+    rows = [[*range(copied), *range(200, 220 - copied)] for copied in (13, 14)]  # 6, 7 of 13
+    found = overlap.standing(
+        [overlap.Tested(row, []) for row in rows],
+        lambda size: [window_hashes(text[None], size)],
+        8,
+    )
+    assert found.tolist() == [False, True]
+
+
 def test_long_answers_are_tested_by_themselves():
     text = np.arange(100)
     answer = list(range(40, 60))
