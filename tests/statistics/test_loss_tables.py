@@ -106,9 +106,14 @@ def test_a_metric_of_which_higher_is_better_orders_as_the_loss_does(
     by_loss = statistics(read(tmp_path, long))
     for direction in ("higher", {"*": "higher"}):
         found = statistics(read(tmp_path, long, metrics="acc", direction=direction))
-        for name in ("pearson", "kendall", "decision_accuracy"):
+        for name, unit in (
+            ("pearson", 1),
+            ("kendall", 1),
+            ("decision_accuracy", 1),
+            ("regret", 10),
+        ):
             one, other = (t.loc[t["statistic"] == name, "value"] for t in (by_loss, found))
-            np.testing.assert_allclose(one, other, atol=1e-9)
+            np.testing.assert_allclose(one, unit * other, atol=1e-9)
     both = statistics(read(tmp_path, long, metrics=["loss", "acc"], direction={"*/acc": "higher"}))
     assert set(both["task"]) == {"qa/loss", "qa/acc", "prose/loss", "prose/acc"}
     picked = both[both["statistic"] == "spearman"].set_index(["proxy", "task"])["value"]
