@@ -41,6 +41,13 @@ def test_the_same_seed_gives_the_same_bytes(data: Path, tmp_path: Path) -> None:
     assert first["files"] == again["files"] != other["files"]
 
 
+def test_a_runs_first_weights_are_those_of_its_seed() -> None:
+    first, other = (native.Run({**SPEC, "seed": seed}, 1).model.state_dict() for seed in (0, 3))
+    expected = language_model.build(SPEC["model"], 3).state_dict()
+    assert all(torch.equal(other[name], expected[name]) for name in expected)
+    assert any(not torch.equal(other[name], first[name]) for name in expected)
+
+
 def test_it_learns_and_tells_what_it_did(data: Path, tmp_path: Path) -> None:
     facts = run(data, tmp_path)
     parameters = sum(p.numel() for p in language_model.build(SPEC["model"]).parameters())
