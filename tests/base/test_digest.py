@@ -148,7 +148,10 @@ def test_every_verb_has_a_digest_of_its_own(name: str) -> None:
     home = VERBS_OF_RULES[name][0].__module__.partition(".")[2]
     found = covered(f"{home}:{name}")
     assert len(found) > 1
-    assert not {"cli.verbs", "cli.table_verbs", "cli.decision_verbs", "cli.main", "vision.verbs"} & found.keys()
+    assert (
+        not {"cli.verbs", "cli.table_verbs", "cli.decision_verbs", "cli.main", "vision.verbs"}
+        & found.keys()
+    )
 
 
 READING = {"study", "statistics", "figures", "reporting", "cli", "vision"}
