@@ -3,13 +3,14 @@
 # make bench      speed against named peers             make mutants  wrong changes that tests must catch
 # make vision     attribution in vision, on digits
 # make test-slurm    the profile for Slurm, on a Slurm of one node (root, Debian's packages)
+# make test-lm-eval    log-probabilities against lm-evaluation-harness
 # make foundry    llm-foundry's own environment       make test-foundry   that engine against ours
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: figure1 all vision test check bench mutants test-slurm foundry test-foundry
+.PHONY: figure1 all vision test check bench mutants test-slurm test-lm-eval foundry test-foundry
 
 figure1: $(VENV)/run.stamp
 	$(BIN)/snakemake --cores $(CORES) results/correlation_fig1.pdf
@@ -34,6 +35,9 @@ check: $(VENV)/test.stamp
 test-slurm: $(VENV)/cluster.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -rs -s -m slurm tests/slurm
 
+test-lm-eval: $(VENV)/lm-eval.stamp
+	OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/lm-eval $(BIN)/pytest -q -rs -s -m lm_eval tests/training
+
 bench: $(VENV)/peers.stamp
 	for bench in tests/benchmarks/bench_*.py; do \
 	    OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/peers $(BIN)/python $$bench || exit 1; done
@@ -55,6 +59,12 @@ $(VENV)/run.stamp: pyproject.toml requirements.lock | $(BIN)/pip
 $(VENV)/peers.stamp: $(VENV)/test.stamp
 	$(BIN)/pip install --no-deps --target $(VENV)/peers traker==0.3.2 data-selection==1.0.3 \
 	    nltk==3.9.1 regex click transformers==5.24.0 accelerate==1.15.0
+	touch $@
+
+$(VENV)/lm-eval.stamp: $(VENV)/test.stamp
+	$(BIN)/pip install --no-deps --target $(VENV)/lm-eval lm_eval==0.4.13 transformers==5.24.0 \
+	    accelerate==1.15.0 regex sacrebleu==2.6.0 tabulate portalocker colorama lxml evaluate==0.4.6 \
+	    more_itertools
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
