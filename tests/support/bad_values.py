@@ -66,8 +66,8 @@ nothing:
     target_examples task tests tied tokens tokens_per_parameter warmup weight_decay weights
     width
 path:
-    columns example files format foundry metrics parameters proxy recipe reference results scale seed
-    split_by table task tokens
+    columns example files format foundry metrics parameters proxy recipe reference results scale
+    seed split_by table task tokens
 truth:
     balanced bias compile grid q repeat
 unknown name:
