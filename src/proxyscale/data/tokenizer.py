@@ -39,8 +39,7 @@ def build_tokenizer(out: Path, corpora: dict[str, Path], spec: dict[str, Any]) -
     if tokenizer.token_to_id(END) is None:
         tokenizer.add_special_tokens([END])
     _pad(tokenizer, size)
-    with artifacts.atomic(out) as temporary:
-        tokenizer.save(str(temporary))
+    artifacts.write_json(out, json.loads(tokenizer.to_str()))
 
 
 def _train(corpora: dict[str, Path], vocabulary: int, sample_bytes: int) -> Tokenizer:
