@@ -11,8 +11,6 @@ def documents(sources):
 
 
 rule corpus:
-    input:
-        lambda w: study.source_files(w.source),
     output:
         manifest=manifest(paths.corpus()),
         documents=inside(paths.corpus(), "documents.parquet"),
@@ -25,6 +23,7 @@ rule corpus:
         **asks(lambda w: needs.corpus(w.source)),
     params:
         spec=lambda w: study.spec("corpus", w.source),
+        files=lambda w: study.source_stamp(w.source),
         code=lambda w: study.code("corpus", w.source),
         plugins=lambda w: plugin_flags("corpus", w.source),
     shell:
@@ -34,7 +33,6 @@ rule corpus:
 
 rule tokenizer:
     input:
-        study.tokenizer_files(),
         documents(study.tokenizer_sources()),
         corpora=[manifest(paths.corpus(s)) for s in study.tokenizer_sources()],
     output:
@@ -48,6 +46,7 @@ rule tokenizer:
         **asks(lambda w: needs.tokenizer()),
     params:
         spec=study.spec("tokenizer"),
+        file=study.tokenizer_stamp(),
         code=study.code("tokenizer"),
     shell:
         "python -m proxyscale tokenizer --log {log:q} --corpus {input.corpora:q}"
@@ -63,6 +62,7 @@ rule pack:
         manifest=manifest(paths.pack()),
         inputs=inside(paths.pack(), "inputs.npy"),
         index=inside(paths.pack(), "index.parquet"),
+        words=inside(paths.pack(), "words.bin"),
     log:
         paths.log("pack/{source}/{shard}"),
     priority: 1_000_000
@@ -101,11 +101,10 @@ rule task:
         corpora=lambda w: [
             manifest(paths.corpus(s)) for s in study.task_sources(w.task)
         ],
-        records=lambda w: study.record_files(w.task),
         documents=lambda w: documents(study.task_sources(w.task)),
         tokenizer=paths.tokenizer,
         pool=paths.pool,
-        rows=pool_rows(),
+        words=pool_words(),
     output:
         manifest=manifest(paths.task()),
         holdout=inside(paths.task(), "holdout.parquet"),
@@ -119,6 +118,7 @@ rule task:
         **asks(lambda w: needs.pooled()),
     params:
         spec=lambda w: study.spec("task", w.task),
+        files=lambda w: study.record_stamp(w.task),
         code=lambda w: study.code("task", w.task),
         plugins=lambda w: plugin_flags("task", w.task),
     shell:

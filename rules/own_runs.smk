@@ -1,15 +1,17 @@
 # From runs that somebody trained to the same two tidy tables.
 #
 # in:   the tables of the config's `runs`
-# out:  losses.parquet  runs.parquet
+# out:  losses.parquet  runs.parquet  checkpoints.parquet  reading.json
 
 
 rule own_runs:
     input:
-        list(study.table_files.values()),
+        study.inputs,
     output:
         losses=paths.losses,
         runs=paths.runs,
+        checkpoints=paths.checkpoints,
+        reading=paths.reading,
     log:
         paths.log("own_runs"),
     conda:
@@ -19,7 +21,11 @@ rule own_runs:
     params:
         spec=lambda w: study.spec("own_runs"),
         code=study.code("own_runs"),
-        tables=flags("table", study.table_files.items()),
+        tables=flags(
+            "table",
+            [(scale, path) for scale, files in study.table_files.items() for path in files],
+        ),
     shell:
         "python -m proxyscale own_runs --log {log:q} {params.tables} --spec {params.spec:q}"
         " --losses {output.losses:q} --runs {output.runs:q}"
+        " --checkpoints {output.checkpoints:q} --reading {output.reading:q}"

@@ -38,6 +38,7 @@ rule report:
         runs=paths.runs,
         assets=[local(f"{ASSETS}/{name}") for name in REPORT_FILES],
         pool=[paths.pool] if study.tasks else [],
+        reading=[study.reading] if study.reading else [],
         tasks=holdouts(study.tasks),
     output:
         report(paths.report, caption="../workflow/report/report.rst", category="Report"),
@@ -49,6 +50,7 @@ rule report:
         spec=lambda w: study.spec("report"),
         code=study.code("report"),
         pool=lambda w, input: files_flags("pool", input.pool),
+        reading=lambda w, input: files_flags("reading", input.reading),
         tasks=lambda w, input: flags(
             "task",
             [(task, paths.task(task)) for task in study.tasks],
@@ -56,5 +58,5 @@ rule report:
         ),
     shell:
         "python -m proxyscale report --log {log:q} --statistics {input.statistics:q}"
-        " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.tasks}"
-        " --spec {params.spec:q} --out {output:q}"
+        " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.reading}"
+        " {params.tasks} --spec {params.spec:q} --out {output:q}"

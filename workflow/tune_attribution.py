@@ -22,7 +22,8 @@ from proxyscale.attribution import features
 from proxyscale.attribution.scores import trak
 from proxyscale.base import artifacts
 from proxyscale.base.paths import Paths
-from proxyscale.data.pool import Pool, load_tokenizer
+from proxyscale.data.pool import Pool
+from proxyscale.data.tokens import load_tokenizer
 from proxyscale.selection.candidates import candidate_ids
 from proxyscale.selection.dsir import NgramCounter, log_importance
 from proxyscale.selection.select import top

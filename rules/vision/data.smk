@@ -6,8 +6,6 @@
 
 
 rule image_corpus:
-    input:
-        lambda w: study.source_files(w.source),
     output:
         manifest(paths.corpus()),
         [inside(paths.corpus(), name) for name in rows],
@@ -18,6 +16,7 @@ rule image_corpus:
         "../../envs/proxyscale.yaml"
     params:
         spec=lambda w: study.spec("image_corpus", w.source),
+        files=lambda w: study.source_stamp(w.source),
         code=lambda w: study.code("image_corpus", w.source),
         plugins=lambda w: plugin_flags("image_corpus", w.source),
         out=subpath(output[0], parent=True),

@@ -14,7 +14,8 @@ from proxyscale.attribution import feature_files, features
 from proxyscale.attribution.agreement import compare
 from proxyscale.attribution.scores import trak
 from proxyscale.base import artifacts
-from proxyscale.data.pool import Pool, load_tokenizer
+from proxyscale.data.pool import Pool
+from proxyscale.data.tokens import load_tokenizer
 
 SPEC = {"candidates": 120, "dimension": 64, "seed": 0}
 

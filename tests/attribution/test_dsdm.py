@@ -13,8 +13,9 @@ from proxyscale.attribution import features
 from proxyscale.attribution.scores import score
 from proxyscale.base import artifacts
 from proxyscale.data.corpora import build_corpus
-from proxyscale.data.pool import Pool, assemble, build_tokenizer, pack
+from proxyscale.data.pool import Pool, assemble, pack
 from proxyscale.data.tasks import build_task
+from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.selection import select
 from proxyscale.training import language_model
 from proxyscale.training.evaluate import evaluate, losses
@@ -47,7 +48,7 @@ class Study:
             pack(folder, corpora[name], root / "tokenizer.json", packed)
         assemble(self.pool, packs)
         spec = {"kind": "text", "options": {}, "sources": ["docs"], "examples": 150}
-        spec |= {"target_examples": 150, "overlap_window": 32, "length": LENGTH, "seed": 0}
+        spec |= {"target_examples": 150, "overlap_window": 8, "length": LENGTH, "seed": 0}
         build_task(root / "task", spec, corpora, root / "tokenizer.json", self.pool)
 
     def choose(self, name: str, method: str, size: int, scores: Path | None = None) -> None:

@@ -139,7 +139,7 @@ def test_a_folder_is_no_module() -> None:
 
 def test_what_a_plugin_imports_counts(tmp_path) -> None:
     plugin = tmp_path / "plugin.py"
-    plugin.write_text("from proxyscale.statistics.grid import read_grid\n")
+    plugin.write_text("from proxyscale.statistics.grid_reading import read_grid\n")
     assert "statistics.grid" in covered("base.errors", plugins=(str(plugin),))
 
 
@@ -148,7 +148,7 @@ def test_every_verb_has_a_digest_of_its_own(name: str) -> None:
     home = VERBS_OF_RULES[name][0].__module__.partition(".")[2]
     found = covered(f"{home}:{name}")
     assert len(found) > 1
-    assert not {"cli.verbs", "cli.main", "vision.verbs"} & found.keys()
+    assert not {"cli.verbs", "cli.table_verbs", "cli.main", "vision.verbs"} & found.keys()
 
 
 READING = {"study", "statistics", "figures", "reporting", "cli", "vision"}

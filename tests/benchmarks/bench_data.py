@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from proxyscale.base.artifacts import read_json
+from proxyscale.data import overlap
 from proxyscale.data.corpora import build_corpus
-from proxyscale.data.pool import Pool, assemble, build_tokenizer, pack
+from proxyscale.data.pool import Pool, assemble, pack
+from proxyscale.data.tokenizer import build_tokenizer
+from proxyscale.data.words import words
 
 DOCS = ["numpy", "scipy", "matplotlib", "pandas", "networkx", "torch", "mpmath"]
 HEADERS = ["torch/include/ATen/ops/*", "torch/include/pybind11/*", "*_ops.h"]
@@ -49,7 +52,9 @@ def main(root: Path) -> None:
         timed(f"pack {name}", pack, packs[name], corpora[name], tokenizer, spec)
     assemble(root / "pool.json", packs)
     pool = Pool.open(root / "pool.json")
-    timed("windows of 32", lambda: [hashes.shape for hashes in pool.windows(32)])
+    passage = words("one two three four five six seven eight")
+    tested = [overlap.Tested(passage, passage[:0], passage[:0])]
+    timed("overlap of 8 words", overlap.search, tested, pool.words(), 8)
     print(f"{'total':20s} {total:6.2f} CPU s, {len(pool)} rows of {pool.length}")
     for name in SOURCES:
         corpus, rows = read_json(corpora[name] / "manifest.json"), pool.counts[name]

@@ -11,8 +11,8 @@ takes part if it is installed; it is constant below 40 mixtures.
 - gp: `statistics.mixture_model`
 - linear, log_linear: least squares of L and of log L on the shares, as `mixture_regression` has it
 - offset: log (L − c) linear in the shares, a c for each loss, the form of Olmix; a ridge draws the
-  slopes to 0, as there are fewer mixtures than it is made for. (Olmix's KL penalty is on the mixture
-  that is proposed, and changes no prediction.)
+  slopes to 0, as there are fewer mixtures than it is made for. (Olmix's KL penalty is on the
+  mixture that is proposed, and changes no prediction.)
 - lightgbm: RegMix's settings (2407.01492)
 """
 

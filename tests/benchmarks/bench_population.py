@@ -15,12 +15,12 @@ import argparse
 import functools
 
 import numpy as np
+from proxyscale.statistics.loss_tables import read_own_runs
 from proxyscale.study.outside_study import OwnRunsStudy
 
 from proxyscale.reporting.compare import config_of
 from proxyscale.statistics import intervals, rank_distributions, rank_intervals, regrets
-from proxyscale.statistics.grid import read_grid
-from proxyscale.statistics.loss_tables import read_own_runs
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import correlations, decisions
 
 SIZES = (6, 10, 25)

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.corpora import Document, build_corpus, read_records
-from proxyscale.data.records import PIECE, cut_at
+from proxyscale.data.formats import PIECE, cut_at
+from proxyscale.data.raw_record import Dropped
 from proxyscale.registry import corpus
 
 TEXTS = ["one line\u2028still the same", "zwei Zeilen\n", "три", "四つの文字", "x" * 1000]
@@ -75,7 +76,7 @@ def test_every_format_gives_the_same_texts(tmp_path: Path, kind: str) -> None:
     assert documents["document"].to_pylist() == list(range(len(TEXTS)))
     assert manifest["read"] == manifest["documents"]["pool"] == len(TEXTS)
     records = list(read_records({"files": str(tmp_path / f"*.{kind}")}))
-    assert [record["body"] for record in records] == TEXTS
+    assert [record.fields["body"] for record in records] == TEXTS
 
 
 def test_text_files_and_names_without_machine_paths(tmp_path: Path) -> None:
@@ -104,31 +105,38 @@ def test_a_long_line_of_one_record(tmp_path: Path) -> None:
 
 def test_what_cannot_be_used_is_counted_and_named(tmp_path: Path) -> None:
     lines = [
+        jsonl([{"text": f"good {i}"} for i in range(7)]),
         jsonl([{"text": "good"}, {"text": ""}, {"text": " \n\t"}, {"text": "nul \0 byte"}]),
         b'{"text": "latin \xe9"}\n{"text": "\\ud800"}\n{"text": "cut of',
         b"\n\n[1]\n",
         jsonl([{"text": None}, {"text": 7}, {"other": "x"}, {"text": "good"}]),
     ]
     documents, manifest = files(tmp_path, {"bad.jsonl": b"".join(lines)})
-    assert documents["text"].to_pylist() == ["good"]
+    assert documents["text"].to_pylist() == [*(f"good {i}" for i in range(7)), "good"]
     assert manifest["dropped"] == {
         "empty": 2,
         "NUL byte": 1,
         "not UTF-8": 2,
         "not JSON": 1,
         "not a JSON object": 1,
-        "no text": 3,
+        "null, not text": 1,
+        "a number, not text": 1,
+        "has no column 'text'": 1,
         "duplicate": 1,
     }
-    assert manifest["dropped_first"]["not JSON"] == ["bad.jsonl:7"]
-    assert manifest["read"] == sum(manifest["dropped"].values()) + 1
+    assert manifest["dropped_first"]["not JSON"] == ["bad.jsonl:14"]
+    assert manifest["read"] == sum(manifest["dropped"].values()) + 8
 
 
 def test_a_bad_cell_does_not_end_a_csv_file(tmp_path: Path) -> None:
     rows = b'id,text\n1,good\n2,caf\xe9\n3,"two\nlines"\n4,too,many\n5\n6,last\n'
     documents, manifest = files(tmp_path, {"rows.csv": rows})
     assert documents["text"].to_pylist() == ["good", "two\nlines", "last"]
-    assert manifest["dropped"] == {"not UTF-8": 1, "more cells than columns": 1, "no text": 1}
+    assert manifest["dropped"] == {
+        "not UTF-8": 1,
+        "more cells than columns": 1,
+        "null, not text": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ def test_a_glob_without_files_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "reason"),
     [
         ("a.jsonl", b'{"x": 1}\nnonsense\n', "2: not JSON"),
         ("a.jsonl", b'{"x": 1}\n{"x": "\\ud800"}\n', "2: not UTF-8"),
@@ -173,12 +181,14 @@ def test_a_glob_without_files_is_refused(tmp_path: Path) -> None:
         ("a.csv", b"x\n1,2\n", "2: more cells than columns"),
     ],
 )
-def test_a_task_refuses_a_broken_record(
-    tmp_path: Path, name: str, content: bytes, message: str
+def test_a_broken_record_of_a_task_is_dropped_by_its_name(
+    tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError, match=f"{name}:{message}"):
-        list(read_records({"files": str(tmp_path / name)}))
+    *_, last = read_records({"files": str(tmp_path / name)})
+    assert isinstance(last, Dropped)
+    assert last.broken
+    assert f"{last.name}: {last.reason}" == f"{name}:{reason}"
 
 
 def test_one_document_is_a_corpus(tmp_path: Path) -> None:

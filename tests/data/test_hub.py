@@ -189,7 +189,8 @@ def test_records_of_a_task_and_a_tokenizer_come_from_the_hub(tmp_path: Path) -> 
         script += f"print(json.dumps(list(read_records({spec!r}))))"
         done = run(hub, tmp_path, QUICK + script)
         assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == [{"q": f"what is {i}", "a": str(i)} for i in range(3)]
+        told = [[f"texts:{i}", {"q": f"what is {i}", "a": str(i)}] for i in range(3)]
+        assert json.loads(done.stdout) == told
         named = json.dumps({"hub": "lab/texts", "revision": COMMIT, "pad_vocabulary_to": 8})
         out = tmp_path / "tokenizer.json"
         done = run(hub, tmp_path, JOB, "tokenizer", "--spec", named, "--out", str(out))

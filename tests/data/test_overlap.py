@@ -1,51 +1,118 @@
-"""Overlap of examples with other text, against a plain search."""
+"""Overlap of test items with documents: recall of planted copies, and nothing else dropped."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxyscale.data import overlap
-from proxyscale.data.pool import window_hashes
+from proxyscale.data.overlap import search
+from proxyscale.data.words import SEPARATOR, split, words
+
+NOTHING = np.zeros(0, np.uint32)
+RNG = np.random.default_rng(5)
+VOCABULARY = ["".join(RNG.choice(list("abcdefghijklmnop"), 5)) for _ in range(2000)]
+DOCUMENTS = [list(RNG.choice(VOCABULARY, 400)) for _ in range(60)]
 
 
-@given(st.data())
+def text(documents: list[str]) -> np.ndarray:
+    return np.concatenate([np.append(words(d), SEPARATOR) for d in documents]).astype(np.uint32)
+
+
+HALVES = ([" ".join(d) for d in half] for half in (DOCUMENTS[:30], DOCUMENTS[30:]))
+POOL = [(name, text(half)) for name, half in zip("ab", HALVES, strict=True)]
+
+
+def said(question: str, answer: str = "", context: str = "") -> overlap.Tested:
+    return overlap.Tested(words(question), words(answer), words(context))
+
+
+def passages(length: int, count: int = 60) -> list[list[str]]:
+    """From the beginning, the middle and the end of documents."""
+    rng = np.random.default_rng(length)
+    starts = [0, 400 - length, *rng.integers(0, 401 - length, count - 2)]
+    return [DOCUMENTS[i][s : s + length] for i, s in zip(range(count), starts, strict=True)]
+
+
+@pytest.mark.parametrize("length", [8, 9, 12, 20, 50, 150])
+@pytest.mark.parametrize("answer", [0, 1, 3])
+def test_every_planted_copy_is_found_and_no_shuffled_one(length: int, answer: int) -> None:
+    copies, shuffled = passages(length), np.random.default_rng(0)
+    cut = length - answer
+    found = search([said(" ".join(p[:cut]), " ".join(p[cut:])) for p in copies], POOL, 8)
+    assert found.all.items.all()
+    assert found.sources["a"].items.tolist() == [True] * 30 + [False] * 30
+    mixed = [list(shuffled.permutation(p)) for p in copies]
+    found = search([said(" ".join(p[:cut]), " ".join(p[cut:])) for p in mixed], POOL, 8)
+    assert not found.all.items.any()
+
+
+@pytest.mark.parametrize("chunk", [1 << 20, 64])
+@pytest.mark.parametrize("question", [4, 7, 10, 30])
+def test_question_and_answer_are_found_inside_a_template(
+    question: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlap, "CHUNK", chunk)
+    rng = np.random.default_rng(1)
+    pairs = [
+        (
+            " ".join(rng.choice(VOCABULARY, question)),
+            " ".join(rng.choice(VOCABULARY, 8 - min(question, 7))),
+        )
+        for _ in range(50)
+    ]
+    pool = text([f"Frage: {q.upper()}?!\n\nThe answer, then -- {a}." for q, a in pairs[:25]])
+    apart = text([q for q, _ in pairs[25:]] + [a for _, a in pairs[25:]])
+    items = [said(q, a) for q, a in pairs]
+    assert search(items, [("a", pool)], 8).all.items.tolist() == [True] * 25 + [False] * 25
+    if question < 10:  # else the question alone is more than half of it
+        assert not search(items, [("a", apart)], 8).all.items.any()
+
+
+def test_short_items_must_stand_whole_and_contexts_are_told_apart() -> None:
+    own = " ".join(DOCUMENTS[0][50:80])
+    items = [
+        said(" ".join(DOCUMENTS[3][7:12])),
+        said(" ".join(DOCUMENTS[3][7:11]), "elsewhere"),
+        said("never asked before in any of these documents", "no", own),
+        said("?!"),
+    ]
+    found = search(items, POOL, 8)
+    assert found.all.items.tolist() == [True, False, False, False]
+    assert found.short.tolist() == [True, True, False, True]
+    assert found.all.contexts.tolist() == [False, False, True, False]
+
+
 @settings(max_examples=60, deadline=None)
-def test_overlap_against_a_plain_search(data):
-    window = 8
-    text = np.array(data.draw(st.lists(st.integers(0, 2), min_size=12, max_size=60)))
-    rows = data.draw(
-        st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=24), min_size=1, max_size=5)
-    )
-    seen = lambda size: {tuple(text[i : i + size]) for i in range(len(text) - size + 1)}  # noqa: E731
+@given(st.data())
+def test_against_a_plain_search(data: st.DataObject) -> None:
+    window = 4
+    letters = st.lists(st.integers(1, 3), min_size=1, max_size=30)
+    documents = data.draw(st.lists(letters, min_size=1, max_size=4))
+    items = data.draw(st.lists(letters, min_size=1, max_size=5))
+    pool = np.array([w for d in documents for w in [*d, SEPARATOR]], np.uint32)
 
-    def stands(row: list[int]) -> bool:
-        size = window if len(row) >= window else 4 if len(row) >= 4 else 2
-        hits = [tuple(row[i : i + size]) in seen(size) for i in range(len(row) - size + 1)]
-        return np.mean(hits) > 0.5 if len(row) >= window else all(hits)
+    def stands(item: list[int]) -> bool:
+        size = min(window, len(item))
+        seen = {tuple(d[i : i + size]) for d in documents for i in range(len(d) - size + 1)}
+        hits = [tuple(item[i : i + size]) in seen for i in range(len(item) - size + 1)]
+        return all(hits) if len(item) < window else float(np.mean(hits)) > 0.5
 
-    found = overlap.standing(
-        [overlap.Tested(row, []) for row in rows],
-        lambda size: [window_hashes(text[None], size)],
-        window,
-    )
-    assert found.tolist() == [stands(row) for row in rows]
-
-
-def test_long_answers_are_tested_by_themselves():
-    text = np.arange(100)
-    answer = list(range(40, 60))
-    tested = [
-        overlap.Tested([*range(200, 260), *answer], answer),
-        overlap.Tested([*range(200, 260)], []),
-    ]
-    found = overlap.standing(tested, lambda size: [window_hashes(text[None], size)], 32)
-    assert found.tolist() == [True, False]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap, "CHUNK", data.draw(st.sampled_from([8, 1 << 20])))
+        asked = [overlap.Tested(np.array(item, np.uint32), NOTHING, NOTHING) for item in items]
+        found = search(asked, [("a", pool)], window)
+    assert found.all.items.tolist() == [stands(item) for item in items]
 
 
-def test_overlap_with_nothing_tests_nothing():
-    assert overlap.standing([overlap.Tested([1, 2, 3, 4], [])], lambda size: [], 8).tolist() == [
-        False
-    ]
-    assert overlap.standing([], lambda size: [], 8).tolist() == []
+def test_nothing_stands_in_nothing() -> None:
+    assert search([said("a b c")], [], 8).all.items.tolist() == [False]
+    assert search([], POOL, 8).all.items.tolist() == []
+
+
+def test_words_are_letters_and_digits_in_lower_case() -> None:
+    assert split("It's snake_case,\nÜBER 3.14") == ["it", "s", "snake", "case", "über", "3", "14"]
+    assert split("北京。是") == ["北", "京", "是"]
+    assert split("ﬁne cafe\u0301") == ["fine", "café"]

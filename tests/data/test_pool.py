@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data import packing as rows_module
-from proxyscale.data import pool as module
-from proxyscale.data.packing import END
+from proxyscale.data.packing import END, window_hashes
 from proxyscale.data.pool import (
     Pool,
     assemble,
-    build_tokenizer,
-    chunks,
-    load_tokenizer,
     pack,
-    window_hashes,
 )
+from proxyscale.data.tokenizer import build_tokenizer
+from proxyscale.data.tokens import load_tokenizer
+from proxyscale.data.words import SEPARATOR, words
 
 WORDS = ["the", "cat", "sat", "mat", "über", "数据", "данные", END, "x = f(y)", "\n\n", "  "]
 
@@ -88,7 +85,7 @@ def test_a_corpus_too_small_for_the_vocabulary_still_gives_it(tmp_path: Path) ->
 
 
 def test_a_local_tokenizer_is_completed_and_padded(made: Path, tmp_path: Path) -> None:
-    local = Tokenizer(models.BPE())
+    local = Tokenizer(models.BPE({"?": 0}, [], unk_token="?"))
     local.pre_tokenizer = pre_tokenizers.ByteLevel()
     local.add_tokens(["a", "b"])
     local.enable_truncation(3)
@@ -180,20 +177,6 @@ def test_a_large_vocabulary_takes_four_bytes(made: Path, tmp_path: Path) -> None
     assert np.array_equal(rows, np.load(made / "packs/a/inputs.npy"))
 
 
-@settings(max_examples=60, deadline=None)
-@given(text=st.text(st.sampled_from("ab1.,'\n\t \u00a0é数"), max_size=400))
-def test_chunks_have_the_tokens_of_the_whole_text(made: Path, text: str) -> None:
-    tokenizer = load_tokenizer(made / "tokenizer.json")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK", 40)
-        pieces = list(chunks(text))
-    assert "".join(pieces) == text
-    assert max(map(len, pieces)) <= 40 or len(pieces) == 1
-    if all(not a[-1].isspace() and b[0].isspace() for a, b in pairwise(pieces)):
-        tokens = [t for p in pieces for t in tokenizer.encode(p).ids]
-        assert tokens == tokenizer.encode(text).ids
-
-
 @settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 2), min_size=9, max_size=9), min_size=1, max_size=6),
@@ -245,13 +228,14 @@ def test_the_pool_refuses_what_it_has_not(made: Path) -> None:
         pool.ids_of("c")
 
 
-def test_all_windows_of_the_pool_are_streamed(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WINDOW_ROWS", 7)
-    pool = Pool.open(made / "pool/manifest.json")
-    hashes = list(pool.windows(5))
-    assert max(map(len, hashes)) == 7
-    expected = window_hashes(pool.rows(np.arange(len(pool))), 5)
-    assert np.array_equal(np.concatenate(hashes), expected)
+def test_the_words_of_all_documents_lie_beside_the_rows(made: Path) -> None:
+    for number, (name, found) in enumerate(Pool.open(made / "pool/manifest.json").words()):
+        ends = np.flatnonzero(found == SEPARATOR)
+        held = [part[part != SEPARATOR] for part in np.split(found, ends)[:-1]]
+        assert name == "ab"[number]
+        assert len(held) == 60
+        for text, own in zip(texts(number, 60), held, strict=True):
+            assert np.array_equal(words(text), own)
 
 
 def test_packs_of_two_tokenizers_do_not_mix(made: Path, tmp_path: Path) -> None:

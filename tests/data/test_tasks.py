@@ -16,10 +16,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.packing import END
-from proxyscale.data.pool import assemble, load_tokenizer, pack
+from proxyscale.data.pool import assemble, pack
 from proxyscale.data.task_encoding import Coder
 from proxyscale.data.task_items import Item, seeded_hash
 from proxyscale.data.tasks import build_task
+from proxyscale.data.tokens import load_tokenizer
 
 LENGTH = 64
 WORDS = "able bird coal dune echo fern gold hill iris jade kelp lime moss nest opal pine".split()  # noqa: SIM905
@@ -86,7 +87,7 @@ def make(out: Path, world: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "target_examples": 20,
         "split_by": None,
         "target": 0.5,
-        "overlap_window": 32,
+        "overlap_window": 8,
         "length": LENGTH,
         "seed": 0,
     }
@@ -150,7 +151,7 @@ def test_long_prompts_are_cut_on_the_left_alike_for_all_choices(tokenizer):
 
 
 def test_texts_are_packed_without_a_gap(tmp_path, world):
-    made = make(tmp_path, world, examples=1000, target_examples=0, overlap_window=60)
+    made = make(tmp_path, world, examples=1000, target_examples=0)
     text = "".join(END + prose(seed) for seed in range(40, 44))
     rows = made["holdout"]
     told = load_tokenizer(world["tokenizer"])
@@ -228,22 +229,22 @@ def test_a_seed_decides_which_examples(tmp_path, world):
 
 
 def test_a_planted_copy_is_dropped_and_counted(tmp_path, world, tokenizer):
-    copied = prose(0)[70:120]  # within one row of the pool: windows do not cross rows
+    copied = " ".join(prose(0).split()[100:120])
     fresh = "zebra yonder xylem walnut velvet urchin tundra"
     records = [{"t": f"{copied} {n}x", "c": "end"} for n in range(3)] + [
-        {"t": f"{fresh} {copied[:20]}{n}", "c": "end"} for n in range(3)
+        {"t": f"{fresh} {copied[:24]}{n}", "c": "end"} for n in range(3)
     ]
     options = {"prompt": "{t}", "continuation": " {c}"}
     made = make_records(tmp_path, world, records, kind="prompt", options=options, target=0)
     counts = made["manifest"]["counts"]["holdout"]
     assert counts["in_pool"] == 3
     assert sorted(row["prompt"] for row in made["holdout"]) == [
-        f"{fresh} {copied[:20]}{n}" for n in range(3)
+        f"{fresh} {copied[:24]}{n}" for n in range(3)
     ]
 
 
 def test_a_target_near_to_the_holdout_is_dropped(tmp_path, world):
-    shared = "zebra yonder xylem walnut velvet urchin tundra"
+    shared = "zebra yonder xylem walnut velvet urchin tundra " * 3
     records = [{"t": f"{shared} {n}", "c": "end"} for n in range(12)]
     options = {"prompt": "{t}", "continuation": " {c}"}
     with pytest.raises(UserError, match=r"no target example is left .*in_holdout 6"):
@@ -329,3 +330,8 @@ def test_duplicates_within_a_split_are_dropped(tmp_path, world):
 def test_order_is_seeded_and_tells_items_apart():
     assert seeded_hash(0, Item("a", ("b",))) != seeded_hash(0, Item("a", ("b",), 1))
     assert seeded_hash(0, "a") != seeded_hash(1, "a")
+
+
+def test_a_window_in_tokens_is_refused(tmp_path: Path, world: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="counts words, not tokens"):
+        make(tmp_path, world, overlap_window=32)

@@ -131,8 +131,12 @@ def test_nothing_is_fetched_and_names_are_escaped(tmp_path: Path, study: Study) 
 
 
 def test_metrics_of_which_higher_is_better_stand_as_measured(tmp_path: Path, study: Study) -> None:
-    style = {"direction": {"mix": "higher"}}
-    found = data(write(tmp_path / "r.html", study, spec=spec(style=style)))
+    better = pa.array(
+        ["higher" if t == "mix" else "lower" for t in study["losses"]["task"].to_pylist()]
+    )
+    place = study["losses"].schema.get_field_index("better")
+    losses = study["losses"].set_column(place, "better", better)
+    found = data(write(tmp_path / "r.html", {**study, "losses": losses}))
     plain = data(write(tmp_path / "r.html", study))
     assert found["losses"]["mix"]["s"][0] == [-v for v in plain["losses"]["mix"]["s"][0]]
     assert found["losses"]["docs"] == plain["losses"]["docs"]

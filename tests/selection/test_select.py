@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as npst
 from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.data.pool import Pool, assemble, build_tokenizer, load_tokenizer, pack
+from proxyscale.data.pool import Pool, assemble, pack
+from proxyscale.data.tokenizer import build_tokenizer
+from proxyscale.data.tokens import load_tokenizer
 from proxyscale.selection import select
 from proxyscale.selection.candidates import candidate_ids
 

@@ -13,7 +13,6 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import mixture_search, next_plan, proposal
 from proxyscale.statistics.decision_files import write_next, write_proposal
-from proxyscale.statistics.loss_tables import Weights
 from proxyscale.statistics.mixture_proposal import caps_of, proposal_of
 from proxyscale.statistics.next_plan import next_of
 from proxyscale.statistics.recipe_losses import recipe_losses
@@ -69,9 +68,7 @@ def test_a_proposal_is_written_as_a_record_a_table_and_a_config(tmp_path):
     )
     spec = SPEC | {"target": "160M", "length": 10, "limits": LIMITS | {"tokens": 2500.0}}
     stem = tmp_path / "proposal"
-    said = write_proposal(
-        stem, losses, runs, Weights(SOURCES, weights), spec, tmp_path / "pool.json"
-    )
+    said = write_proposal(stem, losses, runs, SOURCES, weights, spec, tmp_path / "pool.json")
     record = json.loads((tmp_path / "proposal.json").read_text())
     assert record["told"] == said
     assert record["high_shares"] == {name: pytest.approx(0.4) for name in SOURCES}

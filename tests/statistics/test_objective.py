@@ -7,7 +7,7 @@ import pytest
 from support.synthetic_study import DISTRIBUTIONS, SCALES, synthetic
 
 from proxyscale.base.errors import UserError
-from proxyscale.statistics.grid import read_grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.objective import NAME, in_sds, with_objective
 
 TASKS = ("a", "b", "flat")

@@ -30,6 +30,19 @@ def test_a_mistake_is_told(minimal, path, value, told) -> None:
         assert words in str(caught.value)
 
 
+def test_a_folder_for_results_is_found_at_home(minimal, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of one")
+    monkeypatch.setenv("PLACE", "there")
+    for told, meant in (
+        ("~/x/", "/home/of one/x"),
+        ("${PLACE}/x", "there/x"),
+        ("a b~/c", "a b~/c"),
+        ("/", "/"),
+    ):
+        minimal["results"] = told
+        assert LanguageStudy.load(minimal).config.results == meant
+
+
 def test_cycles_through_scored_on_are_refused(minimal) -> None:
     scored = {"method": "dsdm", "task": "t", "scale": "small"}
     minimal["distributions"]["d"] = {**scored, "scored_on": "e"}

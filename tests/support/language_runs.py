@@ -9,7 +9,8 @@ import pyarrow as pa
 import torch
 
 from proxyscale.base import artifacts
-from proxyscale.data.pool import Pool, assemble, build_tokenizer, pack
+from proxyscale.data.pool import Pool, assemble, pack
+from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.training import language_model
 
 LENGTH = 16

@@ -10,7 +10,15 @@ from proxyscale.base.verbs import VERBS
 from proxyscale.cli import main  # noqa: F401 (it registers)
 
 # What every job loads to find its verb and to say that it is done.
-DOORS = {"__main__", "cli.main", "cli.commands", "cli.verbs", "cli.job_messages", "vision.verbs"}
+DOORS = {
+    "__main__",
+    "cli.main",
+    "cli.commands",
+    "cli.verbs",
+    "cli.table_verbs",
+    "cli.job_messages",
+    "vision.verbs",
+}
 HOOK = """
 import atexit, json, os, sys
 

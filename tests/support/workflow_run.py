@@ -22,6 +22,8 @@ WORKFLOW = ("Snakefile", "rules", "src", "profiles", "envs", "workflow")
 JOB = re.compile(r"^(?:local)?rule (\w+):(.*?)(?=^\S)", re.MULTILINE | re.DOTALL)
 WILDCARDS = re.compile(r"^    wildcards: (.*)$", re.MULTILINE)
 SPOKEN = "results: [0-9]+"
+# Any name will do.
+FILES = {"a": "a.jsonl", "b": "b.jsonl", "c": "-d {w}/~ $HOME '{{c}}.jsonl"}
 
 
 def study() -> dict[str, Any]:
@@ -31,7 +33,7 @@ def study() -> dict[str, Any]:
         "results": "results",
         "seeds": 1,
         "plugins": ["plugin.py", "unused.py"],
-        "sources": {n: {"files": f"{n}.jsonl", "holdout": 0.3, "target": 0.1} for n in "abc"},
+        "sources": {n: {"files": f, "holdout": 0.3, "target": 0.1} for n, f in FILES.items()},
         "tokenizer": {"train": "bpe", "vocabulary": 300},
         "pool": {"length": 16},
         "tasks": {
@@ -104,7 +106,9 @@ class Workflow:
         for index, name in enumerate("abc"):
             words = ["".join(rng.choice(list("abcdefgh"), 4)) for _ in range(30 + 30 * index)]
             lines = [f'{{"text": "{" ".join(rng.choice(words, 40))}"}}' for _ in range(60)]
-            (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+            file = folder / FILES[name]
+            file.parent.mkdir(exist_ok=True)
+            file.write_text("\n".join(lines) + "\n")
         records = [
             f'{{"prompt": "{" ".join(rng.choice(words, 5))}", "word": "{rng.choice(words)}"}}'
             for _ in range(40)

@@ -140,6 +140,29 @@ def test_correct_with_choices_is_the_lowest_mean_loss(model: language_model.Lang
     np.testing.assert_allclose(got["loss"], gold, atol=1e-5)
 
 
+@pytest.mark.parametrize("batch_tokens", [1, 4096])
+def test_a_tie_of_k_choices_counts_one_kth(
+    model: language_model.LanguageModel, batch_tokens: int
+) -> None:
+    prompt, low, high = [1, 2, 3], *_two_ends(model, [1, 2, 3])
+    offered = [[low] * 4, [high] * 2 + [low], [low, low, high], [high, low, low]]
+    rows = [
+        (example, choice, choice == 0, [*prompt, token], 3)
+        for example, tokens in enumerate(offered)
+        for choice, token in enumerate(tokens)
+    ]
+    # The tied rows lie in batches of other lengths, too.
+    rows += [(9 + n, 0, True, [5] * (n + 2), 1) for n in range(20)]
+    got = evaluate.losses(model, task(rows), batch_tokens=batch_tokens)
+    assert got["correct"].to_pylist()[:4] == pytest.approx([1 / 4, 1 / 2, 0, 1])
+
+
+def _two_ends(model: language_model.LanguageModel, prompt: list[int]) -> tuple[int, int]:
+    """The least and the most likely token behind a prompt."""
+    order = plain(model, [*prompt, 0], len(prompt))[-1].argsort().tolist()
+    return order[0], order[-1]
+
+
 def _chosen(model: language_model.LanguageModel, tokens: list[int], start: int) -> torch.Tensor:
     return plain(model, tokens, start)[range(len(tokens) - start), tokens[start:]]
 

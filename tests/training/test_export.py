@@ -23,7 +23,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from proxyscale.__main__ import main
 from proxyscale.base import artifacts
-from proxyscale.data.pool import END
+from proxyscale.data.packing import END
 from proxyscale.training import language_model
 
 PYTHON = (

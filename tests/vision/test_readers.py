@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.records import Dropped
+from proxyscale.data.raw_record import Dropped
 from proxyscale.vision.corpora import build_images, image_corpus
 from proxyscale.vision.decoding import decode
 from proxyscale.vision.readers import Columns, Picture, class_name, read_images

@@ -45,7 +45,7 @@ def test_the_study_of_real_text(data: Path, tmp_path: Path) -> None:
 
 
 def test_no_article_of_squad_is_on_both_sides(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from proxyscale.data.task_items import readers
+    from proxyscale.data.task_records import readers
     from proxyscale.study.validation import read_yaml
 
     monkeypatch.setenv("PROXYSCALE_DATA", str(data))

@@ -21,7 +21,8 @@ from proxyscale.attribution.feature_files import Features
 from proxyscale.attribution.features import pool_part, target_part
 from proxyscale.attribution.scores import trak
 from proxyscale.base import artifacts
-from proxyscale.data.pool import Pool, load_tokenizer
+from proxyscale.data.pool import Pool
+from proxyscale.data.tokens import load_tokenizer
 from proxyscale.selection.candidates import Candidates
 from proxyscale.training import language_model
 

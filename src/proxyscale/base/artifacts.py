@@ -28,7 +28,7 @@ _LOSS = [
     ("example", pa.uint32()),
     ("loss", pa.float32()),  # nats per scored token
     ("tokens", pa.uint32()),  # scored tokens
-    ("correct", pa.bool_()),  # null where the task has no notion of a correct answer
+    ("correct", pa.float32()),  # 1/k in a tie of k choices; null where no answer is correct
     ("margin", pa.float32()),  # mean log(p / (1 - p)) over the scored tokens; images: of the class
 ]
 _RUN = [
@@ -110,11 +110,20 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     # in double, so that values that others measured stay as they are
     "losses": pa.schema(
-        [*_RUN, ("task", pa.string()), _LOSS[0], ("loss", pa.float64()), *_LOSS[2:]]
+        [
+            *_RUN,
+            ("task", pa.string()),
+            _LOSS[0],
+            ("loss", pa.float64()),
+            *_LOSS[2:],
+            # lower (as where it is null), higher (the loss is the value negated) or unknown
+            ("better", pa.string()),
+        ]
     ),
     "runs": pa.schema(
         [
             *_RUN,
+            # grid, compared: without holes; outside, compared where there is a partner; or another
             ("role", pa.string()),
             ("parameters", pa.uint64()),
             ("tokens", pa.uint64()),
@@ -146,6 +155,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
 }
+
+# what outside runs lost before their last checkpoint
+SCHEMAS["checkpoints"] = SCHEMAS["losses"].append(pa.field("step", pa.float64()))
 
 
 @contextlib.contextmanager

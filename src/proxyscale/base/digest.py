@@ -51,6 +51,15 @@ def part(source: str, function: str) -> str:
     return "\n".join(ast.unparse(kept[name]) for name in sorted(kept))
 
 
+@functools.cache
+def defining(function: str, modules: tuple[str, ...]) -> str:
+    """The root `module:function` of the module that defines it. KeyError if none does."""
+    for module in modules:
+        if re.search(rf"^def {function}\(", _file(module).read_text(), re.MULTILINE):
+            return f"{module}:{function}"
+    raise KeyError(function)
+
+
 def _silence(function: ast.AST) -> None:
     """Take away what a function returns; functions inside it keep theirs."""
     for node in ast.iter_child_nodes(function):

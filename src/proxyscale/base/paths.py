@@ -7,12 +7,23 @@ wildcard: `Paths("results").corpus()` is `results/corpora/{source}`.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 
 def expand(path: str) -> str:
     """A path as the user wrote it, with `~` and environment variables filled in."""
     return os.path.expanduser(os.path.expandvars(path))
+
+
+def results_folder(path: str) -> str:
+    """A folder for results, `~` and variables filled in. ValueError if rules cannot name it."""
+    found = expand(path).rstrip("/") or "/"
+    if unset := re.search(r"\$\{?\w+\}?", found):
+        raise ValueError(f"the variable {unset[0]} is not set")
+    if found.startswith("-") or re.search(r"[{}\x00-\x1f]", found):
+        raise ValueError("a folder for results begins with no - and has no braces in its name")
+    return found
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,16 @@ class Paths:
     @property
     def runs(self) -> str:
         return f"{self.results}/runs.parquet"
+
+    @property
+    def checkpoints(self) -> str:
+        """Losses of runs from outside before their last step."""
+        return f"{self.results}/checkpoints.parquet"
+
+    @property
+    def reading(self) -> str:
+        """How tables from outside were read, in words."""
+        return f"{self.results}/reading.json"
 
     @property
     def selection_losses(self) -> str:

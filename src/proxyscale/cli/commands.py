@@ -35,8 +35,10 @@ def plan(args: Arguments) -> None:
 
 
 READING = (  # how tables from outside are read
-    *("table*", "recipe?", "scale?", "seed?", "task?", "example?", "metrics=", "higher="),
-    *("parameters=", "tokens=", "tokens-per-parameter?", "weights?", "results?"),
+    *("table*", "recipe?", "scale?", "seed?", "task?", "example?", "step?", "metrics="),
+    *("higher=", "lower=", "by=", "repeats?", "ignore=", "pattern?", "header?", "scales?"),
+    *("parameters=", "tokens=", "flops=", "tokens-per-parameter?"),
+    *("weights?", "weights-columns?", "results?"),
 )
 
 
@@ -46,16 +48,29 @@ def compare(args: Arguments) -> None:
 
     proxyscale compare table.csv --reference 1B
     proxyscale compare 1M=a.csv 60M=b.csv --recipe index --metrics 'metric/*' --reference 60M
+    proxyscale compare evaluations/ --pattern '{recipe}-{scale}' --reference 1B
 
-    One table (CSV, TSV, parquet or jsonl, packed or not) with a row per run, and per task or test
-    example if it is long; or one such table for each scale.
+    Tables (CSV of any separator, TSV, JSON, parquet, arrow, xlsx, packed or not) with a row per
+    run, and per task or test example if they are long, or a column per scale or model; tables for
+    each scale; or the files of lm-evaluation-harness and OLMES.
 
-    --recipe, --scale, --seed, --task, --example   columns, where they have no usual name
+    --recipe, --scale, --seed, --task, --example   columns, where they have no usual name; a recipe
+                        may be named by several: --recipe w1,w2
+    --step              column of checkpoints: the last of each run counts
+    --by                column that tells runs of one scale and recipe apart (tokens, architecture);
+                        may be repeated
+    --repeats seeds     rows that differ in nothing but their values are training seeds
+    --ignore            column that means nothing here, or not what its name says; may be repeated
+    --pattern           how models are named: '{recipe}-{scale}', with {seed}, {step}, {tokens}, {_}
+    --header            names of the columns of a file that has none: recipe,scale,loss
+    --scales            the scales to compare: 10M,60M or globs (default: all)
     --metrics           columns of losses or metrics, as a glob; may be repeated (default: loss)
-    --higher            tasks of which higher is better, as a glob; may be repeated
-    --parameters, --tokens   60M=6e7: what a scale is and saw; may be repeated
+    --higher, --lower   metrics of which higher or lower is better, as a glob; may be repeated
+    --parameters, --tokens, --flops   60M=6e7: what a scale is and took, or the column that tells;
+                        may be repeated
     --tokens-per-parameter   tokens of the scales for which none are given
     --weights           a table of mixture weights by recipe: they are regressed on, too
+    --weights-columns   its columns of shares, as a glob (default: all)
     --trust             decision accuracy that a scale must be known to exceed (default: 0.9); or
                         regret=0.1 or compute=1.2, what it must be known to stay below
     --results           folder to write to (default: compared)
@@ -72,7 +87,6 @@ def compare(args: Arguments) -> None:
 def read_as(args: Arguments) -> dict[str, Any]:
     """The options of `READING` as `config_of` takes them."""
     said = {"trust": None} | vars(args)
-    said["metrics"] = said["metrics"] or None
     if said["tokens_per_parameter"] is not None:
         said["tokens_per_parameter"] = number(said["tokens_per_parameter"], "tokens-per-parameter")
     return said

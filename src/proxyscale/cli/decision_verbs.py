@@ -13,12 +13,12 @@ def proposal(args: Arguments) -> str:
     """Propose the mixture to train on."""
     from proxyscale.base import artifacts
     from proxyscale.statistics.decision_files import write_proposal
-    from proxyscale.statistics.loss_tables import read_weights
+    from proxyscale.tables.weights import read_weights
 
     losses, runs = artifacts.read(args.losses, "losses"), artifacts.read(args.runs, "runs")
     spec, pool = json.loads(args.spec), Path(args.pool) if args.pool else None
-    weights = read_weights(args.weights, spec["weights"]["columns"], spec["weights"]["recipe"])
-    return " ".join(write_proposal(Path(args.out), losses, runs, weights, spec, pool))
+    columns, shares = read_weights(args.weights, **spec["weights"])
+    return " ".join(write_proposal(Path(args.out), losses, runs, columns, shares, spec, pool))
 
 
 @verb("losses", "runs", "spec", "out")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -24,18 +26,45 @@ def pack_line(out: Path) -> str:
     """Rows of a pack and what was dropped."""
     facts = artifacts.read_json(out / "manifest.json")
     rows = f"{facts['rows']:,} examples of {facts['length']} tokens"
-    return _joined([rows, _dropped(facts["dropped"])])
+    told = {"tokens": facts["tokens"], "unknown_tokens": facts["unknown"]}
+    return _joined([rows, _dropped(facts["dropped"]), *_unknown([told], "tokens")])
 
 
 def task_line(out: Path) -> str:
     """Examples of both splits of a task and what was dropped."""
-    counts = artifacts.read_json(out / "manifest.json")["counts"]
+    facts = artifacts.read_json(out / "manifest.json")
+    counts = facts["counts"]
     kept = [f"{counts[split]['kept']:,} {split}" for split in SPLITS if split in counts]
-    lost: dict[str, int] = {}
-    for split in counts.values():
-        for reason in ("too_long", "empty", "not_unicode", "duplicates", "in_pool", "in_holdout"):
-            lost[reason] = lost.get(reason, 0) + split.get(reason, 0)
-    return _joined([", ".join(kept), _dropped(lost)])
+    lost: Counter[str] = Counter()
+    for split in facts["dropped"].values():
+        lost.update({reason: n for reason, n in split.items() if reason != "not asked for"})
+    warnings = [*_cut(counts), *_unknown(counts.values(), "tokens")]
+    if prior := facts["prior"]:
+        warnings.append(
+            f"warning: all examples have the same {prior['choices']} choices, of which one is "
+            f"right in {prior['commonest']:.0%}: losses mostly measure how common each answer is"
+        )
+    return _joined([", ".join(kept), _dropped(lost), *warnings])
+
+
+def _cut(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """How many prompts lost the evidence of their answer; a warning if more than 5 % did."""
+    for split, told in counts.items():
+        if told["lost"]:
+            share = told["lost"] / told["kept"]
+            warning = "warning: " if share > 0.05 else ""
+            yield (
+                f"{warning}{told['lost']:,} of {told['kept']:,} {split} prompts were cut and lost "
+                "their answer's evidence" + (" (whole_prompts: true drops them)" * bool(warning))
+            )
+
+
+def _unknown(counts: Iterable[Mapping[str, Any]], tokens: str) -> Iterator[str]:
+    """A warning if more than 1 % of the tokens stand for text that the tokenizer does not know."""
+    told = list(counts)
+    total, unknown = (sum(one[key] for one in told) for key in (tokens, f"unknown_{tokens}"))
+    if unknown > 0.01 * total:
+        yield f"warning: the tokenizer does not know {unknown / total:.1%} of the tokens"
 
 
 def rows_line(path: Path, what: str) -> str:

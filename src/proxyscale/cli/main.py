@@ -22,6 +22,7 @@ from proxyscale.base.verbs import COMMANDS, VERBS, Registered
 from proxyscale.cli import (
     commands,  # noqa: F401 (it registers)
     decision_verbs,  # noqa: F401
+    table_verbs,  # noqa: F401
 )
 from proxyscale.cli import verbs as rule_verbs  # noqa: F401
 from proxyscale.vision import verbs as vision_verbs  # noqa: F401

@@ -12,7 +12,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from proxyscale.data.task_items import Item, Records, take
+from proxyscale.data.raw_record import Dropped
+from proxyscale.data.task_items import Item, Made, Record, Records, each, text_of
 from proxyscale.registry import task
 
 # A section that documents names with their types: numpydoc's, up to the next underlined title, and
@@ -41,16 +42,21 @@ LAST_WORD = re.compile(r"(?<=\S )([A-Za-z]{4,})(?=\.(?:\s|\Z))")
 
 
 @task
-def parameters(records: Records, *, context: int = 200, questions: int = 4) -> Iterator[Item]:
+def parameters(
+    records: Records, *, context: int = 200, questions: int = 4
+) -> Iterator[Item | Dropped]:
     """Extractive questions on documented parameters: which type does a parameter have? (as SQuAD)
 
     A context is at most `context` characters of a section and has two types at least; at most
     `questions` are asked on it, and each answer is a span of it.
     """
-    for record in records:
-        for section in SECTION.finditer(take(record, "text")):
+
+    def make(record: Record) -> Made:
+        for section in SECTION.finditer(text_of(record, "text")):
             for passage in _passages(section[1] or section[2], context):
                 yield from _type_questions(passage, questions)
+
+    return each(records, make)
 
 
 def _passages(section: str, limit: int) -> Iterator[str]:
@@ -75,20 +81,24 @@ def _type_questions(passage: str, limit: int) -> Iterator[Item]:
     if len(set(types.values())) < 2:
         return
     for name, kind in list(types.items())[:limit]:
-        asked = f"Context: {passage}\nQuestion: What type is {name}?\nAnswer:"
-        yield Item(asked, (f" {kind}",))
+        question = f"What type is {name}?"
+        asked = f"Context: {passage}\nQuestion: {question}\nAnswer:"
+        yield Item(asked, (f" {kind}",), 0, (), question, passage)
 
 
 @task
-def last_word(records: Records, *, passage: int = 280, minimum: int = 80) -> Iterator[Item]:
+def last_word(
+    records: Records, *, passage: int = 280, minimum: int = 80
+) -> Iterator[Item | Dropped]:
     """The last word of a passage that has the word earlier on, too (as LAMBADA).
 
     A passage is the end of a sentence and up to `passage` characters before it, whole lines of the
     same document; the word stands at least 20 characters before its end already, and passages of a
     document do not overlap.
     """
-    for record in records:
-        text, last = take(record, "text"), 0
+
+    def make(record: Record) -> Made:
+        text, last = text_of(record, "text"), 0
         for match in LAST_WORD.finditer(text):
             start = _line_start(text, match.start() - passage, last)
             before = text[start : match.start()].lstrip(".\n")
@@ -97,6 +107,8 @@ def last_word(records: Records, *, passage: int = 280, minimum: int = 80) -> Ite
             if len(before) >= minimum and earlier and not COMMON.fullmatch(word):
                 yield Item(before, (word,))
                 last = match.end()
+
+    return each(records, make)
 
 
 def _line_start(text: str, place: int, least: int) -> int:
@@ -113,6 +125,7 @@ class _Line(NamedTuple):
     document: int
     context: str
     line: str
+    where: str
 
 
 @task
@@ -123,7 +136,7 @@ def next_line(
     choices: int = 4,
     per_document: int = 20,
     seed: int = 0,
-) -> Iterator[Item]:
+) -> Iterator[Item | Dropped]:
     """The next line of code, among lines of similar length from other documents (as HellaSwag).
 
     The context is whole lines of at most `context` characters; no choice stands in it. At most
@@ -131,7 +144,9 @@ def next_line(
     """
     lines: list[_Line] = []
     for number, record in enumerate(records):
-        found = list(_code_lines(number, take(record, "text"), context))
+        found = list(_code_lines(number, record, context))
+        if not found:
+            yield Dropped(record.where, "nothing to ask")
         rng = random.Random(f"{seed} {record['name']}")
         lines += rng.sample(found, min(per_document, len(found)))
     ranked = sorted(lines, key=lambda one: (len(one.line), one.line))
@@ -144,18 +159,21 @@ def next_line(
         others = _distractors(one, picks, choices - 1)
         if len(others) == choices - 1:
             gold = rng.randrange(choices)
-            yield Item(one.context, (*others[:gold], one.line, *others[gold:]), gold)
+            lines_shown = (*others[:gold], one.line, *others[gold:])
+            yield Item(one.context, lines_shown, gold, where=one.where)
+        else:
+            yield Dropped(one.where, "too few lines to choose from")
 
 
-def _code_lines(document: int, text: str, limit: int) -> Iterator[_Line]:
+def _code_lines(document: int, record: Record, limit: int) -> Iterator[_Line]:
     """Lines of code whose contexts do not overlap; comments and short lines are passed over."""
-    place = start = 0
+    text, place, start = text_of(record, "text", blank=True), 0, 0
     for line in text.splitlines(keepends=True):
         before = text[_line_start(text, place - limit, start) : place]
         bare = line.strip()
         asked = 16 <= len(bare) <= 70 and re.match(r"[A-Za-z_@]", bare)
         if asked and len(before) >= limit // 2 and bare not in before:
-            yield _Line(document, before, line.rstrip())
+            yield _Line(document, before, line.rstrip(), record.where)
             start = place + len(line)
         place += len(line)
 
@@ -171,23 +189,26 @@ def _distractors(one: _Line, picks: Iterable[_Line], count: int) -> list[str]:
 
 
 @task
-def summary(records: Records, *, minimum: int = 15, maximum: int = 160) -> Iterator[Item]:
+def summary(records: Records, *, minimum: int = 15, maximum: int = 160) -> Iterator[Item | Dropped]:
     """What does this function do? Its docstring's summary, closed-book (as TriviaQA).
 
     The summary is the docstring's first paragraph, of one or two lines and `minimum` to `maximum`
     characters; the document's name ("package/file.py:object") becomes the dotted name.
     """
-    for record in records:
-        first = re.split(r"\n\s*\n", take(record, "text").strip(), maxsplit=1)[0]
+
+    def make(record: Record) -> Made:
+        first = re.split(r"\n\s*\n", text_of(record, "text").strip(), maxsplit=1)[0]
         prose = re.match(r"[A-Z`*]", first) and not re.search(r"-{3,}|>>>|:: *$", first)
         if prose and first.count("\n") <= 1 and minimum <= len(first) <= maximum:
-            asked = f"Question: What does {dotted_name(record)} do?\nAnswer:"
-            yield Item(asked, (f" {first}",))
+            question = f"What does {dotted_name(record)} do?"
+            yield Item(f"Question: {question}\nAnswer:", (f" {first}",), 0, (), question)
+
+    return each(records, make)
 
 
 def dotted_name(record: Mapping[str, Any]) -> str:
     """The public-looking name of what a docstring document documents: scipy.linalg.norm."""
-    file, _, thing = take(record, "name").rpartition(":")
+    file, _, thing = text_of(record, "name").rpartition(":")
     parts = file.removesuffix(".py").split("/")
     folders = [part for part in parts if part and not part.startswith("_")]
     return ".".join([*folders, *([] if thing == "module" else [thing])])

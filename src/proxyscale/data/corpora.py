@@ -11,27 +11,20 @@ import itertools
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from proxyscale.base import artifacts
-from proxyscale.base.errors import UserError
 from proxyscale.data.hub import read_hub
 from proxyscale.data.installed import read_installed
-from proxyscale.data.record_counts import RecordCounts, content_key
-from proxyscale.data.records import Dropped, Record, cut_at, listed, read_files
+from proxyscale.data.judge import Document, Judge, Kept
+from proxyscale.data.raw_record import Dropped, Record, encodable, not_text
+from proxyscale.data.records import listed, read_files
 from proxyscale.registry import corpus
 
 ROW_GROUP = 8 << 20  # bytes of text held in memory while documents are written
-
-
-class Document(NamedTuple):
-    """A text and the name it has within its corpus."""
-
-    name: str
-    text: str
 
 
 @corpus
@@ -62,13 +55,18 @@ def files(
     files: str | Sequence[str],
     column: str = "text",
     format: str | None = None,
+    columns: Sequence[str] | None = None,
+    at: str | None = None,
+    encoding: str | None = None,
 ) -> Iterator[Document | Dropped]:
-    """Text of txt, jsonl, csv and parquet files, also compressed, named by paths and globs.
+    """Text of txt, jsonl, json, csv, tsv, parquet and arrow files, named by paths and globs.
 
-    A txt file is one document (one a MiB when larger), elsewhere a record is; its text is in
-    `column`. `format` is told by the suffix unless given.
+    They may be compressed (.gz, .zst, .bz2, .xz). A txt file is one document (one a MiB when
+    larger), elsewhere a record is; its text is in `column`. `format` is told by the suffix unless
+    given. `columns` names the columns of a csv or tsv file without a header; `at` is a path into
+    JSON, such as `data.articles`; `encoding` is told where it is not UTF-8.
     """
-    yield from _documents(read_files(files, format, column), column)
+    yield from _documents(read_files(files, format, column, columns, at, encoding), column)
 
 
 @corpus
@@ -86,7 +84,7 @@ def hub(
 
     `data_dir` is the folder of the repository that is read, where it has no `config` for it.
     """
-    records = read_hub(hub, revision, config, split, streaming, data_dir, column)
+    records = read_hub(hub, revision, config, split, streaming, data_dir)
     yield from _documents(records, column)
 
 
@@ -94,113 +92,30 @@ def _documents(records: Iterable[Record | Dropped], column: str) -> Iterator[Doc
     for record in records:
         if isinstance(record, Dropped):
             yield record
-        elif isinstance(text := record.fields.get(column), str):
+        elif column not in record.fields:
+            reason = f"has no column {column!r}"
+            yield Dropped(record.name, reason, True, tuple(map(str, record.fields)))
+        elif isinstance(text := record.fields[column], str):
             yield Document(record.name, text)
         else:
-            yield Dropped(record.name, "no text")
+            yield Dropped(record.name, not_text(text), broken=True)
 
 
-def read_records(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Records for a task, out of `{files, format}` or `{hub, revision, config, split, streaming}`.
-
-    At most `limit` of them. UserError naming file and record if one cannot be read.
-    """
+def read_records(spec: dict[str, Any]) -> Iterator[Record | Dropped]:
+    """Records for a task, out of `{files, format, columns, at, encoding}` or `{hub, revision,
+    config, split, streaming}`; at most `limit` of them."""
     options = dict(spec)
     limit = options.pop("limit", None)
+    records: Iterator[Record | Dropped]
     if "hub" in options:
         records = read_hub(options.pop("hub"), **options)
     else:
         records = read_files(options.pop("files"), **options)
     for record in itertools.islice(records, limit):
-        if isinstance(record, Dropped):
-            raise UserError(record.reason, where=record.name)
-        for value in record.fields.values():
-            if isinstance(value, str) and not _encodable(value):
-                raise UserError("not UTF-8", where=record.name)
-        yield record.fields
-
-
-class _Kept(NamedTuple):
-    name: str
-    text: bytes
-    key: int  # the text's hash
-    split: str
-
-
-class _Judge:
-    """Cuts, splits and counts documents; drops the unusable and the duplicates."""
-
-    def __init__(self, spec: dict[str, Any]) -> None:
-        self.spec = spec
-        self.counts = RecordCounts(spec)
-        self.cut = 0
-        self.bytes = dict.fromkeys(self.counts.shares, 0)
-
-    def kept(self, items: Iterable[Document | Dropped]) -> Iterator[_Kept]:
-        """The documents to keep, until there are as many as asked for."""
-        most, documents = self.spec.get("max_bytes"), self.spec.get("documents")
-        for item in items:
-            kept = self.judge(item)
-            if kept is None:
-                continue
-            yield kept
-            if most and sum(self.bytes.values()) >= most:
-                return
-            if documents and self.counts.total >= documents:
-                return
-
-    def judge(self, item: Document | Dropped) -> _Kept | None:
-        """The document as it is kept; None if it is dropped. Counted either way."""
-        reason = item.reason if isinstance(item, Dropped) else _unusable(item.text)
-        if isinstance(item, Dropped) or reason:
-            self.counts.drop(item.name, reason)
-            return None
-        text, cut = self._fit(item.text.encode())
-        key = content_key(text)
-        split = self.counts.keep(item.name, key)
-        if split is None:
-            return None
-        self.cut += cut
-        self.bytes[split] += len(text)
-        return _Kept(item.name, text, key, split)
-
-    def _fit(self, text: bytes) -> tuple[bytes, bool]:
-        limit = self.spec.get("max_document_bytes")
-        if not limit or len(text) <= limit:
-            return text, False
-        return text[: cut_at(text, limit)], True
-
-    def check(self, source: str) -> None:
-        """UserError if a split with a share stayed empty."""
-        counts, where = self.counts, f"corpora: {source}"
-        empty = [s for s, share in counts.shares.items() if share > 1e-9 and not counts.kept[s]]
-        if not counts.total:
-            message = f"no usable document: {counts.told() or 'none found'}"
-            raise UserError(message, where=where, hint="check the corpus and its options")
-        if empty:
-            share = f"{counts.shares[empty[0]]:g}"
-            message = (
-                f"its {counts.total} documents leave the split {empty[0]} (share {share}) empty"
-            )
-            raise UserError(message, where=where, hint="give more documents, or change the shares")
-
-
-def _unusable(text: str) -> str:
-    """Why a text cannot be used; empty if it can."""
-    if not text or text.isspace():
-        return "empty"
-    if "\0" in text:
-        return "NUL byte"
-    return "" if _encodable(text) else "not UTF-8"
-
-
-def _encodable(text: str) -> bool:
-    """Whether a text has no lone surrogates: of undecodable bytes, or escaped in JSON."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        if isinstance(record, Record) and not encodable(record.fields):
+            yield Dropped(record.name, "not UTF-8", broken=True)
+        else:
+            yield record
 
 
 def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
@@ -212,7 +127,7 @@ def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
     duplicates are dropped (a hash is held for each document). UserError if a split with a share
     stays empty.
     """
-    judge, path = _Judge(spec), out / "documents.parquet"
+    judge, path = Judge(spec), out / "documents.parquet"
     schema = artifacts.SCHEMAS["documents"]
     with artifacts.atomic(path) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
@@ -234,8 +149,8 @@ def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
     )
 
 
-def _groups(kept: Iterable[_Kept]) -> Iterator[list[_Kept]]:
-    group: list[_Kept] = []
+def _groups(kept: Iterable[Kept]) -> Iterator[list[Kept]]:
+    group: list[Kept] = []
     size = 0
     for document in kept:
         group.append(document)
@@ -246,7 +161,7 @@ def _groups(kept: Iterable[_Kept]) -> Iterator[list[_Kept]]:
     yield group
 
 
-def _table(group: list[_Kept], start: int) -> pa.Table:
+def _table(group: list[Kept], start: int) -> pa.Table:
     names, texts, keys, splits = zip(*group, strict=True) if group else ([], [], [], [])
     columns = {
         "document": range(start, start + len(group)),

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.records import Dropped, Record, having, pinned
+from proxyscale.data.raw_record import Record
+from proxyscale.data.records import pinned
 
 
 def read_hub(
@@ -19,8 +20,7 @@ def read_hub(
     split: str = "train",
     streaming: bool = True,
     data_dir: str | None = None,
-    column: str | None = None,
-) -> Iterator[Record | Dropped]:
+) -> Iterator[Record]:
     """Records of a Hugging Face dataset at a pinned commit.
 
     With `streaming` they are downloaded as they are read; without it the files are downloaded
@@ -43,8 +43,8 @@ def read_hub(
         )
         if not streaming:
             _verify(repository, commit)
-        records = (Record(f"{Path(repository).name}:{n}", row) for n, row in enumerate(rows))
-        yield from having(column, records)
+        for number, row in enumerate(rows):
+            yield Record(f"{Path(repository).name}:{number}", row)
     except UserError:
         raise
     except Exception as error:  # the client and what it stands on raise a dozen families of them

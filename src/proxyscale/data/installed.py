@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.records import Dropped, Record, shuffled
+from proxyscale.data.raw_record import Dropped, Record
+from proxyscale.data.records import shuffled
 
 PARTS = ("code", "docstrings", "headers", "tests")
 HEADERS = {".h", ".hh", ".hpp", ".hxx", ".cuh"}

@@ -6,148 +6,23 @@ its row for life: the offset of its source plus its row in the pack.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.base.paths import expand
-from proxyscale.data.packing import END, Rows, window_hashes
-from proxyscale.data.records import pinned
+from proxyscale.data.documents import read_documents
+from proxyscale.data.packing import END, Rows
+from proxyscale.data.tokens import CHUNK, load_tokenizer, pieces, unknown_id
+from proxyscale.data.words import SEPARATOR, words
 
-os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread a process: Snakemake counts cores
-
-CHUNK = 1 << 16  # characters tokenized as one
-BATCH = 32  # such pieces tokenized at a time
-WINDOW_ROWS = 4096  # rows hashed at a time
-
-
-def build_tokenizer(out: Path, corpora: dict[str, Path], spec: dict[str, Any]) -> None:
-    """Write a tokenizer.json: trained on the pool's documents, a local one or the hub's.
-
-    `spec`: `{train: bpe, vocabulary, sample_bytes}`, `{file}` or `{hub, revision}`; with the latter
-    two `pad_vocabulary_to` rounds the vocabulary up to a size of one's own.
-    """
-    if "train" in spec:
-        tokenizer = _train(corpora, spec["vocabulary"], spec.get("sample_bytes", 10_000_000))
-        size = spec["vocabulary"]
-    else:
-        hub = "hub" in spec
-        path = _download(spec["hub"], spec.get("revision")) if hub else expand(spec["file"])
-        tokenizer = _parse(Path(path))
-        size = spec.get("pad_vocabulary_to") or 0
-    if tokenizer.token_to_id(END) is None:
-        tokenizer.add_special_tokens([END])
-    _pad(tokenizer, size)
-    with artifacts.atomic(out) as temporary:
-        tokenizer.save(str(temporary))
-
-
-def _train(corpora: dict[str, Path], vocabulary: int, sample_bytes: int) -> Tokenizer:
-    """Byte-level BPE (Radford et al. 2019, section 2.2) on equal parts of every source."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    if vocabulary <= len(alphabet):
-        message = f"a byte-level vocabulary needs more than {len(alphabet)} entries"
-        raise UserError(message, where="tokenizer.vocabulary", value=vocabulary)
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[END],
-        initial_alphabet=alphabet,
-        show_progress=False,
-    )
-    share = sample_bytes // len(corpora)
-    texts = (text for corpus in corpora.values() for text in _sample(corpus, share))
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
-
-
-def _sample(corpus: Path, size: int) -> Iterator[str]:
-    for _, text in read_documents(corpus, "pool"):
-        yield from chunks(text)
-        size -= len(text.encode())
-        if size <= 0:
-            return
-
-
-def _download(repository: str, revision: str | None) -> str:
-    commit = pinned(revision, repository)
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return hf_hub_download(repository, "tokenizer.json", revision=commit)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot be read: {error}", where=f"tokenizer: {repository}") from None
-
-
-def _parse(path: Path) -> Tokenizer:
-    text = json.dumps(artifacts.read_json(path))
-    try:
-        return Tokenizer.from_str(text)
-    except Exception as error:  # the library raises nothing narrower
-        raise UserError(f"not a tokenizer.json: {error}", where=str(path)) from None
-
-
-def _pad(tokenizer: Tokenizer, size: int) -> None:
-    """Fill the vocabulary up to `size` with tokens that no text has."""
-    known = tokenizer.get_vocab_size()
-    if size and size < known:
-        message = f"the tokenizer has {known} entries already"
-        raise UserError(message, where="tokenizer.pad_vocabulary_to", value=size)
-    tokenizer.add_special_tokens([f"<|unused{i}|>" for i in range(known, size)])
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer as everything here uses it: special tokens written in a text are plain text."""
-    tokenizer = _parse(path)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
-def chunks(text: str) -> Iterator[str]:
-    """A long text in pieces, cut before white space that follows a word.
-
-    Byte-level BPE never merges across such a place, so that its tokens are those of the whole text;
-    a tokenizer's memory is a hundred times its text.
-    """
-    start = 0
-    while len(text) - start > CHUNK:
-        piece = text[start : start + CHUNK + 1]
-        cut = _last_word_end(piece)
-        yield piece[:cut]
-        start += cut
-    yield text[start:]
-
-
-def _last_word_end(piece: str) -> int:
-    tail = piece[-1024:]
-    ends = [match.end() for match in re.finditer(r"\S(?=[ \t\r\n])", tail)]
-    return len(piece) - len(tail) + ends[-1] if ends else len(piece) - 1
-
-
-def read_documents(
-    corpus: Path, split: str, shard: int = 0, shards: int = 1
-) -> Iterator[tuple[int, str]]:
-    """Number and text of a split's documents, in bounded memory; of one part out of `shards`."""
-    with pq.ParquetFile(corpus / "documents.parquet", buffer_size=1 << 20) as file:
-        groups = file.num_row_groups
-        for group in range(groups * shard // shards, groups * (shard + 1) // shards):
-            table = file.read_row_group(group, columns=["document", "text", "split"])
-            chosen = table.filter(pc.equal(table["split"], split))
-            yield from zip(chosen["document"].to_pylist(), chosen["text"].to_pylist(), strict=True)
+BATCH = 32  # documents tokenized at a time
+WORD = np.dtype("<u4")  # of `words.bin`
 
 
 def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None:
@@ -155,16 +30,21 @@ def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None
 
     `spec`: `source`, `length`, `shards` (default 1) and which of them (`shard`). The documents of
     split `pool` follow each other, each closed by end-of-text, cut every `length` tokens; the last,
-    partial row and rows seen before are dropped. Memory: a group of documents (8 MiB of text, or
-    the largest), its tokens, and about 120 bytes a row for the hashes of rows and their index.
+    partial row and rows seen before are dropped. `words.bin` holds a hash (u32) of every word of
+    these documents, each closed by a separator: what test sets are searched in. Memory: a group of
+    documents (8 MiB of text, or the largest), its tokens, and about 120 bytes a row for the hashes
+    of rows and their index. UserError if there is not one row.
     """
     encoder, length = load_tokenizer(tokenizer), spec["length"]
-    vocabulary = encoder.get_vocab_size()
-    dtype = np.dtype(np.uint16 if vocabulary < 65_536 else np.uint32)
-    writer = Rows(length, dtype)
-    with artifacts.atomic(out / "inputs.npy") as temporary:
-        pieces = _pieces(corpus, spec.get("shard", 0), spec.get("shards", 1))
-        left = writer.write(temporary, _tokens(pieces, encoder, dtype))
+    stream = _Stream(encoder)
+    writer = Rows(length, np.dtype(np.uint16 if stream.vocabulary < 65_536 else np.uint32))
+    documents = read_documents(corpus, "pool", spec.get("shard", 0), spec.get("shards", 1))
+    with (
+        artifacts.atomic(out / "inputs.npy") as temporary,
+        artifacts.atomic(out / "words.bin") as said,
+        open(said, "wb") as file,
+    ):
+        left = writer.write(temporary, stream.tokens(_noted(documents, file), writer.dtype))
         if not writer.count:
             message = f"its pool has {left} tokens: not one row of {length}"
             hint = "give more documents, fewer shards, or a shorter context"
@@ -172,44 +52,65 @@ def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None
     artifacts.write(out / "index.parquet", writer.index(spec["source"]), "index")
     artifacts.write_manifest(
         out / "manifest.json",
-        [out / "inputs.npy", out / "index.parquet"],
+        [out / "inputs.npy", out / "index.parquet", out / "words.bin"],
         source=spec["source"],
         length=length,
-        vocabulary=vocabulary,
+        vocabulary=stream.vocabulary,
         tokenizer=artifacts.sha256(tokenizer),
         rows=writer.count,
+        tokens=stream.count,
+        unknown=stream.unknown,
         dropped={"duplicate rows": writer.duplicates, "tokens of a partial row": left},
     )
 
 
-def _tokens(
-    pieces: Iterable[tuple[int, str, bool]], encoder: Tokenizer, dtype: np.dtype[Any]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Tokens of one piece of a document at a time, the last piece closed by end-of-text."""
-    end = encoder.token_to_id(END)
-    for batch in _batches(pieces):
-        texts = [text for _, text, _ in batch]
-        encodings = encoder.encode_batch_fast(texts, add_special_tokens=False)
-        for (document, _, last), encoding in zip(batch, encodings, strict=True):
-            ids = encoding.ids
-            yield document, np.array([*ids, end] if last else ids, dtype)
+def _noted(documents: Iterable[tuple[int, str]], file: BinaryIO) -> Iterator[tuple[int, str]]:
+    """The documents, whose words are written to a file as they pass."""
+    for number, text in documents:
+        file.write(np.append(words(text), SEPARATOR).astype(WORD).tobytes())
+        yield number, text
 
 
-def _pieces(corpus: Path, shard: int, shards: int) -> Iterator[tuple[int, str, bool]]:
-    for document, text in read_documents(corpus, "pool", shard, shards):
-        pieces = list(chunks(text))
-        for number, piece in enumerate(pieces, 1):
-            yield document, piece, number == len(pieces)
+class _Stream:
+    """Documents to tokens; counts them and those that stand for unknown text."""
 
+    def __init__(self, encoder: Tokenizer) -> None:
+        self.encoder = encoder
+        self.vocabulary = 1 + max(encoder.get_vocab().values())
+        self.end = int(encoder.token_to_id(END) or 0)
+        self.without = unknown_id(encoder)
+        self.count = self.unknown = 0
 
-def _batches(pieces: Iterable[tuple[int, str, bool]]) -> Iterator[list[tuple[int, str, bool]]]:
-    batch: list[tuple[int, str, bool]] = []
-    for piece in pieces:
-        batch.append(piece)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    yield batch
+    def tokens(
+        self, documents: Iterable[tuple[int, str]], dtype: np.dtype[Any]
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Tokens of a document, or of a piece of a long one; the last piece closed by END."""
+        for number, ids in self._ids(documents):
+            self.count += len(ids)
+            self.unknown += ids.count(self.without) if self.without is not None else 0
+            if max(ids, default=0) >= self.vocabulary:
+                raise UserError(f"a token beyond the vocabulary of {self.vocabulary}")
+            yield number, np.array(ids, dtype)
+
+    def _ids(self, documents: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[int]]]:
+        held: list[tuple[int, str]] = []
+        for number, text in documents:
+            if len(text) <= CHUNK:
+                held.append((number, text))
+            if len(held) == BATCH or len(text) > CHUNK:
+                yield from self._short(held)
+                held = []
+            if len(text) > CHUNK:
+                for piece in pieces(self.encoder, text):
+                    yield number, piece.ids
+                yield number, [self.end]
+        yield from self._short(held)
+
+    def _short(self, held: list[tuple[int, str]]) -> Iterator[tuple[int, list[int]]]:
+        texts = [text for _, text in held]
+        found = self.encoder.encode_batch_fast(texts, add_special_tokens=False)
+        for (number, _), encoding in zip(held, found, strict=True):
+            yield number, [*encoding.ids, self.end]
 
 
 def assemble(out: Path, packs: dict[str, Path]) -> None:
@@ -230,10 +131,12 @@ def assemble(out: Path, packs: dict[str, Path]) -> None:
             raise UserError(message, where=str(folder), hint="pack it again")
         source = name.partition("@")[0]
         blank = {"name": source, "offset": offset, "rows": 0, "shards": [], "dropped": {}}
+        blank |= {"tokens": 0, "unknown": 0}
         entry = sources.setdefault(source, blank)
         place = Path(os.path.relpath(folder, out.parent)).as_posix()
         entry["shards"].append({"folder": place, "rows": facts["rows"], "files": facts["files"]})
-        entry["rows"] += facts["rows"]
+        for key in ("rows", "tokens", "unknown"):
+            entry[key] += facts.get(key, 0)
         for reason, count in facts["dropped"].items():
             entry["dropped"][reason] = entry["dropped"].get(reason, 0) + count
         offset += facts["rows"]
@@ -243,13 +146,20 @@ def assemble(out: Path, packs: dict[str, Path]) -> None:
 class Pool:
     """The candidate examples, memory-mapped: rows of `length` tokens of every source."""
 
-    def __init__(self, facts: dict[str, Any], shards: list[np.ndarray]) -> None:
-        """`shards` are the packs' rows, source after source, as `facts` lists them."""
+    def __init__(
+        self,
+        facts: dict[str, Any],
+        shards: list[np.ndarray],
+        texts: Iterable[tuple[str, Path]] = (),
+    ) -> None:
+        """`shards` are the packs' rows, source after source, as `facts` lists them; `texts` are the
+        sources' names with the packs' folders."""
         self.length: int = facts["length"]
         self.vocabulary: int = facts["vocabulary"]
         self.sources: list[str] = [source["name"] for source in facts["sources"]]
         self.counts: dict[str, int] = {s["name"]: s["rows"] for s in facts["sources"]}
         self._shards = shards
+        self._texts = list(texts)
         self._offsets = np.cumsum([0, *map(len, shards)])
         self._begins = np.array([source["offset"] for source in facts["sources"]])
 
@@ -257,10 +167,13 @@ class Pool:
     def open(cls, manifest: Path) -> Pool:
         """Map the shards that a pool's manifest names."""
         facts = artifacts.read_json(manifest)
-        listed = [shard["folder"] for source in facts["sources"] for shard in source["shards"]]
-        folders = [Path(manifest).parent / folder for folder in listed]
-        shards = [np.load(folder / "inputs.npy", mmap_mode="r") for folder in folders]
-        return cls(facts, shards)
+        folders = [
+            (source["name"], Path(manifest).parent / shard["folder"])
+            for source in facts["sources"]
+            for shard in source["shards"]
+        ]
+        shards = [np.load(folder / "inputs.npy", mmap_mode="r") for _, folder in folders]
+        return cls(facts, shards, folders)
 
     def __len__(self) -> int:
         return int(self._offsets[-1])
@@ -293,8 +206,8 @@ class Pool:
             rows[here] = self._shards[shard][ids[here] - self._offsets[shard]]
         return rows
 
-    def windows(self, size: int) -> Iterator[np.ndarray]:
-        """Hashes of all windows of `size` tokens, some rows at a time: [k, windows] u64."""
-        for shard in self._shards:
-            for start in range(0, len(shard), WINDOW_ROWS):
-                yield window_hashes(shard[start : start + WINDOW_ROWS], size)
+    def words(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Each source's name with the hashes of its documents' words, a shard at a time (u32)."""
+        for name, folder in self._texts:
+            if (folder / "words.bin").stat().st_size:
+                yield name, np.memmap(folder / "words.bin", WORD, "r")

@@ -7,11 +7,16 @@ in two sources meet on one side.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from proxyscale.base.errors import UserError
+from proxyscale.data.raw_record import Dropped, printable
+
 NAMED = 3  # dropped records named for each reason
+FIRST = 1000  # if all of so many cannot be used, the rest is not looked at
 
 
 def content_key(data: bytes) -> int:
@@ -19,38 +24,71 @@ def content_key(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest())
 
 
-def printable(name: str) -> str:
-    """A name that can be written as UTF-8: bytes of a file's name that are not stand as \\xff."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
 class RecordCounts:
-    """Counts and splits the records of one source. `spec`: holdout, target (shares), seed."""
+    """Counts what was read and why some of it was dropped; the caller adds to `read`."""
+
+    def __init__(self) -> None:
+        self.read = self.broken = 0
+        self.dropped: Counter[str] = Counter()
+        self.named: dict[str, list[str]] = {}
+        self.breaks: dict[str, Dropped] = {}  # the first of each reason
+
+    def drop(self, item: Dropped, count: int = 1) -> None:
+        """Count what is dropped. UserError if none of the first 1,000 could be used."""
+        self.dropped[item.reason] += count
+        named = self.named.setdefault(item.reason, [])
+        if item.name and len(named) < NAMED:
+            named.append(printable(item.name))
+        if item.broken:
+            self.broken += 1
+            self.breaks.setdefault(item.reason, item)
+            if self.broken == self.read == FIRST:
+                self.check("records")
+
+    def told(self) -> str:
+        """The reasons in words, with the first name of each."""
+        shown = []
+        for reason, count in self.dropped.items():
+            first = f" ({self.named[reason][0]} …)" if self.named[reason] else ""
+            shown.append(f"{count} {reason}{first}")
+        return ", ".join(shown)
+
+    def check(self, what: str) -> None:
+        """UserError if more than half of what was read could not be used as it is."""
+        if 2 * self.broken <= self.read:
+            return
+        worst = max(self.breaks, key=lambda reason: self.dropped[reason])
+        first = self.breaks[worst]
+        message = worst
+        if self.dropped[worst] < self.read:
+            others = [f"{self.dropped[r]} {r} ({one.name})" for r, one in self.breaks.items()]
+            message = f"{self.broken} of {self.read} {what} cannot be used: {', '.join(others)}"
+        word = re.search(r"'([^']*)'", worst)
+        raise UserError(
+            message, where=first.name, value=word[1] if word else None, allowed=first.keys
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """For a manifest."""
+        return {"read": self.read, "dropped": dict(self.dropped), "dropped_first": self.named}
+
+
+class SplitCounts(RecordCounts):
+    """Splits what is kept, too, each content once. `spec`: holdout, target (shares), seed."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
+        super().__init__()
         self.seed = spec.get("seed", 0)
         holdout, target = spec.get("holdout", 0.0), spec.get("target", 0.0)
         self.shares = {"holdout": holdout, "target": target, "pool": 1 - holdout - target}
         self.seen: set[int] = set()
-        self.read = 0
         self.kept = dict.fromkeys(self.shares, 0)
-        self.dropped: Counter[str] = Counter()
-        self.named: dict[str, list[str]] = {}
-
-    def drop(self, name: str, reason: str) -> None:
-        """Count a record that is not kept."""
-        self.read += 1
-        self.dropped[reason] += 1
-        named = self.named.setdefault(reason, [])
-        if len(named) < NAMED:
-            named.append(printable(name))
 
     def keep(self, name: str, key: int) -> str | None:
         """The split of a record by its content's key; None, and counted, for a duplicate."""
         if key in self.seen:
-            self.drop(name, "duplicate")
+            self.drop(Dropped(name, "duplicate"))
             return None
-        self.read += 1
         self.seen.add(key)
         split = self._split(key)
         self.kept[split] += 1
@@ -66,13 +104,3 @@ class RecordCounts:
     def total(self) -> int:
         """Records kept."""
         return sum(self.kept.values())
-
-    def told(self) -> str:
-        """What was dropped, in words; empty if nothing was."""
-        parts = [f"{n} {word} ({self.named[word][0]} …)" for word, n in self.dropped.items()]
-        return ", ".join(parts)
-
-    def facts(self) -> dict[str, Any]:
-        """What a manifest says: read, dropped by reason and the first names of each."""
-        named = {"dropped_first": self.named}
-        return {"read": self.read, "dropped": dict(self.dropped), **named}

@@ -1,4 +1,4 @@
-"""Items in tokens: prompt and choices apart, whole texts packed, few-shot examples in front."""
+"""Items in tokens: those that running text has; whole texts packed, few-shot examples in front."""
 
 from __future__ import annotations
 
@@ -7,98 +7,213 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 from tokenizers import Tokenizer
 
-from proxyscale.data import overlap
+from proxyscale.data.overlap import Tested
 from proxyscale.data.packing import END
-from proxyscale.data.pool import chunks
+from proxyscale.data.raw_record import Dropped
+from proxyscale.data.record_counts import RecordCounts
 from proxyscale.data.task_items import Item, seeded_hash
+from proxyscale.data.tokens import tokens, unknown_id
+from proxyscale.data.words import SEPARATOR, words
 
 SHOT_DELIMITER = "\n"
+NOTHING = np.zeros(0, np.uint32)
+
+
+class Row(NamedTuple):
+    """A choice in tokens: what stands before it, and what is scored."""
+
+    context: list[int]
+    scored: list[int]
 
 
 class Example(NamedTuple):
-    """An item in tokens. `key` orders the examples and tells equal ones."""
+    """An item in tokens, a row for each choice. `key` orders the examples and tells equal ones."""
 
     key: bytes
     item: Item
+    rows: list[Row]
+    cut: bool  # the prompt lost its beginning
+    lost: bool  # and with it every answer that stood in its context
+    joined: bool  # a token holds the end of the prompt and the beginning of a choice
+    tested: Tested
+
+    @property
+    def context(self) -> list[int]:
+        """Tokens before the right choice."""
+        return self.rows[self.item.gold].context
+
+    @property
+    def continuations(self) -> list[list[int]]:
+        """Tokens of every choice."""
+        return [row.scored for row in self.rows]
+
+
+class _Choice(NamedTuple):
+    """Tokens of a prompt and a choice, with where in the text those of the prompt begin."""
+
     context: list[int]
-    continuations: list[list[int]]
-    cut: bool
-    tested: overlap.Tested  # what must not stand in the pool, few-shot examples aside
+    starts: list[int]
+    scored: list[int]
+    joined: bool
+
+
+class _Stream(NamedTuple):
+    """Tokens of texts one after the other: ids, the numbers of their texts, their places there."""
+
+    ids: list[int]
+    texts: list[int]
+    starts: list[int]
+    ends: list[int]
+
+    def part(self, first: int, last: int | None = None) -> _Stream:
+        """The tokens from one on, up to another."""
+        return _Stream(*(column[first:last] for column in self))
 
 
 class Coder:
-    """Items to examples, for one split; counts what it cannot use."""
+    """Items to examples, for one split; what it cannot use goes to the account."""
 
-    def __init__(self, tokenizer: Tokenizer, length: int, seed: int, few_shot: int = 0) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        length: int,
+        seed: int,
+        few_shot: int = 0,
+        whole_prompts: bool = False,
+        account: RecordCounts | None = None,
+    ) -> None:
         end = tokenizer.token_to_id(END)
         assert end is not None, "build_tokenizer adds it"
         self.tokenizer = tokenizer
         self.end = end
+        self.unknown = unknown_id(tokenizer)
         self.length = length
         self.seed = seed
         self.few_shot = few_shot
+        self.whole_prompts = whole_prompts
+        self.account = account or RecordCounts()
         self.bank: list[Item] = []
-        self.rest: list[int] = []
+        self.rest = _Stream([], [], [], [])
+        self.texts: dict[int, str] = {}
         self.counts: Counter[str] = Counter()
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Example]:
         for item in items:
             self.counts["items"] += 1
             if not is_unicode(item):
-                self.counts["not_unicode"] += 1
+                self.drop(item, "not unicode")
             elif item.whole_text:
                 yield from self.pack(item.choices[0])
             elif (example := self.encode(item)) is not None:
                 yield example
-        self.counts["tokens_left_over"] = len(self.rest)
+        self.counts["tokens_left_over"] = len(self.rest.ids)
 
-    def tokens(self, text: str) -> list[int]:
-        """A text's tokens, a piece at a time."""
-        encoded = (self.tokenizer.encode(p, add_special_tokens=False) for p in chunks(text))
-        return [token for encoding in encoded for token in encoding.ids]
+    def drop(self, item: Item, reason: str) -> None:
+        """Count an item that is not used."""
+        self.counts[reason.replace(" ", "_")] += 1
+        self.account.drop(Dropped(item.where, reason))
 
     def pack(self, text: str) -> Iterator[Example]:
         """Rows of `length` tokens out of the texts so far, the document end before each text."""
-        tokens = [*self.rest, self.end, *self.tokens(text)]
-        full = len(tokens) // self.length * self.length
-        self.rest = tokens[full:]
+        number = self.counts["texts"]
+        self.counts["texts"] += 1
+        self.texts[number] = text
+        found = tokens(self.tokenizer, text)
+        numbers = [number] * (1 + len(found.ids))
+        more = ([self.end, *found.ids], numbers, [0, *found.starts], [0, *found.ends])
+        for column, added in zip(self.rest, more, strict=True):
+            column.extend(added)
+        full = len(self.rest.ids) // self.length * self.length
         for start in range(0, full, self.length):
-            row = tokens[start : start + self.length]
-            item = Item("", (self.tokenizer.decode(row),))
-            tested = overlap.Tested(row, [])
-            yield Example(seeded_hash(self.seed, row), item, row[:1], [row[1:]], False, tested)
+            held = self.rest.part(start, start + self.length)
+            item = Item("", (self.tokenizer.decode(held.ids),))
+            rows = [Row(held.ids[:1], held.ids[1:])]
+            key, said = seeded_hash(self.seed, held.ids), Tested(self.said(held), NOTHING, NOTHING)
+            yield Example(key, item, rows, False, False, False, said)
+        self.rest = self.rest.part(full)
+        waiting = set(self.rest.texts)
+        self.texts = {number: text for number, text in self.texts.items() if number in waiting}
+
+    def said(self, row: _Stream) -> np.ndarray:
+        """The words of a row, without those that it holds in part."""
+        found = []
+        for number in dict.fromkeys(row.texts):
+            first = row.texts.index(number)
+            last = first + row.texts.count(number)
+            text, start, end = self.texts[number], row.starts[first], max(row.ends[first:last])
+            while 0 < start < end and text[start - 1].isalnum() and text[start].isalnum():
+                start += 1
+            while start < end < len(text) and text[end - 1].isalnum() and text[end].isalnum():
+                end -= 1
+            found += [words(text[start:end]), np.array([SEPARATOR], np.uint32)]
+        return np.concatenate(found[:-1])
 
     def encode(self, item: Item) -> Example | None:
-        """One example, or None (counted) where a choice is empty or does not fit.
+        """One example, or None (counted) where a choice is empty, unknown or does not fit.
 
-        Prompt and choices are tokenized apart, so that the scored tokens are the choice's alone; a
-        space between them belongs to the choice. All choices of an item see the same context.
+        A choice's tokens are those that it has in running text, behind its prompt: all that hold
+        some of it, a space before it included. Prompts are cut alike for all choices.
         """
-        key = seeded_hash(self.seed, item)
-        stem = item.prompt.rstrip(" ")
-        choices = [self.tokens(item.prompt[len(stem) :] + choice) for choice in item.choices]
-        room = self.length - max(map(len, choices), default=0)
-        if not all(choices) or room < 1:
-            self.counts["too_long" if room < 1 else "empty"] += 1
+        key = seeded_hash(self.seed, *item.key)
+        shots = self.shots(item, key)
+        choices = [
+            self.choice(shots + item.prompt_of(number), choice)
+            for number, choice in enumerate(item.choices)
+        ]
+        room = self.length - max((len(one.scored) for one in choices), default=0)
+        cut = any(len(one.context) > room for one in choices)
+        reasons = {
+            "empty": not choices or not all(one.scored for one in choices),
+            "too long": room < 1,
+            "unknown answer": any(self.unknown in one.scored for one in choices),
+            "cut prompt": cut and self.whole_prompts,
+        }
+        if reason := next((reason for reason, true in reasons.items() if true), None):
+            self.drop(item, reason)
             return None
-        context = [self.end, *self.tokens(self.shots(item, key) + stem)]
-        gold = choices[item.gold]
-        tested = overlap.Tested(self.tokens(stem) + gold, gold)
-        return Example(key, item, context[-room:], choices, len(context) > room, tested)
+        rows = [Row(one.context[-room:], one.scored) for one in choices]
+        starts = choices[item.gold].starts
+        lost = cut and self.lost(item, shots, starts[max(len(starts) - room, 0)])
+        joined = any(one.joined for one in choices)
+        return Example(key, item, rows, cut, lost, joined, tested(item))
+
+    def choice(self, prompt: str, choice: str) -> _Choice:
+        """The tokens of a prompt and a choice."""
+        stem = len(prompt.rstrip(" "))
+        found = tokens(self.tokenizer, prompt + choice)
+        first = next((i for i, end in enumerate(found.ends) if end > stem), len(found.ids))
+        joined = first < len(found.ids) and found.starts[first] < stem
+        context = [self.end, *found.ids[:first]]
+        return _Choice(context, [0, *found.starts[:first]], found.ids[first:], joined)
+
+    def lost(self, item: Item, shots: str, begin: int) -> bool:
+        """Whether the answer stands in what is given, and no more in what is left of it."""
+        prompt = item.prompt_of(item.gold)
+        answers = [item.choices[item.gold].strip(), *item.others]
+        seen = prompt[max(begin - len(shots), 0) :]
+        there = [answer for answer in answers if answer in item.context]
+        return bool(there) and not any(answer in seen for answer in there)
 
     def shots(self, item: Item, key: bytes) -> str:
         """`few_shot` answered target items other than the item itself, drawn by its key."""
         others = [shot for shot in self.bank if shot != item]
         drawn = random.Random(key).sample(others, min(self.few_shot, len(others)))
-        return "".join(f"{s.prompt}{s.choices[s.gold]}{SHOT_DELIMITER}" for s in drawn)
+        return "".join(f"{s.prompt_of(s.gold)}{s.choices[s.gold]}{SHOT_DELIMITER}" for s in drawn)
+
+
+def tested(item: Item) -> Tested:
+    """The words of an item: of what is asked, of the right answer, of what is given."""
+    asked = item.prompt_of(item.gold) if item.question is None else item.question
+    return Tested(words(asked), words(item.choices[item.gold]), words(item.context))
 
 
 def is_unicode(item: Item) -> bool:
     """Whether an item has no lone surrogates, as JSON may have: no tokenizer reads them."""
     try:
-        "".join((item.prompt, *item.choices)).encode()
+        "".join((item.prompt, *item.contexts, *item.choices)).encode()
     except UnicodeEncodeError:
         return False
     return True

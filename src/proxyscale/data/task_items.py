@@ -1,41 +1,55 @@
-"""What test sets are made of: records out of documents, files or the hub, and items out of them.
+"""What test sets are made of: items, and what a task kind needs to make them out of records.
 
-A task kind is one function from records to items; this module is what such a function needs.
+A task kind is one function from records to items. What it cannot use it passes on as `Dropped`, so
+that every record is accounted for.
 """
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import hashlib
-import json
+import re
 import string
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
-
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from dataclasses import dataclass
+from typing import Any
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.corpora import read_records
+from proxyscale.data.raw_record import Dropped, not_text
 
 
-class Item(NamedTuple):
+@dataclass(frozen=True)
+class Item:
     """What is asked: a prompt, the choices that may follow it, the index of the right one.
 
     One choice is a scored continuation. One choice without a prompt is a whole text: texts are
-    packed one after the other into rows of the pool's length.
+    packed one after the other into rows of the pool's length. `contexts`, if any, are one prompt
+    for each choice. `question` is what of the prompt is asked, where that is not all of it;
+    `context` what is given with it; `others` are further right answers; `where` is the record.
     """
 
     prompt: str
     choices: tuple[str, ...]
     gold: int = 0
+    contexts: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    question: str | None = dataclasses.field(default=None, repr=False, compare=False)
+    context: str = dataclasses.field(default="", repr=False, compare=False)
+    others: tuple[str, ...] = dataclasses.field(default=(), repr=False, compare=False)
+    where: str = dataclasses.field(default="", repr=False, compare=False)
 
     @property
     def whole_text(self) -> bool:
         """Whether it is a text to be packed."""
-        return not self.prompt and len(self.choices) == 1
+        return not self.prompt and not self.contexts and len(self.choices) == 1
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from other items."""
+        return (self, *self.contexts)
+
+    def prompt_of(self, choice: int) -> str:
+        """What stands before a choice."""
+        return self.contexts[choice] if self.contexts else self.prompt
 
 
 class Record(dict[str, Any]):
@@ -46,25 +60,83 @@ class Record(dict[str, Any]):
         self.where = where
 
 
+Records = Iterable[Record]
+Made = Iterable[Item | Dropped]
+
+
+class Unfit(UserError):
+    """A record that cannot be used as it is."""
+
+
 def seeded_hash(seed: int, *parts: object) -> bytes:
     """A seeded hash of what is shown by `repr`: the order of examples, and their identity."""
     shown = repr((seed, *parts)).encode(errors="backslashreplace")
     return hashlib.blake2b(shown, digest_size=16).digest()
 
 
-Records = Iterable[Mapping[str, Any]]
+def each(records: Records, make: Callable[[Record], Made]) -> Iterator[Item | Dropped]:
+    """The items that `make` finds in every record; records that do not fit, or have none."""
+    for record in records:
+        try:
+            made = list(make(record))
+        except Unfit as error:
+            yield Dropped(record.where, error.message, True, tuple(error.allowed))
+            continue
+        for one in made:
+            if isinstance(one, Item) and not one.where:
+                yield dataclasses.replace(one, where=record.where)
+            else:
+                yield one
+        if not made:
+            yield Dropped(record.where, "nothing to ask")
 
 
-def take(record: Mapping[str, Any], name: str) -> Any:
-    """A record's field. UserError naming the record if it has no such field."""
-    if name in record:
-        return record[name]
-    raise misfit(record, f"no field {name!r}", value=name, allowed=record)
-
-
-def misfit(record: Mapping[str, Any], message: str, **facts: Any) -> UserError:
+def misfit(record: Mapping[str, Any], message: str, **facts: Any) -> Unfit:
     """The mistake of a record, to be raised."""
-    return UserError(message, where=getattr(record, "where", "a record"), **facts)
+    return Unfit(message, where=getattr(record, "where", "a record"), **facts)
+
+
+def take(record: Mapping[str, Any], path: str) -> Any:
+    """A record's field, or one inside it: `answer`, `answer.value`, `answers[text][0]`.
+
+    Unfit if there is none, naming the keys that stand at its level.
+    """
+    if path in record:
+        return record[path]
+    value: Any = record
+    for key in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, Mapping) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            whole = f" for {path!r}" if key != path else ""
+            there = value if isinstance(value, Mapping) else ()
+            raise misfit(record, f"has no field {key!r}{whole}", value=key, allowed=there)
+    return value
+
+
+def text_of(record: Mapping[str, Any], path: str, blank: bool = False) -> str:
+    """A field that is text, as it stands. Unfit if it is none, or has nothing but white space
+    although it may not be `blank`."""
+    return as_text(record, path, take(record, path), blank)
+
+
+def as_text(record: Mapping[str, Any], path: str, value: Any, blank: bool = False) -> str:
+    """The value of a field, if it is text."""
+    if not isinstance(value, str):
+        raise misfit(record, f"{path!r} is {not_text(value)}")
+    if not blank and not value.strip():
+        raise misfit(record, f"{path!r} is empty")
+    return value
+
+
+def texts_of(record: Mapping[str, Any], path: str) -> list[str]:
+    """The texts that a field lists, none of them blank, without white space around."""
+    value = take(record, path)
+    if not isinstance(value, list):
+        raise misfit(record, f"{path!r} is no list of texts")
+    return [as_text(record, path, one).strip() for one in value]
 
 
 def check_template(template: str) -> None:
@@ -78,91 +150,110 @@ def check_template(template: str) -> None:
         raise UserError(f"a field without a name in {template!r}", hint=hint)
 
 
-def fill(template: str, record: Mapping[str, Any]) -> str:
-    """A Python format template filled with a record's fields. UserError if it does not fit."""
-    try:
-        return template.format_map(record)
-    except KeyError as error:
-        name = error.args[0]
-        message = f"no field {name!r} for the template {template!r}"
-        raise misfit(record, message, value=name, allowed=record) from None
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise misfit(record, f"the template {template!r} does not fit: {error}") from None
+class Filled(string.Formatter):
+    """A template in Python's format syntax filled with a record's fields, and what they held.
 
-
-def gold_of(record: Mapping[str, Any], name: str, choices: Sequence[str]) -> int:
-    """The index of the right choice, from a record's field. UserError if it is none."""
-    value = take(record, name)
-    try:
-        gold = int(value)
-    except (TypeError, ValueError):
-        raise misfit(record, f"{name!r} is no index of a choice: {value!r}") from None
-    if not 0 <= gold < len(choices):
-        raise misfit(record, f"{name!r} is {gold}, but there are {len(choices)} choices")
-    return gold
-
-
-def documents(corpora: Mapping[str, Path], sources: Sequence[str], split: str) -> Iterator[Record]:
-    """The documents of one split as records: source, name, text."""
-    for source in sources:
-        if source not in corpora:
-            raise UserError(f"no source {source!r}", where="sources", value=source, allowed=corpora)
-        file = pq.ParquetFile(corpora[source] / "documents.parquet")
-        for batch in file.iter_batches(64, columns=["name", "text", "split"]):
-            held = batch.filter(pc.equal(batch["split"], split))
-            for row in held.to_pylist():
-                fields = {"source": source, "name": row["name"], "text": row["text"]}
-                yield Record(fields, f"{source}: {row['name']}")
-
-
-def numbered(spec: Mapping[str, Any]) -> Iterator[Record]:
-    """Records of files or of the hub, numbered from 1."""
-    name = spec.get("files") or spec.get("hub")
-    for number, fields in enumerate(read_records(dict(spec)), start=1):
-        yield Record(fields, f"{name}: record {number}")
-
-
-def _group(record: Record, split_by: str | None, seed: int) -> bytes:
-    content = dict(record) if split_by is None else take(record, split_by)
-    return seeded_hash(seed, json.dumps(content, sort_keys=True, default=str))
-
-
-def target_groups(records: Iterable[Record], spec: Mapping[str, Any]) -> set[bytes]:
-    """The groups that make the target: whole ones in seeded order until `target` is reached.
-
-    `target` is a number of records, or below 1 a share of them. None are set apart if nobody looks
-    at them: without `target_examples` and `few_shot`.
+    A field is text, unless the template says how to write it: {year!s}, {share:.2f}. Of a list of
+    answers the first one counts, where `answers` are wanted. Unfit if it does not fit.
     """
-    if not (spec.get("target_examples") or spec.get("few_shot")):
-        return set()
-    sizes = Counter(_group(record, spec.get("split_by"), spec.get("seed", 0)) for record in records)
-    wanted = spec.get("target") or 0
-    wanted = wanted * sizes.total() if wanted < 1 else wanted
-    chosen: set[bytes] = set()
-    for group in sorted(sizes):
-        if wanted <= 0:
-            break
-        chosen.add(group)
-        wanted -= sizes[group]
-    return chosen
+
+    def __init__(self, template: str, record: Mapping[str, Any], answers: bool = False) -> None:
+        self.record, self.answers = record, answers
+        self.values: dict[str, str] = {}
+        self.others: tuple[str, ...] = ()
+        try:
+            self.text = self.vformat(template, (), record)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            message = f"the template {template!r} does not fit: {error}"
+            raise misfit(record, message) from None
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        self.path = field_name
+        return take(self.record, field_name), field_name
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        path = self.path
+        if format_spec:
+            written = str(super().format_field(value, format_spec))
+        elif self.answers:
+            written, *others = answers_of(self.record, path, value)
+            self.others = tuple(others)
+        else:
+            written = as_text(self.record, path, value)
+        self.values[path] = written
+        return written
 
 
-Reader = Callable[[], Iterator[Record]]
+def answers_of(record: Mapping[str, Any], path: str, value: Any) -> list[str]:
+    """The answers of a field, text or a list of texts, without white space around."""
+    if not isinstance(value, list):
+        return [as_text(record, path, value).strip()]
+    texts = [one.strip() for one in value if isinstance(one, str) and one.strip()]
+    if not texts:
+        raise misfit(record, f"{path!r} has no answer that is text")
+    return list(dict.fromkeys(texts))
 
 
-def readers(spec: Mapping[str, Any], corpora: Mapping[str, Path]) -> dict[str, Reader]:
-    """How to read each split's records, as often as needed."""
-    splits = ("holdout", "target")
-    records = spec.get("records")
-    if records is None:
-        return {s: functools.partial(documents, corpora, spec["sources"], s) for s in splits}
-    if "holdout" in records:
-        return {s: functools.partial(numbered, records[s]) for s in splits if s in records}
-    chosen = target_groups(numbered(records), spec)
+class Counted(int):
+    """A right choice by its number, of which is not known yet whether it is counted from 0 or 1."""
 
-    def read(target: bool) -> Iterator[Record]:
-        for record in numbered(records):
-            if (_group(record, spec.get("split_by"), spec.get("seed", 0)) in chosen) == target:
-                yield record
 
-    return {s: functools.partial(read, s == "target") for s in splits if s == "holdout" or chosen}
+def gold_of(
+    record: Mapping[str, Any],
+    path: str,
+    choices: Sequence[str],
+    labels: Sequence[str] | None = None,
+) -> int:
+    """The right choice, from a record's field: its number, its label, its letter or its text.
+
+    A number comes out as `Counted`. Unfit if it is none of these.
+    """
+    value = take(record, path)
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str):
+        word = value.strip()
+        if labels is not None and word in labels:
+            return labels.index(word)
+        if re.fullmatch(r"[+-]?\d+", word):
+            return Counted(word)
+        if word in choices and choices.count(word) == 1:
+            return choices.index(word)
+        letter = "ABCDEFGHIJKLMNOPQRSTUVWXYZ".find(word.strip("().").upper() or "?")
+        if len(word.strip("().")) == 1 and 0 <= letter < len(choices):
+            return letter
+    elif isinstance(value, int | float) and value == int(value):
+        return Counted(value)
+    raise misfit(record, f"{path!r} is no index of a choice: {value!r}")
+
+
+def numbered(made: Made, first: int | None) -> Iterator[Item | Dropped]:
+    """Items whose right choices are numbers, these counted from `first`.
+
+    Where nobody says, a 0 tells that they are counted from 0, and one as high as there are choices
+    that they are counted from 1; if neither comes, from 0. UserError if both come.
+    """
+    told, held = first is not None, list[Item]()
+    for one in made:
+        if not isinstance(one, Item) or not isinstance(one.gold, Counted):
+            yield one
+            continue
+        if first is None and one.gold in (0, len(one.choices)):
+            first = 0 if one.gold == 0 else 1
+        if first is None:
+            held.append(one)
+            continue
+        if first == 1 and one.gold == 0 and not told:
+            message = f"right choices are counted from 0 here and from 1 before: {one.where}"
+            raise UserError(message, hint="say which: first_label: 0 or 1")
+        yield from (_renumbered(item, first) for item in [*held, one])
+        held.clear()
+    yield from (_renumbered(item, first or 0) for item in held)
+
+
+def _renumbered(item: Item, first: int) -> Item | Dropped:
+    gold, count = int(item.gold) - first, len(item.choices)
+    if 0 <= gold < count:
+        return dataclasses.replace(item, gold=gold)
+    reason = f"the right choice is {item.gold:d}, but there are {count} choices"
+    return Dropped(item.where, reason, broken=True)

@@ -2,12 +2,11 @@
 
 A task kind is one function from records to items (`@task`); everything after it is the same for
 all kinds. `build_task` makes a holdout (only ever measured) and a target (selection may look at
-it), and drops what stands in the pool or on the other side.
+it), and drops what stands in the documents of the pool or on the other side.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,138 +20,19 @@ from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data import overlap
-from proxyscale.data.packing import window_hashes
-from proxyscale.data.pool import Pool, load_tokenizer
+from proxyscale.data.pool import Pool
+from proxyscale.data.raw_record import Dropped
+from proxyscale.data.record_counts import RecordCounts
 from proxyscale.data.task_encoding import Coder, Example
-from proxyscale.data.task_items import (
-    Item,
-    Record,
-    Records,
-    check_template,
-    fill,
-    gold_of,
-    misfit,
-    readers,
-    seeded_hash,
-    take,
-)
-from proxyscale.registry import task
+from proxyscale.data.task_items import Item, Record, seeded_hash
+from proxyscale.data.task_records import readers
+from proxyscale.data.tokens import load_tokenizer, unknown_id
+from proxyscale.data.words import SEPARATOR
 
 # Candidates for each example asked for, kept until their overlap is known.
 SURPLUS = 4
 # Few-shot examples are drawn from this many target items.
 SHOT_BANK = 256
-
-
-@task
-def text(records: Records, *, column: str = "text") -> Iterator[Item]:
-    """Whole texts packed into rows of the pool's length; every token but the first is scored."""
-    for record in records:
-        yield Item("", (str(take(record, column)),))
-
-
-@task
-def prompt(
-    records: Records,
-    *,
-    prompt: str,
-    continuation: str | None = None,
-    choices: Sequence[str] | str | None = None,
-    gold: str = "gold",
-) -> Iterator[Item]:
-    """A template in Python's format syntax, with a scored continuation or with choices.
-
-    `choices` are templates, or the name of the field that lists them; `gold` names the field that
-    holds the index of the right one.
-    """
-    if (continuation is None) == (choices is None):
-        raise UserError("a prompt needs either `continuation` or `choices`", where="options")
-    listed = [] if isinstance(choices, str) else list(choices or ())
-    for template in filter(None, (prompt, continuation, *listed)):
-        check_template(template)
-    for record in records:
-        asked = fill(prompt, record)
-        if continuation is not None:
-            yield Item(asked, (fill(continuation, record),))
-            continue
-        assert choices is not None
-        if isinstance(choices, str):
-            texts = _texts(record, choices)
-        else:
-            texts = tuple(fill(choice, record) for choice in choices)
-        yield Item(asked, texts, gold_of(record, gold, texts))
-
-
-def _texts(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = take(record, name)
-    if not isinstance(value, list):
-        raise misfit(record, f"{name!r} is no list of choices: {str(value)[:80]!r}")
-    return tuple(map(str, value))
-
-
-@task
-def squad(records: Records) -> Iterator[Item]:
-    """SQuAD: context, question, answers; the first answer is scored, unanswerable ones skipped."""
-    for record in records:
-        asked = fill("Context: {context}\nQuestion: {question}\nAnswer:", record)
-        if answers := _answers(record):
-            yield Item(asked, (f" {answers[0]}",))
-
-
-def _answers(record: Mapping[str, Any]) -> list[str]:
-    """The texts of SQuAD's answers, in the form of its JSON (objects) or of the hub (lists)."""
-    match take(record, "answers"):
-        case {"text": [*texts]}:
-            return texts
-        case [*answers] if all(isinstance(a, Mapping) and "text" in a for a in answers):
-            return [answer["text"] for answer in answers]
-        case other:
-            raise misfit(record, f"'answers' are not as in SQuAD: {str(other)[:80]}")
-
-
-@task
-def lambada(records: Records, *, column: str = "text") -> Iterator[Item]:
-    """LAMBADA: the last word of a passage, given all before it."""
-    for record in records:
-        passage, space, word = str(take(record, column)).rstrip().rpartition(" ")
-        if passage:
-            yield Item(passage, (space + word,))
-
-
-@task
-def hellaswag(records: Records) -> Iterator[Item]:
-    """HellaSwag: activity_label, ctx_a, ctx_b, endings, label; cleaned as in published use."""
-    for record in records:
-        ending = str(take(record, "ctx_b")).capitalize()
-        asked = f"{take(record, 'activity_label')}: {take(record, 'ctx_a')} {ending}"
-        endings = tuple(f" {_clean_wikihow(text)}" for text in _texts(record, "endings"))
-        yield Item(_clean_wikihow(asked), endings, gold_of(record, "label", endings))
-
-
-def _clean_wikihow(text: str) -> str:
-    text = re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". "))
-    return text.replace("  ", " ").strip()
-
-
-@task
-def trivia(records: Records) -> Iterator[Item]:
-    """TriviaQA: question and answer.value, closed-book."""
-    for record in records:
-        asked = fill("Question: {question}\nAnswer:", record)
-        yield Item(asked, (fill(" {answer[value]}", record),))
-
-
-@task
-def icl(records: Records, *, delimiter: str = " ") -> Iterator[Item]:
-    """llm-foundry's fields: context and continuation, or query, choices and gold."""
-    for record in records:
-        if "choices" in record:
-            choices = _texts(record, "choices")
-            asked = str(take(record, "query")) + delimiter
-            yield Item(asked, choices, gold_of(record, "gold", choices))
-        else:
-            asked = str(take(record, "context")) + delimiter
-            yield Item(asked, (str(take(record, "continuation")),))
 
 
 def build_task(
@@ -165,8 +45,10 @@ def build_task(
     """Make a test set: `holdout.parquet`, `target.parquet` (perhaps empty) and `manifest.json`.
 
     `spec`: kind, options, sources or records, examples, target_examples, split_by, target,
-    few_shot, overlap_window, length, seed. UserError if a split that has records ends up empty.
+    few_shot, overlap_window, drop_context, whole_prompts, length, seed. UserError if a split that
+    has records ends up empty, or more than half of its records cannot be used.
     """
+    overlap.check_window(spec["overlap_window"])
     builder = Builder(spec, corpora, load_tokenizer(tokenizer), Pool.open(pool))
     holdout = builder.split("holdout", spec["examples"])
     target = builder.split("target", spec.get("target_examples") or 0, holdout)
@@ -174,12 +56,23 @@ def build_task(
     for name, examples in (("holdout", holdout), ("target", target)):
         files.append(out / f"{name}.parquet")
         artifacts.write(files[-1], _table(examples), "task")
-    facts = {"kind": spec["kind"], "length": spec["length"], "window": spec["overlap_window"]}
-    artifacts.write_manifest(out / "manifest.json", files, **facts, counts=builder.counts)
+    artifacts.write_manifest(
+        out / "manifest.json",
+        files,
+        kind=spec["kind"],
+        length=spec["length"],
+        window=spec["overlap_window"],
+        counts=builder.counts,
+        dropped={name: dict(one.dropped) for name, one in builder.accounts.items()},
+        dropped_first={name: one.named for name, one in builder.accounts.items()},
+        found_in=builder.found_in,
+        prior=prior(holdout),
+    )
 
 
 class Builder:
-    """What the splits of one task share; `counts` tells what became of every record."""
+    """What the splits of one task share; `counts` and `accounts` tell what became of every record,
+    `found_in` which examples stand in which source."""
 
     def __init__(
         self,
@@ -193,27 +86,39 @@ class Builder:
         self.pool = pool
         self.readers = readers(spec, corpora)
         self.counts: dict[str, dict[str, int]] = {}
+        self.accounts: dict[str, RecordCounts] = {}
+        self.found_in: dict[str, dict[str, dict[str, int]]] = {}
         few_shot = spec.get("few_shot") or 0
         self.bank = self.shot_bank() if few_shot else []
 
-    def items(self, split: str, counts: Counter[str]) -> Iterator[Item]:
+    def items(self, split: str, account: RecordCounts) -> Iterator[Item]:
         """The items of a split; a kind with an option `seed` gets the study's."""
         kind = self.spec["kind"]
         seeded = {"seed": self.spec["seed"]} if "seed" in registry.task.options(kind) else {}
 
         def records() -> Iterator[Record]:
             for record in self.readers[split]():
-                counts["records"] += 1
-                yield record
+                account.read += 1
+                if isinstance(record, Dropped):
+                    account.drop(record)
+                else:
+                    yield record
 
-        yield from registry.task[kind](records(), **seeded, **self.spec.get("options", {}))
+        for item in registry.task[kind](records(), **seeded, **self.spec.get("options", {})):
+            if isinstance(item, Dropped):
+                account.drop(item)
+            else:
+                yield item
+        account.check("records")
 
     def shot_bank(self) -> list[Item]:
         """Target items that few-shot examples are drawn from."""
         if "target" not in self.readers:
             raise UserError("few_shot takes its examples from the target split", hint="set target")
         seed = self.spec["seed"]
-        unique = {seeded_hash(seed, item): item for item in self.items("target", Counter())}
+        unique = {
+            seeded_hash(seed, *item.key): item for item in self.items("target", RecordCounts())
+        }
         if any(item.whole_text for item in unique.values()):
             raise UserError("few_shot needs prompts, not whole texts", where="few_shot")
         return [unique[digest] for digest in sorted(unique)[:SHOT_BANK]]
@@ -222,49 +127,112 @@ class Builder:
         """The examples of a split in seeded order, without what stands in the pool or `holdout`."""
         if name not in self.readers or not wanted:
             return []
-        spec, counts = self.spec, Counter[str]()
-        coder = Coder(self.tokenizer, spec["length"], spec["seed"], spec.get("few_shot") or 0)
+        spec, account = self.spec, RecordCounts()
+        few_shot, whole = spec.get("few_shot") or 0, bool(spec.get("whole_prompts"))
+        coder = Coder(self.tokenizer, spec["length"], spec["seed"], few_shot, whole, account)
         coder.bank = self.bank
-        made = coder(self.items(name, counts))
         seen = {example.key for example in holdout}
-        candidates = smallest(made, SURPLUS * wanted, seen, counts)
-        window = spec["overlap_window"]
-        tested = [example.tested for example in candidates]
-        in_pool = overlap.standing(tested, self.pool.windows, window)
-        near = overlap.standing(tested, lambda size: row_windows(holdout, size), window)
-        kept = [e for e, bad in zip(candidates, in_pool | near, strict=True) if not bad][:wanted]
+        made = coder(self.items(name, account))
+        candidates = smallest(made, SURPLUS * wanted, seen, account)
+        dropped = self.standing(name, candidates, holdout)
+        for example, reason in zip(candidates, dropped, strict=True):
+            if reason:
+                account.drop(Dropped(example.item.where, reason))
+        left = [e for e, reason in zip(candidates, dropped, strict=True) if not reason]
+        kept = left[:wanted]
+        for example in left[wanted:]:
+            account.drop(Dropped(example.item.where, "not asked for"))
+        counts = Counter(records=account.read, asked_for=wanted, tested=len(candidates))
         counts.update(coder.counts)
-        counts.update(asked_for=wanted, tested=len(candidates), kept=len(kept))
-        counts.update(in_pool=int(in_pool.sum()), in_holdout=int((near & ~in_pool).sum()))
-        counts.update(cut=sum(example.cut for example in kept))
-        self.counts[name] = dict(counts)
+        counts.update(kept=len(kept), duplicates=account.dropped["duplicate"])
+        for reason in ("in pool", "in holdout"):
+            counts[reason.replace(" ", "_")] = dropped.count(reason)
+        for fact in ("cut", "lost", "joined"):
+            counts[fact] = sum(getattr(example, fact) for example in kept)
+        counts.update(self.unknown(kept))
+        self.counts[name] = self.counts.get(name, {}) | dict(counts)
+        self.accounts[name] = account
         if not kept:
             told = ", ".join(f"{what} {count}" for what, count in sorted(counts.items()) if count)
+            first = f"; {account.told()}" if account.dropped else ""
             hint = "more records, a larger length, or split_by for a field that examples share"
-            raise UserError(f"no {name} example is left ({told})", hint=hint)
+            raise UserError(f"no {name} example is left ({told}{first})", hint=hint)
         return kept
 
+    def standing(
+        self, name: str, candidates: Sequence[Example], holdout: Sequence[Example]
+    ) -> list[str]:
+        """Why each candidate is dropped for where else it stands; empty if it is not.
 
-def row_windows(examples: Sequence[Example], size: int) -> Iterator[np.ndarray]:
-    """Window hashes of what is tested of each example."""
-    for example in examples:
-        if len(example.tested.row) >= size:
-            yield window_hashes(np.asarray(example.tested.row)[None], size)
+        Beside the target, that of the holdout: its items, and the contexts given with them.
+        """
+        window = self.spec["overlap_window"]
+        tested = [example.tested for example in candidates]
+        found = overlap.search(tested, self.pool.words(), window)
+        in_pool = found.all.items | (found.all.contexts & bool(self.spec.get("drop_context")))
+        near = overlap.search(tested, [("holdout", said(holdout))], window).all
+        own = (near.items | near.contexts) & ~in_pool
+        self.found_in[name] = {
+            source: {"items": int(one.items.sum()), "contexts": int(one.contexts.sum())}
+            for source, one in found.sources.items()
+        }
+        self.counts[name] = {
+            "context_in_pool": int(found.all.contexts.sum()),
+            "short": int(found.short.sum()),
+            "short_in_pool": int((found.short & found.all.items).sum()),
+        }
+        reasons = np.select([in_pool, own], ["in pool", "in holdout"], "")
+        return [str(reason) for reason in reasons]
+
+    def unknown(self, examples: Sequence[Example]) -> dict[str, int]:
+        """How many tokens examples have, and how many of them stand for unknown text."""
+        rows = [row.context + row.scored for example in examples for row in example.rows]
+        missing = unknown_id(self.tokenizer)
+        unknown = 0 if missing is None else sum(row.count(missing) for row in rows)
+        return {"tokens": sum(map(len, rows)), "unknown_tokens": unknown}
+
+
+def said(examples: Sequence[Example]) -> np.ndarray:
+    """The words of examples and of their contexts, each a document."""
+    end = np.array([SEPARATOR], np.uint32)
+    parts = [part for e in examples for part in (e.tested.item, end, e.tested.context, end)]
+    return np.concatenate(parts or [end])
 
 
 def smallest(
-    examples: Iterable[Example], limit: int, seen: set[bytes], counts: Counter[str]
+    examples: Iterable[Example], limit: int, seen: set[bytes], account: RecordCounts
 ) -> list[Example]:
     """The `limit` examples of smallest key, in that order, without repetition or `seen` ones."""
     kept: dict[bytes, Example] = {}
+
+    def only(best: int) -> dict[bytes, Example]:
+        ordered = sorted(kept)
+        for digest in ordered[best:]:
+            account.drop(Dropped(kept[digest].item.where, "not asked for"))
+        return {digest: kept[digest] for digest in ordered[:best]}
+
     for example in examples:
         if example.key in kept or example.key in seen:
-            counts["duplicates"] += 1
+            account.drop(Dropped(example.item.where, "duplicate"))
             continue
         kept[example.key] = example
         if len(kept) >= 2 * limit:
-            kept = dict(sorted(kept.items())[:limit])
-    return [kept[digest] for digest in sorted(kept)][:limit]
+            kept = only(limit)
+    return list(only(limit).values())
+
+
+def prior(examples: Sequence[Example]) -> dict[str, Any] | None:
+    """Of examples that all have the same choices: how many, and how often the commonest is right.
+
+    A loss on these mostly measures which answer is common.
+    """
+    choices = {frozenset(example.item.choices) for example in examples}
+    count = len(next(iter(choices)))
+    alike = len(choices) == 1 and all(len(example.item.choices) == count for example in examples)
+    if count < 2 or not alike or any(example.item.contexts for example in examples):
+        return None
+    counts = Counter(example.item.choices[example.item.gold] for example in examples)
+    return {"choices": count, "commonest": max(counts.values()) / len(examples)}
 
 
 def _table(examples: Sequence[Example]) -> pa.Table:
@@ -273,12 +241,12 @@ def _table(examples: Sequence[Example]) -> pa.Table:
             "example": number,
             "choice": choice,
             "gold": choice == example.item.gold,
-            "tokens": example.context + continuation,
-            "scored_from": len(example.context),
-            "prompt": example.item.prompt,
+            "tokens": row.context + row.scored,
+            "scored_from": len(row.context),
+            "prompt": example.item.prompt_of(choice),
             "continuation": example.item.choices[choice],
         }
         for number, example in enumerate(examples)
-        for choice, continuation in enumerate(example.continuations)
+        for choice, row in enumerate(example.rows)
     ]
     return pa.Table.from_pylist(rows, schema=artifacts.SCHEMAS["task"])

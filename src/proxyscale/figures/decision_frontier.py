@@ -42,11 +42,12 @@ def frontier(data: FigureData) -> tuple[Figure, Rows]:
     }
     line = key("frontier", color=INK, lw=0.9)
     toss = key("coin toss", color=GREY, lw=0.8, ls=(0, (3, 2)))
-    panels = _frontier_panels(data)
+    every = _frontier_panels(data)
+    panels = {task: told for task, told in every.items() if task not in data.left_out}
     figure, axes = page(
         [data.style.label(task) for task in panels],
         data.style,
-        title=f"Decisions of reference {data.style.label(data.reference)} foretold",
+        title=f"Decisions of reference {data.style.label(data.reference)} foretold" + data.some,
         xlabel="compute spent on proxies / compute of the reference",
         ylabel="decision accuracy",
         legend=[*keys(looks), line, toss],

@@ -17,10 +17,12 @@ from proxyscale.base.errors import UserError
 from proxyscale.base.paths import Paths
 from proxyscale.base.progress import quantity
 from proxyscale.figures.style import Mark, Style, marks
-from proxyscale.statistics.grid import Array, Grid, read_grid
-from proxyscale.statistics.measures import chance, is_higher
+from proxyscale.statistics.grid import Array, Grid
+from proxyscale.statistics.grid_reading import read_grid
+from proxyscale.statistics.measures import chance
 
 Rows = list[dict[str, Any]]  # of a CSV
+MOST_TASKS = 12  # in one figure
 PAPER_RATIO = 175.0  # the paper's Figures 1, 4 and 5: the reference's compute over the proxy's
 
 
@@ -39,6 +41,12 @@ def _estimate(row: Mapping[str, Any]) -> Estimate:
         math.nan if row[name] is None else float(row[name]) for name in Estimate._fields[:4]
     )
     return Estimate(value, low, high, ceiling, row["n"] or 0)
+
+
+def evenly(values: Mapping[str, float], most: int = MOST_TASKS) -> set[str]:
+    """So many of the names, evenly over the ranks of their values; NaN ranks lowest."""
+    ranked = sorted(values, key=lambda n: -math.inf if math.isnan(values[n]) else values[n])
+    return {ranked[i] for i in np.linspace(0, len(ranked) - 1, most).round().astype(int)}
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,26 @@ class FigureData:
                 where = "figures.style.tasks"
                 raise UserError("no such task", where=where, value=task, allowed=self.grid.tasks)
         return list(self.style.tasks) or self.grid.tasks
+
+    @cached_property
+    def drawn(self) -> list[str]:
+        """The tasks of a figure: all, or so many as can be read, evenly over the ranks of their R²
+        at the proxy."""
+        if self.style.tasks or len(self.tasks) <= MOST_TASKS:
+            return self.tasks
+        r2 = self.estimates("r2")
+        chosen = evenly({t: r2.get((t, self.proxy), Estimate()).value for t in self.tasks})
+        return [task for task in self.tasks if task in chosen]
+
+    @property
+    def some(self) -> str:
+        """How many of the tasks are drawn, for a title; nothing if all are."""
+        return f"; {len(self.drawn)} of {len(self.tasks)} tasks" if self.left_out else ""
+
+    @cached_property
+    def left_out(self) -> set[str]:
+        """The tasks that figures do not draw."""
+        return set(self.tasks) - set(self.drawn)
 
     @cached_property
     def marks(self) -> dict[str, Mark]:
@@ -139,6 +167,16 @@ class FigureData:
             raise UserError(message, where="figures.proxy", value=proxy, allowed=self.proxies)
         return proxy
 
+    def common(self, proxy: str, task: str) -> list[str]:
+        """The distributions over which a proxy meets the reference on a task."""
+        has = self.grid.has(task)
+        both = has[self.grid.index(proxy)] & has[self.grid.index(self.reference)]
+        return [name for name, here in zip(self.grid.distributions, both, strict=True) if here]
+
+    def measured(self, of: str) -> str:
+        """What an axis of these tasks shows."""
+        return self.style.measured(all(self.grid.better[t] == "lower" for t in self.tasks), of)
+
     @cached_property
     def groups(self) -> list[str]:
         """The groups of distributions that have statistics, `all` first."""
@@ -184,7 +222,8 @@ class FigureData:
         names = [self.style.label(name) for name in (proxy, self.reference)]
         ratio = self.ratios[proxy]
         share = f": 1/{ratio:,.3g} of the compute" if math.isfinite(ratio) else ""
-        return f"Proxy {names[0]}{sizes[0]} against reference {names[1]}{sizes[1]}{share}"
+        pair = f"Proxy {names[0]}{sizes[0]} against reference {names[1]}{sizes[1]}{share}"
+        return pair + self.some
 
     def _size(self, scale: str, unit: str) -> str:
         rows = self.runs.filter(pc.equal(self.runs["scale"], scale))["parameters"].drop_null()
@@ -213,8 +252,9 @@ class FigureData:
         """
         grid = self.grid
         cell = grid.index(scale) * len(grid.distributions) + grid.distributions.index(distribution)
-        means: Array = grid.losses[task][np.flatnonzero(grid.cell == cell)].mean(axis=1)
-        return -means if is_higher(task, self.style.direction) else means
+        chosen = np.flatnonzero((grid.cell == cell) & grid.measured(task))
+        means: Array = grid.losses[task][chosen].mean(axis=1)
+        return -means if grid.better[task] == "higher" else means
 
 
 def read_curves(runs: pa.Table, results: str) -> pa.Table:

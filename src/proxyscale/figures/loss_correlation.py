@@ -41,19 +41,19 @@ def correlation(data: FigureData, proxy: str) -> tuple[Figure, Rows]:
     Points are means over draws and seeds, bars their range, the line is that of least squares.
     """
     figure, axes = page(
-        [data.style.label(task) for task in data.tasks],
+        [data.style.label(task) for task in data.drawn],
         data.style,
         title=data.heading(proxy),
-        xlabel=data.style.measured(data.tasks, "the proxy"),
-        ylabel=data.style.measured(data.tasks, "the reference"),
+        xlabel=data.measured("the proxy"),
+        ylabel=data.measured("the reference"),
         legend=keys(data.marks),
     )
     r2, signed = data.estimates("r2"), data.estimates("pearson")
     rows: Rows = []
-    for ax, task in zip(axes, data.tasks, strict=True):
+    for ax, task in zip(axes, data.drawn, strict=True):
         estimate = r2.get((task, proxy), Estimate())
         r = signed.get((task, proxy), Estimate()).value
-        points = [_point(data, proxy, task, name) for name in data.grid.distributions]
+        points = [_point(data, proxy, task, name) for name in data.common(proxy, task)]
         fit = _draw_line(ax, points, r)
         _draw_points(ax, data, points)
         _tell(ax, points, estimate, r)

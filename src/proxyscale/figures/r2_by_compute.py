@@ -31,12 +31,13 @@ def compute(data: FigureData) -> tuple[Figure, Rows]:
     of 1 is the task's noise ceiling: what a perfect predictor of the reference would reach. Scales
     of the compute of another, as with a smaller learning rate, stand beside the line as crosses.
     """
-    looks = marks(data.tasks, data.style)
+    looks = marks(data.drawn, data.style)
     rows = [row for group in data.groups for row in _compute_rows(data, group)]
     figure, axes = page(
         [_group_title(data, group, rows) for group in data.groups],
         data.style,
-        title=f"Correlation of proxies with reference {data.style.label(data.reference)}",
+        title=f"Correlation of proxies with reference {data.style.label(data.reference)}"
+        + data.some,
         xlabel="compute of the proxy / compute of the reference",
         ylabel="R² over the distributions",
         legend=[*keys(looks, line=True), *_compute_legend(rows)],
@@ -44,9 +45,9 @@ def compute(data: FigureData) -> tuple[Figure, Rows]:
         wide=True,
     )
     for ax, group in zip(axes, data.groups, strict=True):
-        for i, task in enumerate(data.tasks):
+        for i, task in enumerate(data.drawn):
             mine = [row for row in rows if (row["group"], row["task"]) == (group, task)]
-            shift = (i - (len(data.tasks) - 1) / 2) / max(len(data.tasks), 4)
+            shift = (i - (len(data.drawn) - 1) / 2) / max(len(data.drawn), 4)
             _draw_task(ax, mine, looks[task], 10 ** (0.16 * shift))
         _compute_axis(ax, data)
         ax.set_ylim(-0.03, 1.04)
@@ -64,7 +65,7 @@ def _group_title(data: FigureData, group: str, rows: Rows) -> str:
 def _compute_rows(data: FigureData, group: str) -> Rows:
     r2, pearson = data.estimates("r2", group), data.estimates("pearson", group)
     rows = []
-    for task in data.tasks:
+    for task in data.drawn:
         for proxy in data.proxies:
             estimate = r2.get((task, proxy), Estimate())
             facts = {"relative_compute": data.relative_compute(proxy)} | estimate._asdict()

@@ -51,12 +51,12 @@ def histogram(data: FigureData, proxy: str) -> tuple[Figure, Rows]:
     negative correlation are hatched; those without variance have no R² and are only counted.
     """
     rows: Rows = []
-    bars = [_bars(data, proxy, task) for task in data.tasks]
+    bars = [_bars(data, proxy, task) for task in data.drawn]
     if not any(bar[0]["n"] for bar in bars):
         hint = "losses by example are needed, not their averages"
         raise UserError(f"no per-example statistics for proxy {proxy!r}", hint=hint)
     figure, axes = page(
-        [data.style.label(task) for task in data.tasks],
+        [data.style.label(task) for task in data.drawn],
         data.style,
         title=data.heading(proxy),
         xlabel="R² of one test example's loss over the distributions",
@@ -100,7 +100,8 @@ def _bars(data: FigureData, proxy: str, task: str) -> Rows:
 
 def _falling(data: FigureData, proxy: str, task: str) -> Array:
     """Examples whose losses at the two scales correlate negatively: [examples]."""
-    means = data.grid.example_means(task)
+    there = np.isin(data.grid.distributions, data.common(proxy, task))
+    means = data.grid.example_means(task)[:, there]
     own, reference = (means[data.grid.index(scale)] for scale in (proxy, data.reference))
     ids: Array = data.grid.examples[task][pearson(own, reference) < 0]
     return ids

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxyscale.base.errors import UserError
-from proxyscale.statistics.measures import is_higher
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -80,8 +79,8 @@ class Style:
     """What a study may say about its figures.
 
     `width` of a page and `column` of a lone panel (inches), `labels` to print for names, `tasks`
-    in the order to draw them (default: as in the losses), each one's `chance` accuracy (default 0),
-    the losses' `unit`, and the `direction` of metrics that are none (as in `runs.direction`).
+    in the order to draw them (default: as in the losses), each one's `chance` accuracy (default 0)
+    and the losses' `unit`.
     """
 
     width: float = 5.5
@@ -90,7 +89,6 @@ class Style:
     tasks: Sequence[str] = ()
     chance: Mapping[str, float] = field(default_factory=dict)
     unit: str | None = "nats per token"
-    direction: str | Mapping[str, str] = "lower"
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Style:
@@ -106,9 +104,9 @@ class Style:
         """The words to print for a task, distribution or scale."""
         return self.labels.get(name, name)
 
-    def measured(self, tasks: Sequence[str], of: str) -> str:
+    def measured(self, losses: bool, of: str) -> str:
         """What an axis shows: the mean loss, or value, `of` a model."""
-        what = "mean value" if any(is_higher(t, self.direction) for t in tasks) else "mean loss"
+        what = "mean loss" if losses else "mean value"
         return f"{what} of {of}" + (f" ({self.unit})" if self.unit else "")
 
 

@@ -14,11 +14,12 @@ from proxyscale.base.errors import UserError
 from proxyscale.base.paths import Paths
 from proxyscale.reporting.compare import config_of
 from proxyscale.statistics.decision_files import write_next, write_proposal
-from proxyscale.statistics.loss_tables import Weights, read_own_runs, read_weights
 from proxyscale.statistics.recipe_losses import recipe_losses
 from proxyscale.study.config_decisions import Forecast, Propose
 from proxyscale.study.own_runs_study import OwnRunsStudy
 from proxyscale.study.validation import validated
+from proxyscale.tables.runs import read_outside_runs
+from proxyscale.tables.weights import Weights, read_weights
 
 Tables = tuple[pa.Table, pa.Table, Weights | None, str]
 
@@ -34,13 +35,17 @@ def tables_of(given: Sequence[str], said: Mapping[str, Any]) -> Tables:
         losses = artifacts.read(paths.losses, "losses")
         runs = artifacts.read(paths.runs, "runs")
         mixed = said["weights"] or paths.mixtures
-        weights = read_weights(mixed, "*", said["recipe"]) if Path(mixed).exists() else None
+        weights = (
+            read_weights(mixed, "*", said["recipe"], any_name=True)
+            if Path(mixed).exists()
+            else None
+        )
         return losses, runs, weights, said["reference"] or recipe_losses(losses, runs).scales[-1]
     study = OwnRunsStudy.load(config_of(given, said))
-    losses, runs = read_own_runs(study.table_files, study.config.runs.model_dump())
+    read = read_outside_runs(study.table_files, study.config.runs.model_dump())
     named = study.words("statistics").get("weights", {})
     found = read_weights(study.weights, **named) if study.weights else None
-    return losses, runs, found, study.config.reference
+    return read.losses, read.runs, found, study.config.reference
 
 
 def propose(given: Sequence[str], said: Mapping[str, Any]) -> list[str]:
@@ -59,7 +64,7 @@ def propose(given: Sequence[str], said: Mapping[str, Any]) -> list[str]:
         "target": reference,
         "limits": section.model_dump(exclude_none=True, exclude={"scale"}),
     }
-    return write_proposal(_folder(said) / "proposal", losses, runs, weights, spec)
+    return write_proposal(_folder(said) / "proposal", losses, runs, *weights, spec)
 
 
 def next_steps(given: Sequence[str], said: Mapping[str, Any]) -> list[str]:

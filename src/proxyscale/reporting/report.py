@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import json
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,14 @@ def write_report(
     runs: pa.Table,
     pool: Path | None = None,
     tasks: Mapping[str, Path] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the report of tables of these schemas.
 
     `spec`: study, config (as it was written) and the order of its sections' keys, trust and
     confidence of the verdict, style, and perhaps reference and proxy (as for `figures.draw`).
     `pool` is a pool's manifest and `tasks` are folders of artifacts; without them what they tell
-    is left out.
+    is left out. `notes`: how tables from outside were read.
     """
     read = {"statistics": statistics, "losses": losses, "runs": runs}
     shown = FigureData(Style.of(spec["style"]), {**spec, **read})
@@ -67,6 +68,7 @@ def write_report(
         "costs": costs_data(shown),
         "material": material_data(pool, tasks),
         **runs_data(shown),
+        "notes": list(notes),
     }
     page = string.Template((ASSETS / "report.html").read_text()).substitute(
         title=html.escape(spec["study"]),
@@ -127,7 +129,7 @@ def _paragraphs(found: list[Verdict], refusal: str, unit: str) -> str:
 
 def _subtitle(data: FigureData) -> str:
     grid = data.grid
-    seeds = sorted({int(count) for count in grid.counts.ravel()})
+    seeds = sorted({int(count) for count in grid.counts.ravel() if count})
     told = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"{len(grid.scales)} scales × {len(grid.distributions)} training distributions × {told} "

@@ -18,14 +18,16 @@ from proxyscale.base import artifacts
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, MARKERS
 from proxyscale.statistics.grid import Array
-from proxyscale.statistics.loss_tables import unpaired
-from proxyscale.statistics.measures import is_higher
+from proxyscale.statistics.partners import partners_told
 from proxyscale.statistics.regrets import MOST_COMPUTE
 from proxyscale.statistics.trials import COMPUTE, DECISIONS, REGRET, Trial, Trust
 
 EXAMPLES = 150  # of each task, evenly over the ranks of their R², so that the file stays small
 SHOWN_TEXT = 2000  # characters of an example
-SHOWN_COUNTS = ("records", "kept", "in_pool", "in_holdout", "duplicates", "cut")
+SHOWN_COUNTS = (
+    *("records", "kept", "in_pool", "short_in_pool", "context_in_pool", "in_holdout"),
+    *("duplicates", "cut", "lost"),
+)
 
 
 def figures_data(data: FigureData) -> dict[str, Any]:
@@ -43,9 +45,8 @@ def figures_data(data: FigureData) -> dict[str, Any]:
             name: data.style.label(name)
             for name in [*grid.scales, *grid.tasks, *grid.distributions]
         },
-        "tasks": [
-            {"name": task, "higher": is_higher(task, data.style.direction)} for task in data.tasks
-        ],
+        "drawn": data.drawn,
+        "tasks": [{"name": task, "better": grid.better[task]} for task in data.tasks],
         "distributions": [
             {"name": name, "color": mark.color, "marker": mark.marker, "filled": mark.filled}
             for name, mark in data.marks.items()
@@ -106,7 +107,7 @@ def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]
             continue
         places = np.unique(np.linspace(0, len(ranked) - 1, EXAMPLES).round().astype(int))
         chosen = [ranked[place] for place in places]
-        sign = -1 if is_higher(task, data.style.direction) else 1
+        sign = -1 if data.grid.better[task] == "higher" else 1
         means = sign * data.grid.example_means(task)[..., np.searchsorted(ids, chosen)]
         found[task] = {
             "ids": chosen,
@@ -216,7 +217,7 @@ def _median(column: pa.ChunkedArray) -> int | None:
 
 
 def runs_data(data: FigureData) -> dict[str, Any]:
-    """Where runs came from: what has no partner, epochs, the versions they were trained with."""
+    """Where runs came from: who meets whom, epochs, the versions they were trained with."""
     epochs: dict[str, float] = {}
     for row in data.runs.select(["distribution", "epochs"]).to_pylist():
         if row["epochs"] is not None:
@@ -226,9 +227,19 @@ def runs_data(data: FigureData) -> dict[str, Any]:
     for told in data.runs["versions"].drop_null().unique().to_pylist():
         versions |= json.loads(told)
     return {
-        "unpaired": unpaired(data.runs),
+        "partners": partners_told(data.grid, data.reference),
         "epochs": {name: _number(value, 3) for name, value in epochs.items()},
         "versions": versions,
+    }
+
+
+def _sorted_out(facts: Mapping[str, Any], split: str) -> dict[str, str]:
+    """Why records were dropped, and in which source test items were found, in words."""
+    dropped = facts.get("dropped", {}).get(split, {})
+    found = facts.get("found_in", {}).get(split, {})
+    return {
+        "dropped": ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()),
+        "found_in": ", ".join(f"{name} {n['items']:,}" for name, n in found.items() if n["items"]),
     }
 
 
@@ -240,7 +251,8 @@ def material_data(pool: Path | None, tasks: Mapping[str, Path]) -> dict[str, Any
         facts = artifacts.read_json(folder / "manifest.json")
         for split, told in facts["counts"].items():
             row = {"task": task, "kind": facts["kind"], "split": split}
-            counts.append(row | {name: told.get(name, 0) for name in SHOWN_COUNTS})
+            row |= {name: told.get(name, 0) for name in SHOWN_COUNTS}
+            counts.append(row | _sorted_out(facts, split))
     return {
         "sources": [{"source": source["name"], "rows": source["rows"]} for source in sources],
         "tasks": counts,

@@ -18,7 +18,8 @@ import pyarrow as pa
 from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.data.pool import Pool, load_tokenizer
+from proxyscale.data.pool import Pool
+from proxyscale.data.tokens import load_tokenizer
 from proxyscale.registry import selection
 from proxyscale.selection.candidates import Candidates, candidate_ids, read_scores, read_target
 from proxyscale.selection.dsir import NgramCounter, log_ratio

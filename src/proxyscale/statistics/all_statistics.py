@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from proxyscale.statistics.grid import read_grid
-from proxyscale.statistics.loss_tables import read_weights
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.objective import STANDARDIZED
 from proxyscale.statistics.proxy_statistics import summarize
 from proxyscale.statistics.scaling_laws import extrapolate, mixture_regression
 
 
 def every_statistic(
-    losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any], weights: str | Path | None = None
+    losses: pa.Table,
+    runs: pa.Table,
+    spec: Mapping[str, Any],
+    weights: Mapping[str, Sequence[float]] | None = None,
 ) -> pa.Table:
     """The statistics table of tables of these schemas.
 
-    `spec`: reference, groups, confidence, perhaps objective, and `weights` (columns, recipe) of the
-    table of mixture weights at that path. Laws are fitted where all compute is known and there are
-    two proxies of different compute, mixtures regressed where there are weights.
+    `spec`: reference, groups, confidence, perhaps objective; `weights`: recipe → its shares of the
+    sources. Laws are fitted where all compute is known and there are two proxies of different
+    compute, mixtures regressed where there are weights. No regret is told of a metric whose
+    direction is not known.
     """
     common = {"reference": spec["reference"], "confidence": spec["confidence"]}
     objective = spec.get("objective", STANDARDIZED)
@@ -32,7 +35,10 @@ def every_statistic(
     if np.isfinite(grid.flops).all() and len(np.unique(grid.flops)) > 2:
         parts.append(extrapolate(losses, runs, **common))
     if weights is not None:
-        named = spec["weights"]
-        mixtures = read_weights(weights, named["columns"], named["recipe"]).shares
-        parts.append(mixture_regression(mixtures, losses, runs, **common))
-    return pa.concat_tables(parts)
+        parts.append(mixture_regression(weights, losses, runs, **common))
+    table = pa.concat_tables(parts)
+    unknown = [task for task, better in grid.better.items() if better == "unknown"]
+    if not unknown:
+        return table
+    picks = pc.match_substring_regex(table["statistic"], "regret|pick")
+    return table.filter(pc.invert(pc.and_(picks, pc.is_in(table["task"], pa.array(unknown)))))

@@ -12,7 +12,6 @@ import yaml
 
 from proxyscale.base import artifacts
 from proxyscale.statistics import mixture_proposal, next_plan
-from proxyscale.statistics.loss_tables import Weights
 
 HEAD = "# What trains it, as a second config: snakemake --configfile STUDY.yaml {name}\n"
 
@@ -21,22 +20,22 @@ def write_proposal(
     stem: Path,
     losses: pa.Table,
     runs: pa.Table,
-    weights: Weights,
+    sources: Sequence[str],
+    shares: Mapping[str, list[float]],
     spec: Mapping[str, Any],
     pool: Path | None = None,
 ) -> list[str]:
     """Write stem.json, stem.yaml and stem.csv (a row a source); what is said of it.
 
-    `pool`: the manifest of a pool, whose tokens are those that are available unless `spec` names
-    some. The config trains the proposal at the scale that it is for and where mixtures were
-    trained.
+    `shares`: of the `sources`, by recipe. `pool`: the manifest of a pool, whose tokens are those
+    that are available unless `spec` names some. The config trains the proposal at the scale that it
+    is for and where mixtures were trained.
     """
     limits = dict(spec["limits"])
     if pool is not None and not limits.get("available"):
         rows = artifacts.read_json(pool)["sources"]
         limits["available"] = {row["name"]: row["rows"] * spec["length"] for row in rows}
     named = {"objective": spec["objective"], "target": spec["target"]}
-    sources, shares = weights
     record = mixture_proposal.proposal_of(losses, runs, sources, shares, limits | named)
     scales = list(dict.fromkeys([record["trained_at"], spec["target"]]))
     sentences = mixture_proposal.told(record)

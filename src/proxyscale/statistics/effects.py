@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from proxyscale.statistics.grid import read_grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.proxy_statistics import group_members, scale_noises
 from proxyscale.statistics.seed_noise import pools_of
 

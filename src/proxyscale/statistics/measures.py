@@ -6,23 +6,14 @@ same distributions, in the same order.
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy
 
 from proxyscale.statistics.grid import Array
-
-
-def is_higher(task: str, direction: str | Mapping[str, str]) -> bool:
-    """Whether higher values of a task are better: `direction` is one word, or one by glob."""
-    if isinstance(direction, str):
-        return direction == "higher"
-    chosen = [way for glob, way in direction.items() if fnmatch.fnmatchcase(task, glob)]
-    return chosen[:1] == ["higher"]
 
 
 def pearson(x: Array, y: Array) -> Array:
@@ -103,6 +94,15 @@ def decisions(x: Array, y: Array, margin: Array | None = None) -> Decisions:
 
 
 def chance(asked: pa.Table) -> float:
-    """Accuracy of a guess at a task's examples: one over the number of choices; 0 without any."""
+    """Accuracy of a guess at a task's examples: one over the number of choices; 0 without any.
+
+    Where all examples have the same choices, that of the answer that is right most often, if it is
+    higher: so much a model has that knows nothing but which answer is common.
+    """
     counts = asked.group_by("example").aggregate([("choice", "count")])["choice_count"].to_numpy()
-    return float(np.where(counts > 1, 1 / counts, 0.0).mean())
+    guess = float(np.where(counts > 1, 1 / counts, 0.0).mean())
+    offered = asked.group_by("continuation").aggregate([("example", "count"), ("gold", "sum")])
+    everywhere = pc.all(pc.equal(offered["example_count"], len(counts))).as_py()
+    if counts.min() < 2 or len(offered) != counts.max() or not everywhere:
+        return guess
+    return float(max(guess, pc.max(offered["gold_sum"]).as_py() / len(counts)))

@@ -32,15 +32,19 @@ def in_sds(objective: Objective) -> bool:
 def with_objective(grid: Grid, objective: Objective) -> Grid:
     """The grid with one task more, named `objective`; itself where there is one task alone.
 
-    A run that lacks one of the tasks has no objective. UserError for unknown tasks.
+    A run that lacks one of the tasks has no objective, and a metric of which nobody says whether
+    higher is better has no say unless it is given a weight. UserError for unknown tasks.
     """
     if NAME in grid.tasks:
         hint = "call that task something else"
         raise UserError("is the name of what combines tasks", where=f"tasks.{NAME}", hint=hint)
     weights = _weights(grid.tasks, objective)
-    if len(grid.tasks) < 2:
+    told = {task for task in grid.tasks if grid.better[task] != "unknown"}
+    tasks = [
+        task for task in grid.tasks if (task in told if weights is None else weights.get(task))
+    ]
+    if len(grid.tasks) < 2 or not tasks:
         return grid
-    tasks = [task for task in grid.tasks if weights is None or weights.get(task)]
     losses = np.stack([grid.losses[task].mean(axis=1) for task in tasks])  # [tasks, runs]
     means = np.stack([grid.means(task) for task in tasks])  # [tasks, scales, distributions]
     scale = grid.cell // len(grid.distributions)
@@ -55,6 +59,7 @@ def with_objective(grid: Grid, objective: Objective) -> Grid:
         tasks=[*grid.tasks, NAME],
         examples={**grid.examples, NAME: np.zeros(1, dtype=np.uint32)},
         losses={**grid.losses, NAME: found[:, None]},
+        better={**grid.better, NAME: "lower"},
     )
 
 

@@ -38,7 +38,8 @@ import pyarrow as pa
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals
-from proxyscale.statistics.grid import Array, Grid, read_grid
+from proxyscale.statistics.grid import LEAST, Array, Grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import pearson
 from proxyscale.statistics.objective import NAME, STANDARDIZED, Objective, in_sds, with_objective
 from proxyscale.statistics.pair_statistics import Pair, pair_rows
@@ -58,23 +59,31 @@ def summarize(
 ) -> pa.Table:
     """The statistics table of every proxy against `reference`, for `all` and each named group.
 
-    `losses` and `runs` are tables of these schemas; runs of role `grid` alone are read. UserError
-    if the grid has a hole, if the reference or a group's distribution is unknown, and as
-    `with_objective` says.
+    `losses` and `runs` are tables of these schemas. Each proxy meets the reference over the
+    distributions that both have (`Grid.parts`). UserError if a grid that was trained here has a
+    hole, if the reference or a group's distribution is unknown, if no proxy meets the reference,
+    and as `with_objective` says.
     """
     grid = with_objective(read_grid(losses, runs), objective)
-    grid.index(reference)
-    members = group_members(grid, groups)
-    rows = [
-        row | {"unit": _unit(row, task, objective)}
-        for task in grid.tasks
-        for row in _task_rows(
-            grid, reference, task, members, confidence, task != NAME or not in_sds(objective)
-        )
-    ]
-    parts = [as_table(rows)]
-    parts += [_example_table(grid, reference, task, confidence) for task in grid.tasks]
-    return pa.concat_tables(parts)
+    whole = group_members(grid, groups)
+    parts = grid.parts(reference)
+    if not parts:
+        message = f"no scale shares {LEAST} recipes with {reference} on any task"
+        raise UserError(message, where="runs.table")
+    tables = []
+    for part in parts:
+        there = [grid.distributions.index(name) for name in part.distributions]
+        members = {group: np.flatnonzero(np.isin(there, chosen)) for group, chosen in whole.items()}
+        rows = [
+            row | {"unit": _unit(row, task, objective)}
+            for task in part.tasks
+            for row in _task_rows(
+                part, reference, task, members, confidence, task != NAME or not in_sds(objective)
+            )
+        ]
+        tables.append(as_table(rows))
+    tables += [_example_table(part, reference, t, confidence) for part in parts for t in part.tasks]
+    return pa.concat_tables(tables)
 
 
 def _unit(row: Mapping[str, Any], task: str, objective: Objective) -> str | None:

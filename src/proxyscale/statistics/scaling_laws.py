@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals, rank_intervals
-from proxyscale.statistics.grid import Array, Grid, read_grid
+from proxyscale.statistics.grid import Array, Grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import correlations, decisions
 from proxyscale.statistics.proxy_statistics import as_table
 from proxyscale.statistics.regrets import pick
@@ -28,24 +29,28 @@ def extrapolate(
 ) -> pa.Table:
     """Decision accuracy of each law through the 2, 3, … smallest proxies, at their summed compute.
 
-    Rows for group `all`; `law2` from two proxies on, `law3` from three, `loss_to_loss` from two,
-    the last at the price of one distribution's reference run. Tasks with a value that is not
-    positive (a negated metric) follow no power law and are left out, as is a scale of the compute
-    of one named before it. UserError where compute is unknown.
+    Rows for group `all`, over the scales that every task has (`Grid.joint_parts`): `law2` from two
+    proxies on, `law3` from three, `loss_to_loss` from two, the last at the price of one
+    distribution's reference run. Tasks with a value that is not positive (a negated metric) follow
+    no power law and are left out, as is a scale of the compute of one named before it. UserError
+    where compute is unknown.
     """
     grid = read_grid(losses, runs)
-    last = grid.index(reference)
     if not np.isfinite(grid.flops).all():
         unknown = [s for s, f in zip(grid.scales, grid.flops, strict=True) if np.isnan(f)]
         raise UserError(f"no compute is known for {', '.join(unknown)}", where="runs: flops")
-    smaller = [i for i, name in enumerate(grid.scales) if i != last and name not in grid.variants]
-    rows = [
-        row
-        for task in grid.tasks
-        if (grid.means(task) > 0).all()
-        for count in range(2, len(smaller) + 1)
-        for row in _law_rows(grid, task, smaller[:count], last, confidence)
-    ]
+    rows: list[dict[str, Any]] = []
+    for part in grid.joint_parts(reference):
+        last = part.index(reference)
+        known = [i for i, name in enumerate(part.scales) if name not in grid.variants]
+        smaller = [i for i in known if i != last]
+        rows += [
+            row
+            for task in part.tasks
+            if (part.means(task) > 0).all()
+            for count in range(2, len(smaller) + 1)
+            for row in _law_rows(part, task, smaller[:count], last, confidence)
+        ]
     return as_table(rows)
 
 
@@ -154,31 +159,33 @@ def mixture_regression(
     from the reference's own losses. UserError if a distribution has no weights or if there are
     fewer of them than sources.
     """
-    grid = read_grid(losses, runs)
+    parts = read_grid(losses, runs).parts(reference)
+    return as_table([row for part in parts for row in _part(part, weights, reference, confidence)])
+
+
+def _part(
+    grid: Grid, weights: Mapping[str, Sequence[float]], reference: str, confidence: float
+) -> Iterator[dict[str, Any]]:
+    """Rows of every proxy and task of a grid without holes."""
     design = _design(grid, weights)
     last = grid.index(reference)
-    rows = [
-        {
-            "level": "distribution",
-            "group": "all",
-            "task": task,
-            "proxy": scale,
-            "reference": reference,
-            "n": len(design),
-            "compute_ratio": ratio,
-            **row,
-        }
-        for task in grid.tasks
+    for task in grid.tasks:
+        means = grid.means(task)
         for number, (scale, ratio) in enumerate(
             zip(grid.scales, grid.compute_ratios(reference), strict=True)
-        )
-        if number != last
-        for whose, source in (("", number), ("reference_", last))
-        for row in _mixture_rows(
-            whose, design, grid.means(task)[source], grid.means(task)[last], confidence
-        )
-    ]
-    return as_table(rows)
+        ):
+            place = {
+                "level": "distribution",
+                "group": "all",
+                "task": task,
+                "proxy": scale,
+                "reference": reference,
+                "n": len(design),
+                "compute_ratio": ratio,
+            }
+            for whose, source in (("", number), ("reference_", last)) if number != last else ():
+                rows = _mixture_rows(whose, design, means[source], means[last], confidence)
+                yield from (place | row for row in rows)
 
 
 def _mixture_rows(

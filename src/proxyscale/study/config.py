@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from proxyscale.base.paths import results_folder
 from proxyscale.study import proxy_selection
 from proxyscale.study.config_data import (
     Distribution,
@@ -61,8 +62,8 @@ class StudyConfig(Strict):
 
     @field_validator("results")
     @classmethod
-    def _no_trailing_slash(cls, value: str) -> str:
-        return value.rstrip("/") or "/"
+    def _expanded(cls, value: str) -> str:
+        return results_folder(value)
 
 
 Level = Annotated[float, Field(ge=0.5, lt=1)]

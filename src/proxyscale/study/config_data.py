@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from proxyscale.study.config_types import Count, Open, Positive, Role, Share, Strict
+from proxyscale.base.errors import UserError
+from proxyscale.data.overlap import check_window
+from proxyscale.study.config_types import NUMBER, Count, Open, Positive, Role, Share, Strict
+
+
+def _words(value: Any) -> Any:
+    try:
+        return check_window(value) if isinstance(value, int) else value
+    except UserError as error:
+        raise ValueError(error.message) from None
 
 
 class Source(Open):
@@ -54,6 +63,13 @@ class Records(Strict):
 
     files: str | list[str] | None = Field(None, description="paths and globs")
     format: str | None = Field(None, description="of the files, if not told by their suffix")
+    columns: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="names of the columns of csv and tsv files without a header"
+    )
+    at: str | None = Field(
+        None, description="path to the records inside JSON, such as data.paragraphs.qas"
+    )
+    encoding: str | None = Field(None, description="of the files, if not UTF-8")
     hub: str | None = Field(None, description="a dataset on the Hugging Face hub")
     revision: str | None = Field(None, description="its commit, 40 hex digits")
     config: str | None = Field(None, description="the dataset's configuration")
@@ -98,9 +114,16 @@ class Task(Open):
     few_shot: Annotated[int, Field(ge=0)] = Field(
         0, description="solved examples before the question, taken from the target split"
     )
-    overlap_window: Count = Field(
-        32,
-        description="tokens; an example is dropped if over half of its windows stand in the pool",
+    overlap_window: Annotated[int, NUMBER, Field(ge=3), BeforeValidator(_words)] = Field(
+        8,
+        description="words; an example is dropped if over half of its windows of so many words "
+        "stand in the pool's documents",
+    )
+    drop_context: bool = Field(
+        False, description="also drop an example if the context given with it stands there"
+    )
+    whole_prompts: bool = Field(
+        False, description="drop an example whose prompt does not fit whole; else it is cut"
     )
 
 

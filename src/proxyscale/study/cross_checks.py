@@ -96,8 +96,9 @@ def _records(where: str, task: Task) -> Iterator[UserError]:
                 yield UserError("only a dataset of the hub has this key", where=f"{place}.{name}")
         if part.hub is not None:
             yield from _pinned(part.hub, part.revision, place, "datasets/")
-            if part.format is not None:
-                yield UserError("only files have a format", where=f"{place}.format")
+            for name in ("format", "columns", "at", "encoding"):
+                if getattr(part, name) is not None:
+                    yield UserError("only files have this key", where=f"{place}.{name}")
 
 
 def _pinned(repository: str, revision: Any, where: str, kind: str = "") -> Iterator[UserError]:

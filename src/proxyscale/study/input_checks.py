@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from proxyscale.base.errors import UserError, UserErrors
-from proxyscale.data.records import COMPRESSED, format_of, listed, matching, no_match
+from proxyscale.data.opening import is_compressed
+from proxyscale.data.records import format_of, listed, matching, no_match
 from proxyscale.study.config_data import Source
 from proxyscale.study.distribution_checks import sources_named
 from proxyscale.study.language_runs import LanguageRuns
@@ -90,10 +92,13 @@ def text_bytes(study: LanguageRuns, name: str) -> int | None:
         limits.append(source.documents * source.max_document_bytes)
     if corpus_kind(source) == "files":
         paths = [path for pattern in listed(source.options["files"]) for path in matching(pattern)]
-        packed = (*COMPRESSED, ".parquet")
-        sizes = [path.stat().st_size * (3 if path.suffix in packed else 1) for path in paths]
+        sizes = [path.stat().st_size * (3 if _packed(path) else 1) for path in paths]
         limits.append(sum(sizes))
     return min(limits, default=None)
+
+
+def _packed(path: Path) -> bool:
+    return is_compressed(path) or path.suffix.lower() == ".parquet"
 
 
 def _most_bytes(source: Source) -> float:
@@ -101,7 +106,7 @@ def _most_bytes(source: Source) -> float:
     if corpus_kind(source) != "files":
         return math.inf
     paths = [path for pattern in listed(source.options["files"]) for path in matching(pattern)]
-    if any(path.suffix in {*COMPRESSED, ".parquet"} for path in paths):
+    if any(map(_packed, paths)):
         return math.inf
     return sum(path.stat().st_size for path in paths)
 

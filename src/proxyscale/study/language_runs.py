@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from proxyscale import registry
-from proxyscale.data.records import listed
+from proxyscale.data.records import listed, stamp
 from proxyscale.study import extra
 from proxyscale.study.config import Config
 from proxyscale.study.proxy_selection import Selected, selections
 from proxyscale.study.scales import ResolvedScale, resolve
-from proxyscale.study.study import Study, local_files
+from proxyscale.study.study import Study
 
 MIXTURES = ("mixture", "dirichlet")  # methods that vary the shares of sources
 
@@ -255,23 +255,22 @@ class LanguageRuns(Study[Config]):
         sources = self.config.tasks[task].sources
         return self.sources if sources == "all" else list(sources or [])
 
-    def source_files(self, source: str) -> list[str]:
-        """Local files that a source is read from."""
-        return local_files(self.config.sources[source].options.get("files"))
+    def source_stamp(self, source: str) -> str:
+        """The local files that a source is read from, told by a stamp."""
+        return stamp(self.config.sources[source].options.get("files"))
 
-    def record_files(self, task: str) -> list[str]:
-        """Local files that a task's records are read from."""
+    def record_stamp(self, task: str) -> str:
+        """The local files that a task's records are read from, told by a stamp."""
         records = self.config.tasks[task].records
-        parts = records.parts.values() if records else ()
-        return [path for part in parts for path in local_files(part.files)]
+        return " ".join(stamp(part.files) for part in (records.parts.values() if records else ()))
 
     def tokenizer_sources(self) -> list[str]:
         """Sources that the tokenizer is trained on: none if it is not trained here."""
         return self.sources if self.config.tokenizer.train else []
 
-    def tokenizer_files(self) -> list[str]:
-        """The local tokenizer.json that the study uses, if it uses one."""
-        return local_files(self.config.tokenizer.file)
+    def tokenizer_stamp(self) -> str:
+        """The local tokenizer.json that the study uses, if it uses one, told by a stamp."""
+        return stamp(self.config.tokenizer.file)
 
     @property
     def installed(self) -> set[str]:

@@ -173,7 +173,8 @@ def statistics(study: LanguageRuns) -> Words:
         name: [member for part in parts for member in study.config.family(part)]
         for name, parts in study.config.groups.items()
     }
-    weights = {"weights": {"columns": "*", "recipe": "recipe"}} if study.weights else {}
+    sources = {"columns": "*", "recipe": "recipe", "any_name": True}
+    weights = {"weights": sources} if study.weights else {}
     return reading_specs.statistics(study) | {"groups": groups} | weights
 
 

@@ -15,18 +15,27 @@ Direction = Literal["lower", "higher"]
 class Columns(Strict):
     """What the columns of a table of runs are called; what is null goes by its usual names."""
 
-    recipe: str | None = Field(
-        None, description="training data; default: recipe, distribution, mixture, data or index"
+    recipe: str | list[str] | None = Field(
+        None,
+        description="training data, of one column or several; default: recipe, distribution, "
+        "mixture, data, dataset, corpus or index",
     )
     scale: str | None = Field(
-        None, description="model size; default: scale, size or model, else that of the parameters"
+        None,
+        description="model size; default: scale, size or model_size, else that of the parameters, "
+        "of the FLOPs, or model",
     )
     parameters: str | None = Field(None, description="parameters; default: parameters or params")
     tokens: str | None = Field(None, description="training tokens; default: tokens")
-    seed: str | None = Field(
-        None, description="default: seed; rows that repeat are seeds where there is no column"
+    flops: str | None = Field(None, description="compute of one run; default: flops or compute")
+    seed: str | None = Field(None, description="training seed; default: seed")
+    step: str | None = Field(
+        None, description="of checkpoints, the last of which counts; default: step or checkpoint"
     )
     task: str | None = Field(None, description="test set; default: task, where metrics are columns")
+    metric: str | None = Field(
+        None, description="name of the metric, where one column holds all values; default: metric"
+    )
     example: str | None = Field(None, description="test example, if losses are not averaged")
 
 
@@ -37,30 +46,62 @@ class OwnScale(Strict):
         None, description="all parameters; default: as in the table, or in a name such as 60M"
     )
     tokens: Positive | None = Field(None, description="training tokens of one run")
+    flops: Positive | None = Field(None, description="compute of one run; default: 6·P·D")
 
 
 class Weights(Strict):
     """The mixtures that the recipes are, for the regression from weights to loss."""
 
     table: str = Field(description="path of a table with a row per recipe")
-    columns: str = Field("*", description="columns that hold weights, as a glob")
-    recipe: str | None = Field(None, description="column of the recipe, if not as in the runs")
+    columns: str = Field("*", description="columns that hold shares, as a glob")
+    recipe: str | list[str] | None = Field(
+        None, description="columns of the recipe, if not as in the runs"
+    )
+
+
+Globs = str | Annotated[list[str], Field(min_length=1)]
+Paths = str | Annotated[list[str], Field(min_length=1)]
 
 
 class Runs(Strict):
     """Runs that somebody trained: a table of losses or of other metrics, long or wide."""
 
-    table: str | dict[str, str] = Field(
-        description="path of a CSV, parquet or jsonl file, or one path for each scale"
+    table: Paths | dict[str, Paths] = Field(
+        description="paths of tables (CSV, TSV, JSON, parquet, arrow, xlsx, packed or not), of "
+        "evaluation programs' files or of folders of them; or those of each scale"
     )
     columns: Columns = Field(default_factory=Columns, description="what its columns are called")
-    metrics: str | Annotated[list[str], Field(min_length=1)] = Field(
-        "loss", description="columns that hold losses or metrics, as globs"
+    header: list[str] | None = Field(
+        None, description="names of the columns, in order, where the file has none"
     )
-    direction: Direction | dict[str, Direction] = Field(
-        "lower", description="which values are better: lower or higher, or one by glob of the task"
+    pattern: str | None = Field(
+        None,
+        description="how the models' names are made, such as '{recipe}-{scale}'; there are "
+        "{seed}, {step}, {tokens} and {_} (anything), too",
     )
-    scales: dict[str, OwnScale] = Field(default_factory=dict, description="parameters and tokens")
+    metrics: Globs | None = Field(
+        None,
+        description="columns that hold losses or metrics, as globs; default: loss or value, or all "
+        "of an evaluation program's",
+    )
+    direction: Direction | dict[str, Direction] | None = Field(
+        None,
+        description="which values are better: lower or higher, or one by glob of the task; "
+        "default: what the file or the metric's name tells",
+    )
+    by: list[str] = Field(
+        default_factory=list,
+        description="columns that tell runs of one scale and recipe apart (tokens, architecture): "
+        "each value is a scale of its own",
+    )
+    repeats: Literal["seeds"] | None = Field(
+        None, description="seeds: rows that differ in nothing but their values are training seeds"
+    )
+    ignore: list[str] = Field(default_factory=list, description="columns that mean nothing here")
+    only_scales: list[str] | None = Field(
+        None, description="the scales to compare, as globs; default: all"
+    )
+    scales: dict[str, OwnScale] = Field(default_factory=dict, description="what scales cost")
     tokens_per_parameter: Positive | None = Field(
         None, description="training tokens of the scales for which none are given"
     )

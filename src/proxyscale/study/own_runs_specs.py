@@ -32,10 +32,9 @@ def next_steps(study: Study[OwnRuns]) -> Words:
 
 
 def figure(study: Study[OwnRuns], name: str) -> Words:
-    """A figure; which values are better is told with its style."""
-    style = {"direction": study.config.runs.direction, "unit": None}
+    """A figure; no unit is known of what others measured."""
     words = reading_specs.figure(study, name)
-    return words | {"style": style | words["style"]}
+    return words | {"style": {"unit": None} | words["style"]}
 
 
 def report(study: Study[OwnRuns]) -> Words:

@@ -30,15 +30,29 @@ class OwnRunsStudy(Study[OwnRuns]):
 
     def mistakes(self) -> Iterator[UserError]:
         for path in self.files:
-            if not os.path.isfile(path):
+            if not os.path.exists(path):
                 yield UserError(f"no such file: {path}", where="runs")
         yield from style_mistakes(self.config.figures.style, self.figures)
 
     @property
-    def table_files(self) -> dict[str, str]:
-        """Scale → its table; one named "" holds them all."""
+    def table_files(self) -> dict[str, list[str]]:
+        """Scale → its tables or folders; those named "" hold any."""
         table = self.config.runs.table
-        return {"": table} if isinstance(table, str) else dict(table)
+        given = table if isinstance(table, dict) else {"": table}
+        return {scale: [p] if isinstance(p, str) else list(p) for scale, p in given.items()}
+
+    @property
+    def inputs(self) -> list[str]:
+        """The files of the tables, and those in folders."""
+        from proxyscale.tables.files import table_paths  # pyarrow takes a while to import
+
+        return [
+            file for paths in self.table_files.values() for p in paths for file in table_paths(p)
+        ]
+
+    @property
+    def reading(self) -> str:
+        return self.paths.reading
 
     @property
     def weights(self) -> str | None:
@@ -46,18 +60,20 @@ class OwnRunsStudy(Study[OwnRuns]):
 
     @property
     def files(self) -> list[str]:
-        """All tables that are read."""
-        return [*self.table_files.values(), *([self.weights] if self.weights else [])]
+        """All tables that are read, and folders of them."""
+        tables = [path for paths in self.table_files.values() for path in paths]
+        return [*tables, *([self.weights] if self.weights else [])]
 
     @property
     def loss_rows(self) -> int:
-        return sum(os.path.getsize(path) for path in self.files) // ROW_BYTES
+        return sum(map(_size, self.files)) // ROW_BYTES
 
     @property
     def facts(self) -> Facts:
         runs = self.config.runs
-        costs = [scale.tokens for scale in runs.scales.values()]
-        compute = runs.columns.tokens or runs.tokens_per_parameter or (costs and all(costs))
+        costs = [scale.tokens or scale.flops for scale in runs.scales.values()]
+        named = runs.columns.tokens or runs.columns.flops or runs.tokens_per_parameter
+        compute = named or (costs and all(costs))
         by_example = runs.columns.example is not None
         return Facts("language", READ, compute=bool(compute), examples=by_example)
 
@@ -72,3 +88,11 @@ class OwnRunsStudy(Study[OwnRuns]):
 
     def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
         raise UserError("this study reads runs that are there: it trains nothing", where="runs")
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    if not os.path.isdir(path):
+        return os.path.getsize(path)
+    below = (os.path.join(at, name) for at, _, names in os.walk(path) for name in names)
+    return sum(map(os.path.getsize, below))

@@ -13,7 +13,7 @@ from proxyscale.base import artifacts
 from proxyscale.base.cost import language_parameters, training_flops
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import expand
-from proxyscale.data.packing import END
+from proxyscale.data.tokens import vocabulary_size
 from proxyscale.registry import DEFAULT_ARCHITECTURE
 from proxyscale.study.config import Config
 from proxyscale.study.config_data import Tokenizer
@@ -191,11 +191,9 @@ def vocabulary(section: Tokenizer) -> int:
 
 @functools.cache
 def tokenizer_size(path: str) -> int:
-    """Entries of a tokenizer.json, the end of text included. UserError if it is none."""
+    """The vocabulary of a tokenizer.json, the end of text included. UserError if it is none."""
     told = artifacts.read_json(path)
     try:
-        entries = told["model"]["vocab"]
-        known = set(entries if isinstance(entries, dict) else (word for word, _ in entries))
-        return len(known | {token["content"] for token in told["added_tokens"]} | {END})
+        return vocabulary_size(told)
     except (KeyError, TypeError, ValueError):
         raise UserError("not a tokenizer.json", where=path) from None

@@ -19,19 +19,13 @@ import pyarrow as pa
 
 from proxyscale import registry
 from proxyscale.base.artifacts import read_json, write_json
-from proxyscale.base.digest import code_digest
+from proxyscale.base.digest import code_digest, defining
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.base.paths import Paths
-from proxyscale.data.records import listed, matching
 from proxyscale.study.config import StudyConfig
 from proxyscale.study.validation import validated
 
 READ = frozenset({"statistics", "losses", "runs"})  # by figures, of every study
-SHARED = {
-    "figure": "cli.verbs",
-    "proposal": "cli.decision_verbs",
-    "next_steps": "cli.decision_verbs",
-}  # rules that are the same for every kind of study
 
 Words = dict[str, Any]  # a slice of a config, as JSON writes it
 Calibrate = Callable[[Mapping[str, Any], Mapping[str, Any]], float]
@@ -41,11 +35,6 @@ C = TypeVar("C", bound=StudyConfig, covariant=True)
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal meanings give equal strings."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def local_files(patterns: str | list[str] | None) -> list[str]:
-    """Files that paths and globs name now."""
-    return sorted({str(path) for pattern in listed(patterns or ()) for path in matching(pattern)})
 
 
 def plugin_files(
@@ -66,7 +55,11 @@ class Study(ABC, Generic[C]):
 
     form: ClassVar[type[Any]]  # what its config may say
     specs: ClassVar[ModuleType]  # a function for every rule: what its jobs depend on
-    verbs: ClassVar[str] = "cli.verbs"  # the module whose functions the rules call
+    verbs: ClassVar[tuple[str, ...]] = (
+        "cli.verbs",
+        "cli.table_verbs",
+        "cli.decision_verbs",
+    )  # modules of its verbs
 
     @classmethod
     def load(cls, raw: Mapping[str, Any]) -> Self:
@@ -154,8 +147,7 @@ class Study(ABC, Generic[C]):
             return "off"
         named = self.named_modules(rule, name) if name else []
         plugins = self.plugins(rule, name) if name else []
-        verbs = SHARED.get(rule, self.verbs)
-        return code_digest(f"{verbs}:{rule}", *named, plugins=tuple(plugins))
+        return code_digest(defining(rule, self.verbs), *named, plugins=tuple(plugins))
 
     def named_modules(self, rule: str, name: str) -> list[str]:
         """Modules that a job calls because of its name, below the package: what draws a figure."""
@@ -197,6 +189,11 @@ class Study(ABC, Generic[C]):
     @property
     def weights(self) -> str | None:
         """A file of mixture weights, if the study has one."""
+        return None
+
+    @property
+    def reading(self) -> str | None:
+        """The file that tells how tables from outside were read, if there are any."""
         return None
 
     @property

@@ -24,6 +24,7 @@ from proxyscale.training.matmul import linear
 from proxyscale.training.model import LanguageModel
 
 BATCH_TOKENS = 4096
+ROUNDING = 1e-6  # relative: losses that differ by no more are tied
 ALIGNMENT = 16  # attention is up to twice as slow on lengths that are no multiple of it
 
 
@@ -98,8 +99,9 @@ def losses(
     """Losses of a task's examples (table of kind task → table of kind run_losses).
 
     An example's loss, tokens and margin are those of its gold choice. `correct`: with choices,
-    whether the gold one has the lowest mean loss per token; with a prompt and one continuation,
-    whether greedy decoding would give it; null for whole sequences.
+    whether the gold one has the lowest mean loss per token, 1/k where it ties with k − 1 others;
+    with a prompt and one continuation, whether greedy decoding would give it; null for whole
+    sequences.
     """
     measured = _measure(model, table, precision, batch_tokens)
     mean = measured.loss / measured.tokens
@@ -109,14 +111,16 @@ def losses(
     best = np.full(len(counts), np.inf)
     np.minimum.at(best, inverse, mean)
     choices = counts[inverse] > 1
-    correct = np.where(choices, mean <= best[inverse], measured.hits == measured.tokens)
+    lowest = mean <= best[inverse] * (1 + ROUNDING)
+    tied = np.bincount(inverse, lowest)[inverse]
+    correct = np.where(choices, lowest / tied, measured.hits == measured.tokens)
     whole = ~choices & pc.equal(table["prompt"].fill_null(""), "").to_numpy()
     return pa.table(
         {
             "example": example[rows],
             "loss": mean[rows].astype(np.float32),
             "tokens": measured.tokens[rows],
-            "correct": pa.array(correct[rows], mask=whole[rows]),
+            "correct": pa.array(correct[rows].astype(np.float32), mask=whole[rows]),
             "margin": (measured.margin / measured.tokens)[rows].astype(np.float32),
         }
     )

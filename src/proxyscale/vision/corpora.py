@@ -17,8 +17,8 @@ import pyarrow as pa
 from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.hub import read_hub
-from proxyscale.data.record_counts import RecordCounts, content_key
-from proxyscale.data.records import Dropped
+from proxyscale.data.raw_record import Dropped
+from proxyscale.data.record_counts import SplitCounts, content_key
 from proxyscale.registry import Registry
 from proxyscale.vision.decoding import decode
 from proxyscale.vision.images import INDEX
@@ -129,7 +129,7 @@ class _Rows:
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self.spec = spec
-        self.counts = RecordCounts(spec)
+        self.counts = SplitCounts(spec)
         self.shape: tuple[int, ...] = ()
         self.labels: list[str] = []
         self.hashes: list[int] = []
@@ -137,13 +137,14 @@ class _Rows:
 
     def add(self, item: Picture | Dropped, file: BinaryIO) -> None:
         """Write one image, or count why not."""
+        self.counts.read += 1
         if isinstance(item, Dropped):
-            self.counts.drop(item.name, item.reason)
+            self.counts.drop(item)
             return
         try:
             pixels = decode(item.image, self.spec.get("size"), self.spec.get("colors"))
         except ValueError as error:
-            self.counts.drop(item.name, str(error))
+            self.counts.drop(Dropped(item.name, str(error)))
             return
         if not self.shape:
             self.shape = pixels.shape

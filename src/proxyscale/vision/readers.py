@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from proxyscale.base.errors import UserError
-from proxyscale.data.record_counts import printable
-from proxyscale.data.records import FORMATS as TEXT_FORMATS
-from proxyscale.data.records import Dropped, Record, files_below, find_files, listed
+from proxyscale.data.formats import FORMATS as TEXT_FORMATS
+from proxyscale.data.formats import Layout
+from proxyscale.data.raw_record import Dropped, Record, printable
+from proxyscale.data.records import files_below, find_files, listed
 from proxyscale.vision.decoding import LARGEST, Pixels
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -113,7 +114,7 @@ def _no_column(name: str, where: str, names: Iterable[str]) -> UserError:
 
 
 def _parquet(name: str, path: Path, columns: Columns) -> Iterator[Picture | Dropped]:
-    return pictures(TEXT_FORMATS["parquet"](name, path, None), columns)
+    return pictures(TEXT_FORMATS["parquet"](name, path, Layout()), columns)
 
 
 def pictures(records: Iterable[Record | Dropped], columns: Columns) -> Iterator[Picture | Dropped]:

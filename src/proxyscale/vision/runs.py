@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from proxyscale.base.cost import resnet_flops, resnet_parameters
-from proxyscale.data.records import files_below, listed
-from proxyscale.study.study import Study, canonical, local_files
+from proxyscale.data.records import stamp
+from proxyscale.study.study import Study, canonical
 from proxyscale.vision.config import REMOVALS, SCORED, SIMILAR, ImageConfig
 
 
@@ -123,9 +123,6 @@ class ImageRuns(Study[ImageConfig]):
         own = self.config.counterfactuals
         return (own.large if own else None) or self.config.reference
 
-    def source_files(self, source: str) -> list[str]:
-        """Local files that a source is read from, those of whole folders among them."""
-        patterns = self.config.sources[source].options.get("files")
-        below = (files_below(pattern) for pattern in listed(patterns or ()))
-        inside = {str(path) for files in below for path in files.values()}
-        return sorted({*local_files(patterns), *inside})
+    def source_stamp(self, source: str) -> str:
+        """The local files that a source is read from, told by a stamp."""
+        return stamp(self.config.sources[source].options.get("files"))

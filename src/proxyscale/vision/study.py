@@ -31,7 +31,7 @@ class ImageStudy(ImageRuns):
 
     form = ImageConfig
     specs: ClassVar[ModuleType] = specs
-    verbs: ClassVar[str] = "vision.verbs"
+    verbs: ClassVar[tuple[str, ...]] = ("vision.verbs", "cli.table_verbs")
 
     def mistakes(self) -> Iterator[UserError]:
         yield from list(cross_checks.mistakes(self.config)) or style_mistakes(

@@ -11,7 +11,7 @@ const STATISTICS = {
 };
 const LAWS = { law2: "power law", law3: "power law with a floor", loss_to_loss: "loss-to-loss law" };
 const label = (name) => D.labels[name] || name;
-const chosen = { proxy: D.proxy, tasks: new Set(D.tasks.map((t) => t.name)), statistic: "r2", group: "all", task: null, example: null };
+const chosen = { proxy: D.proxy, tasks: new Set(D.drawn), statistic: "r2", group: "all", task: null, example: null };
 
 // --- Words
 function number(value, digits = 3) {
@@ -156,13 +156,14 @@ function drawCorrelation() {
   const root = $$("correlation");
   root.textContent = "";
   $$("correlation-title").textContent = `Proxy ${label(chosen.proxy)} against reference ${label(D.reference)}: ${share(D.ratios[chosen.proxy])}`;
-  for (const { name: task, higher } of shownTasks()) {
-    const what = higher ? "value" : "loss";
+  for (const { name: task, better } of shownTasks()) {
+    const what = better === "lower" ? "loss" : "value";
     const points = D.distributions.map((d, i) => {
       const [xs, ys] = [D.losses[task][chosen.proxy][i], D.losses[task][D.reference][i]];
       const told = (scale, values) => `${label(scale)}: ${what} ${number(mean(values), 4)}` + (values.length > 1 ? `, seeds ${values.map((v) => number(v, 4)).join(", ")}` : ", one seed");
-      return { x: mean(xs), y: mean(ys), xs, ys, look: d, title: label(d.name), lines: [told(chosen.proxy, xs), told(D.reference, ys)] };
-    });
+      return xs.length && ys.length ? { x: mean(xs), y: mean(ys), xs, ys, look: d, title: label(d.name), lines: [told(chosen.proxy, xs), told(D.reference, ys)] } : null;
+    }).filter(Boolean);
+    if (!points.length) continue;
     const r2 = found("r2", task, chosen.proxy), r = found("pearson", task, chosen.proxy);
     const falls = r && r.value < 0;
     const text = r2 && r2.value !== null ? `R² ${fixed(r2.value)} ${interval(r2.low, r2.high)}${falls ? " (r < 0)" : ""}` : "R² n/a";
@@ -292,9 +293,9 @@ function openExample(i) {
   root.textContent = "";
   const points = D.distributions.map((d, j) => {
     const [x, y] = [all.losses[chosen.proxy][j][i], all.losses[D.reference][j][i]];
-    return { x, y, look: d, title: label(d.name), lines: [`${label(chosen.proxy)}: ${number(x, 4)}`, `${label(D.reference)}: ${number(y, 4)}`] };
-  });
-  scatter(root, points, { title: `Example ${all.ids[i]}`, side: { text: `R² ${fixed(all.r2[chosen.proxy][i])}` }, name: "one example: proxy against reference", what: D.tasks.find((t) => t.name === chosen.task).higher ? "value" : "loss" });
+    return x === null || y === null ? null : { x, y, look: d, title: label(d.name), lines: [`${label(chosen.proxy)}: ${number(x, 4)}`, `${label(D.reference)}: ${number(y, 4)}`] };
+  }).filter(Boolean);
+  scatter(root, points, { title: `Example ${all.ids[i]}`, side: { text: `R² ${fixed(all.r2[chosen.proxy][i])}` }, name: "one example: proxy against reference", what: D.tasks.find((t) => t.name === chosen.task).better === "lower" ? "loss" : "value" });
   if (!all.texts) return;
   const [prompt, scored] = all.texts[i];
   const text = element(root, "pre");
@@ -329,6 +330,11 @@ function drawStatistics() {
   const kept = rows.filter((row) => words.every((word) => row.slice(0, 4).join(" ").toLowerCase().includes(word)));
   sortable($$("statistics-table"), ["statistic", "task", "proxy", "group", "value", "low", "high", "ceiling", "n", "which", "unit"], kept, 4);
 }
+function directions() {
+  if (D.notes.length || D.tasks.every((t) => t.better === "lower")) return []; // notes tell them
+  const words = { lower: "lower is better", higher: "higher is better", unknown: "not known which values are better" };
+  return Object.entries(words).map(([way, told]) => [told, D.tasks.filter((t) => t.better === way).map((t) => label(t.name))]).filter(([, names]) => names.length).map(([told, names]) => `${told}: ${names.join(", ")}`);
+}
 function drawTables() {
   sortable($$("costs-table"), ["scale", "parameters", "tokens", "FLOPs a run", "reference ÷ own", "runs", "seconds a run", "seconds in all"], D.costs.map((c) => [label(c.scale), c.parameters, c.tokens, c.flops, c.ratio, c.runs, c.seconds, c.total_seconds]), 1);
   const roots = { distributions: $$("distributions-table"), sources: $$("sources-table"), tasks: $$("tasks-table") };
@@ -337,11 +343,10 @@ function drawTables() {
   if (D.material.sources.length) sortable(roots.sources, ["source", "rows"], D.material.sources.map((s) => [s.source, s.rows]), 1, "Pool");
   const tasks = D.material.tasks;
   $$("overlap-note").hidden = !tasks.length;
-  if (tasks.length) sortable(roots.tasks, ["task", "kind", "split", "records", "kept", "in the pool", "on the other side", "duplicates", "cut"], tasks.map((t) => [label(t.task), t.kind, t.split, t.records, t.kept, t.in_pool, t.in_holdout, t.duplicates, t.cut]), 3, "Test sets");
-  const alone = Object.entries(D.unpaired);
-  $$("unpaired").textContent = alone.length ? "Left out, having no partner at every scale: " + alone.map(([scale, names]) => `${names.length} of ${scale} (${names.slice(0, 30).join(", ")}${names.length > 30 ? ", …" : ""})`).join("; ") + "." : "";
+  if (tasks.length) sortable(roots.tasks, ["task", "kind", "split", "records", "kept", "in the pool", "context in the pool", "on the other side", "cut", "evidence lost", "all that was dropped", "found in"], tasks.map((t) => [label(t.task), t.kind, t.split, t.records, t.kept, t.in_pool, t.context_in_pool, t.in_holdout, t.cut, t.lost, t.dropped, t.found_in]), 3, "Test sets");
+  for (const line of [...D.notes, ...D.partners, ...directions()]) element($$("reading"), "li", {}, line);
   $$("versions").textContent = "Made with " + Object.entries(D.versions).map(([name, version]) => `${name} ${version}`).join(", ") + ".";
-  $$("data-counts").hidden = !(epochs.length || tasks.length || alone.length);
+  $$("data-counts").hidden = !(epochs.length || tasks.length || D.notes.length || D.partners.length);
 }
 
 // --- The verdict's ladder: tasks by scales, trusted ones filled
@@ -370,15 +375,25 @@ function drawLadder() {
 // --- Controls
 function drawFigures() { drawCorrelation(); drawCompute(); drawFrontier(); if (chosen.task !== null) drawExamples(); }
 options($$("proxy"), D.proxies, chosen.proxy, (p) => `${label(p)} (${share(D.ratios[p])})`, (value) => { chosen.proxy = value; drawFigures(); });
-for (const { name } of D.tasks) {
-  const chip = element($$("tasks"), "button", { type: "button", class: "chip", "aria-pressed": "true", "data-task": name }, label(name));
-  chip.addEventListener("click", () => {
-    const on = !chosen.tasks.has(name);
-    on ? chosen.tasks.add(name) : chosen.tasks.delete(name);
-    chip.setAttribute("aria-pressed", on);
-    drawFigures();
-  });
+// Tasks are chosen one by one; many of them are searched, and chosen by what is found or by group.
+const chips = D.tasks.map(({ name }) => element($$("tasks"), "button", { type: "button", class: "chip", "data-task": name }, label(name)));
+function press(names, on) {
+  for (const name of names) on ? chosen.tasks.add(name) : chosen.tasks.delete(name);
+  for (const chip of chips) chip.setAttribute("aria-pressed", chosen.tasks.has(chip.dataset.task));
 }
+press([], true);
+for (const chip of chips) chip.addEventListener("click", () => { press([chip.dataset.task], !chosen.tasks.has(chip.dataset.task)); drawFigures(); });
+$$("many-tasks").hidden = D.tasks.length === D.drawn.length && D.tasks.length <= 24;
+const group = (name) => name.split(/[/:]|_(?=[^_]*$)/)[0];
+const counts = new Map();
+for (const { name } of D.tasks) counts.set(group(name), (counts.get(group(name)) || 0) + 1);
+const large = [...counts].filter(([, n]) => n > 1).map(([name]) => name);
+const visible = () => chips.filter((chip) => !chip.hidden).map((chip) => chip.dataset.task);
+function search(fits) { for (const chip of chips) chip.hidden = !fits(chip.dataset.task); $$("found-tasks").textContent = `${visible().length} of ${chips.length} tasks found`; }
+options($$("task-group"), ["", ...large], "", (name) => (name ? `${name} (${counts.get(name)})` : "all groups"), (name) => { $$("find-task").value = ""; search((task) => !name || group(task) === name); });
+$$("find-task").addEventListener("input", () => { const words = $$("find-task").value.toLowerCase().split(/\s+/); search((task) => words.every((word) => label(task).toLowerCase().includes(word))); });
+$$("choose-found").addEventListener("click", () => { press(D.tasks.map((t) => t.name), false); press(visible(), true); drawFigures(); });
+search(() => true);
 const groups = [...new Set(D.statistics.map((row) => row[1]))];
 const statistics = Object.keys(STATISTICS).filter((name) => D.statistics.some((row) => row[0] === name));
 options($$("statistic"), statistics, "r2", (s) => STATISTICS[s], (value) => { chosen.statistic = value; drawCompute(); });

@@ -20,9 +20,11 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.cli.load_study import load as load_study
 from proxyscale.statistics.all_statistics import every_statistic
-from proxyscale.statistics.loss_tables import read_own_runs, short_name, unpaired
+from proxyscale.statistics.grid_reading import read_grid
+from proxyscale.statistics.partners import partners_told
 from proxyscale.study.own_runs_config import OwnRuns
 from proxyscale.study.validation import validated
+from proxyscale.tables.runs import read_outside_runs, short_name
 
 SCALES, RECIPES, TASKS = ("10M", "60M", "1B"), [f"r{i}" for i in range(8)], ("qa", "prose")
 Frame = pd.DataFrame
@@ -51,7 +53,12 @@ def spec(**changes: Any) -> dict[str, Any]:
 
 def read(tmp_path: Path, frame: Frame, **changes: Any) -> Any:
     frame.to_csv(tmp_path / "t.csv", index=False)
-    return read_own_runs({"": tmp_path / "t.csv"}, spec(**changes))
+    return read_path(tmp_path / "t.csv", **changes)
+
+
+def read_path(path: Path, **changes: Any) -> Any:
+    found = read_outside_runs({"": str(path)}, spec(**changes))
+    return found.losses, found.runs
 
 
 def statistics(found: Any) -> Frame:
@@ -73,7 +80,7 @@ def test_every_kind_of_file_is_the_same_study(tmp_path: Path, long: Frame, kind:
         long.to_json(path, orient="records", lines=True, double_precision=15)
     else:
         long.to_csv(path, index=False, sep="\t" if kind == "tsv" else ",")
-    same(statistics(read_own_runs({"": path}, spec())), statistics(read(tmp_path, long)))
+    same(statistics(read_path(path)), statistics(read(tmp_path, long)))
 
 
 def test_wide_and_one_file_for_each_scale_are_the_same_study(tmp_path: Path, long: Frame) -> None:
@@ -83,9 +90,10 @@ def test_wide_and_one_file_for_each_scale_are_the_same_study(tmp_path: Path, lon
     same(statistics(read(tmp_path, wide, metrics="eval/*_loss")), expected)
     files = {}
     for scale, part in wide.groupby("scale"):
-        files[str(scale)] = tmp_path / f"{scale}.csv"
+        files[str(scale)] = str(tmp_path / f"{scale}.csv")
         part.drop(columns="scale").to_csv(files[str(scale)], index=False)
-    same(statistics(read_own_runs(files, spec(metrics=["eval/*_loss"]))), expected)
+    found = read_outside_runs(files, spec(metrics=["eval/*_loss"]))
+    same(statistics((found.losses, found.runs)), expected)
 
 
 def test_columns_may_have_any_name_and_any_order(tmp_path: Path, long: Frame) -> None:
@@ -97,7 +105,10 @@ def test_columns_may_have_any_name_and_any_order(tmp_path: Path, long: Frame) ->
 
 
 def test_repeated_rows_are_seeds(tmp_path: Path, long: Frame) -> None:
-    same(statistics(read(tmp_path, long.drop(columns="seed"))), statistics(read(tmp_path, long)))
+    bare = long.drop(columns="seed")
+    with pytest.raises(UserError, match=r"two values for 10M / r0 / qa.*\n.*--repeats seeds"):
+        read(tmp_path, bare)
+    same(statistics(read(tmp_path, bare, repeats="seeds")), statistics(read(tmp_path, long)))
 
 
 def test_a_metric_of_which_higher_is_better_orders_as_the_loss_does(
@@ -106,11 +117,15 @@ def test_a_metric_of_which_higher_is_better_orders_as_the_loss_does(
     by_loss = statistics(read(tmp_path, long))
     for direction in ("higher", {"*": "higher"}):
         found = statistics(read(tmp_path, long, metrics="acc", direction=direction))
-        for name in ("pearson", "kendall", "decision_accuracy"):
-            one, other = (t.loc[t["statistic"] == name, "value"] for t in (by_loss, found))
-            np.testing.assert_allclose(one, other, atol=1e-9)
+        units = {"pearson": 1, "kendall": 1, "decision_accuracy": 1, "regret": 10}
+        for name, unit in units.items():
+            one, other = (
+                t.loc[(t["statistic"] == name) & (t["task"] != "objective"), "value"]
+                for t in (by_loss, found)
+            )
+            np.testing.assert_allclose(one, unit * other, atol=1e-9)
     both = statistics(read(tmp_path, long, metrics=["loss", "acc"], direction={"*/acc": "higher"}))
-    assert set(both["task"]) == {"qa/loss", "qa/acc", "prose/loss", "prose/acc"}
+    assert set(both["task"]) == {"qa/loss", "qa/acc", "prose/loss", "prose/acc", "objective"}
     picked = both[both["statistic"] == "spearman"].set_index(["proxy", "task"])["value"]
     assert picked["10M", "qa/loss"] == pytest.approx(picked["10M", "qa/acc"])
     assert (both.loc[both["statistic"] == "regret", "value"] >= 0).all()
@@ -166,21 +181,29 @@ def test_compute_is_told_by_columns_names_or_the_config(tmp_path: Path, long: Fr
 def test_recipes_without_a_partner_are_told_and_left_out(tmp_path: Path, long: Frame) -> None:
     less = long[~((long["scale"] == "1B") & long["recipe"].isin(["r2", "r5"]))]
     losses, runs = read(tmp_path, less)
-    assert unpaired(runs) == {"10M": ["r2", "r5"], "60M": ["r2", "r5"]}
+    said = partners_told(read_grid(losses, runs), "1B")
+    assert said[0] == "10M meets 1B over 6 recipes (2 of 10M not at 1B: r2, r5)"
     kept = long[~long["recipe"].isin(["r2", "r5"])]
-    same(statistics((losses, runs)), statistics(read(tmp_path, kept)))
+    # the objective of a scale is in standard deviations over all of its recipes
+    all_tasks = statistics((losses, runs)), statistics(read(tmp_path, kept))
+    same(*(table[table["task"] != "objective"].reset_index(drop=True) for table in all_tasks))
 
 
-def test_holes_are_named(tmp_path: Path, long: Frame) -> None:
-    key = (long["scale"] == "60M") & (long["recipe"] == "r3") & (long["task"] == "qa")
-    with pytest.raises(UserError, match=r"60M / r3 \(draw 0, seed 0\) / qa") as caught:
-        read(tmp_path, long[~key])
-    assert "seed 1" in str(caught.value)
+def test_a_hole_of_one_metric_blocks_no_other(tmp_path: Path, long: Frame) -> None:
     wide = long.pivot(index=["scale", "recipe", "seed"], columns="task", values="loss")
     wide = wide.reset_index()
-    wide.loc[7, "prose"] = np.nan
-    with pytest.raises(UserError, match=r"1 hole: 10M / r3 .* / prose"):
-        read(tmp_path, wide, metrics=["qa", "prose"])
+    whole = statistics(read(tmp_path, wide, metrics=["qa", "prose"]))
+    spoiled = wide.assign(prose=wide["prose"].where(wide.index != 7))
+    found = statistics(read(tmp_path, spoiled, metrics=["qa", "prose"]))
+    one, other = (t[(t["task"] == "qa") | (t["proxy"] == "60M")] for t in (found, whole))
+    same(one.reset_index(drop=True), other.reset_index(drop=True))
+    less = wide[~((wide["scale"] == "10M") & (wide["recipe"] == "r3"))]
+    less = statistics(read(tmp_path, less, metrics=["qa", "prose"]))
+    one, other = (t[(t["task"] == "prose") & (t["proxy"] == "10M")] for t in (found, less))
+    same(one.reset_index(drop=True), other.reset_index(drop=True))
+    spoiled.to_csv(tmp_path / "t.csv", index=False)
+    notes = read_outside_runs({"": str(tmp_path / "t.csv")}, spec(metrics=["qa", "prose"])).notes
+    assert any("10M / r3 / prose (empty, row 8)" in note for note in notes)
 
 
 def replace(column: str, value: Any) -> Any:
@@ -194,10 +217,9 @@ MISTAKES = [
     (lambda f: f.drop(columns="scale"), {}, "no column names the scale"),
     (lambda f: f, {"scales": {"2B": {"tokens": 1}}}, "runs.scales: no such scale"),
     (lambda f: pd.concat([f, f.head(1)]), {}, "two values for 10M / r0 / qa, seed 0"),
-    (replace("loss", np.inf), {}, "not a finite number"),
+    (replace("loss", np.inf), {}, "no recipe has a number"),
     (replace("loss", "low"), {}, "no column of numbers"),
     (lambda f: f.head(0), {}, "no rows"),
-    (lambda f: f.assign(recipe=f["recipe"] + f["scale"]), {}, "no recipe is in the table at every"),
     (lambda f: f.assign(recipe=f["recipe"].where(f.index != 4)), {}, "row 5 lacks a value"),
 ]
 
@@ -213,9 +235,11 @@ def test_mistakes_are_told(
 def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_text("no parquet")
     (tmp_path / "t.xlsx").write_text("")
-    for name, told in (("t.parquet", "not a .parquet"), ("t.xlsx", "kind"), ("no.csv", "no such")):
+    (tmp_path / "t.doc").write_text("")
+    expected = {"t.parquet": "not a .parquet", "t.xlsx": "not a .xlsx", "t.doc": "not a kind"}
+    for name, told in {**expected, "no.csv": "no such"}.items():
         with pytest.raises(UserError, match=told):
-            read_own_runs({"": tmp_path / name}, spec())
+            read_path(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -252,9 +276,9 @@ def test_one_command(
     command = ["compare", "runs.csv", "--reference", "1B", "--tokens-per-parameter", "20"]
     assert main([*command, "--results", "mine"]) == 0
     said = capsys.readouterr().out
-    assert "3 scales, 7 recipes at each, 2 tasks, 2 runs of each recipe" in said
-    assert "left out: 1 of 10M: r7" in said
-    assert re.match(r"Losses of 60M go with .*\. On every task, .*\.$", said.splitlines()[-2])
+    assert "3 scales, 8 recipes in all (10M 8, 60M 8, 1B 7), 2 tasks, 2 runs of each" in said
+    assert "10M meets 1B over 7 recipes (1 of 10M not at 1B: r7)" in said
+    assert re.match(r"Losses of 60M go with .*\. On neither task .*\.$", said.splitlines()[-2])
     assert said.splitlines()[-1] == "mine/report.html"
     for name in ("correlation_fig1.pdf", "compute_fig2.svg", "frontier.csv", "report.html"):
         assert Path("mine", name).stat().st_size
@@ -275,10 +299,10 @@ def test_mixtures_are_regressed_where_weights_are_given(
     weights = pd.DataFrame(rng.dirichlet(np.ones(3), 12), columns=["w/a", "w/b", "w/c"])
     losses = {"10M": weights @ [5.0, 4, 3], "1B": weights @ [4.0, 3, 2.5]}
     for scale, values in losses.items():
-        pd.DataFrame({"index": range(12), "m/x": values}).to_csv(f"{scale}.csv", index=False)
+        pd.DataFrame({"index": range(12), "m/x_loss": values}).to_csv(f"{scale}.csv", index=False)
     weights.assign(index=range(12)).to_csv("weights.csv", index=False)
     files = [f"{scale}={scale}.csv" for scale in losses]
-    command = ["compare", *files, "--metrics", "m/*", "--weights", "weights.csv"]
+    command = ["compare", *files, "--metrics", "m/*_loss", "--weights", "weights.csv"]
     assert main([*command, "--reference", "1B"]) == 0
     assert "finds the reference's best mixture on 1 of 1 tasks" in capsys.readouterr().out
     found = artifacts.read("compared/statistics.parquet", "statistics").to_pandas()
@@ -300,7 +324,7 @@ def test_a_study_of_own_runs_trains_nothing(tmp_path: Path, long: Frame) -> None
     assert set(jobs) == {"own_runs", "statistics", "figure", "report"}
     said = workflow.snakemake("--cores", "2")
     assert re.search(
-        r"^Losses of 60M .* On every task, .*\nresults/report.html$", said, re.MULTILINE
+        r"^Losses of 60M .* On neither task .*\nresults/report.html$", said, re.MULTILINE
     )
     assert not workflow.stale()
     assert verbs(tmp_path) == set(jobs)  # and their digests cover what they load
