@@ -50,7 +50,9 @@ def write_next(stem: Path, losses: pa.Table, runs: pa.Table, spec: Mapping[str, 
     """Write stem.json, stem.yaml and stem.csv (a row a step); what is said of it."""
     record = next_plan.next_of(losses, runs, spec)
     sentences = next_plan.told(record)
-    fragment = next_plan.fragment(record, spec["seeds"].get(record["chosen"]["scale"], 1))
+    fragment = next_plan.fragment(
+        record, spec["seeds"].get(record["chosen"]["scale"], 1), spec.get("families")
+    )
     _write(stem, record | {"told": sentences}, fragment, record["steps"])
     return sentences
 

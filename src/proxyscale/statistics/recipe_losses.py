@@ -84,7 +84,7 @@ def recipe_losses(
         raise UserError(f"{bad.sum()} runs lack a task's loss, the first {key}", where="losses")
     cost = rows.groupby("scale", sort=False)["flops"].median()
     scales = cost.sort_values(kind="stable").index.tolist()
-    recipes = rows["distribution"].drop_duplicates().tolist()
+    recipes = sorted(rows["distribution"].unique())  # draws must not hang on what else was trained
     return RecipeLosses(
         scales,
         recipes,
