@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from proxyscale.statistics.loss_tables import read_weights
 from support.language_runs import write_pool
 
 from proxyscale.base import artifacts
 from proxyscale.data.pool import Pool
 from proxyscale.selection.composition import composition, write_mixtures
+from proxyscale.tables.weights import read_weights
 
 
 def write(path: Path, draws: list[list[int]]) -> Path:
