@@ -19,13 +19,14 @@ from proxyscale.statistics.recipe_losses import recipe_losses
 
 SOURCES = ["code", "wiki", "web"]
 SCALES = {"10M": 1e15, "40M": 1.6e16, "160M": 2.56e17}
+COSTS = SCALES | {"640M": 4e18}
 LIMITS = {"passes": 1.0}
 SPEC = {"objective": {"weights": {"a": 1, "b": 1}}, "target": "10M", "limits": LIMITS}
 
 
 def truth(shares: np.ndarray, scale: str) -> np.ndarray:
     """Losses on two tasks that want code and wiki: best at (½, ½, 0)."""
-    level = 3 * (SCALES[scale] / 1e15) ** -0.05
+    level = 3 * (COSTS[scale] / 1e15) ** -0.05
     return level * (0.6 + 0.4 * np.exp(-4 * shares[:2]))
 
 
@@ -37,7 +38,7 @@ def tables(trained: dict[str, dict[str, int]], weights: dict[str, list[float]], 
             for seed in range(seeds):
                 key = {"scale": scale, "distribution": recipe, "draw": 0, "seed": seed}
                 role = "selection" if recipe == "proposal" else "grid"
-                runs.append(key | {"role": role, "flops": SCALES[scale]})
+                runs.append(key | {"role": role, "flops": COSTS[scale]})
                 values = truth(np.array(weights[recipe]), scale)
                 values = values * np.exp(noise * rng.standard_normal(2))
                 for task, loss in zip("ab", values.tolist(), strict=True):
@@ -68,7 +69,7 @@ def test_a_proposal_is_written_as_a_record_a_table_and_a_config(tmp_path):
     )
     spec = SPEC | {"target": "160M", "length": 10, "limits": LIMITS | {"tokens": 2500.0}}
     stem = tmp_path / "proposal"
-    said = write_proposal(stem, losses, runs, (SOURCES, weights), spec, tmp_path / "pool.json")
+    said = write_proposal(stem, losses, runs, SOURCES, weights, spec, tmp_path / "pool.json")
     record = json.loads((tmp_path / "proposal.json").read_text())
     assert record["told"] == said
     assert record["high_shares"] == {name: pytest.approx(0.4) for name in SOURCES}
@@ -79,8 +80,8 @@ def test_a_proposal_is_written_as_a_record_a_table_and_a_config(tmp_path):
     entry = config["distributions"]["proposal"]
     assert (entry["method"], entry["role"]) == ("mixture", "selection")
     assert sum(entry["weights"].values()) == pytest.approx(1, abs=1e-5)
-    champion = ["proposal", record["best_trained"]]
-    assert config["extra"] == {"10M": champion, "160M": champion}
+    scales = ["10M", "160M"]
+    assert config["extra"] == {"proposal": scales, record["best_trained"]: scales}
     rows = artifacts.read_csv(tmp_path / "proposal.csv")
     assert [row["source"] for row in rows] == SOURCES
 
@@ -98,7 +99,8 @@ def test_whether_the_promise_held_is_told_and_changes_no_proposal():
     after = proposal_of(*tables(grid, weights), SOURCES, weights, SPEC | LIMITS)
     assert after["weights"] == before["weights"]
     small, large = after["promise"]
-    assert small["held"]
+    assert small["held"] == (before["low"] <= small["value"] <= before["high"])
+    assert small["value"] == pytest.approx(before["predicted"], rel=0.02)
     assert small["value"] == pytest.approx(truth(np.array(weights["proposal"]), "10M").mean(), 0.01)
     assert (large["scale"], large["of"]) == ("160M", 2)
     assert "held" not in large
@@ -172,8 +174,8 @@ def test_the_rule_is_a_config_that_trains_three_at_the_target(tmp_path):
     config = yaml.safe_load((tmp_path / "next.yaml").read_text())
     means = {name: truth(np.array(row), "10M").mean() for name, row in weights.items()}
     best = sorted(means, key=means.__getitem__)[:3]
-    assert len(set(config["extra"]["160M"]) & set(best)) >= 2
-    assert len(config["extra"]["160M"]) == 3
+    assert len(set(config["extra"]) & set(best)) >= 2
+    assert list(config["extra"].values()) == [["160M"]] * 3
     assert said[0].count(". ") == 1
     assert "as the rule has it" in said[0]
     rows = artifacts.read_csv(tmp_path / "next.csv")
@@ -183,8 +185,10 @@ def test_the_rule_is_a_config_that_trains_three_at_the_target(tmp_path):
 def test_seeds_are_a_config_with_one_more_and_to_stop_is_none():
     step = {"step": "seeds", "scale": "160M", "recipes": ["m1", "m2"]}
     config = next_plan.fragment({"chosen": step}, seeds=2)
-    assert config == {"extra": {"160M": ["m1", "m2"]}, "scales": {"160M": {"seeds": 3}}}
+    assert config == {"extra": {"m1": ["160M"], "m2": ["160M"]}, "scales": {"160M": {"seeds": 3}}}
     assert next_plan.fragment({"chosen": step | {"step": "stop"}}, seeds=2) == {}
+    more = {"chosen": step | {"step": "recipes"}}
+    assert next_plan.fragment(more, 1, {"m": 8}) == {"distributions": {"m": {"count": 16}}}
 
 
 def test_seed_noise_is_known_from_a_second_run_alone():
@@ -211,6 +215,10 @@ def test_a_forecast_is_told_or_why_there_is_none():
     losses = found["losses"]["a"]
     assert losses is not None
     assert all(low < value < high for value, low, high in losses.values())
+    # a chosen few at one more scale leave the forecast as it is
+    few = tables(grid | {"640M": {"m0": 1}}, weights)
+    again = next_of(*few, next_spec(forecast={"parameters": 4e9, "tokens": 8e8}))["forecast"]
+    assert {row["scale"] for row in again.get("ranges", [])} == set(grid)
     far = next_of(*tabled, next_spec(forecast={"parameters": 7e9, "tokens": 1.4e11}))["forecast"]
     assert "spans a factor of 256" in far["why_not"]
 

@@ -27,7 +27,7 @@ def test_extra_runs_are_trained_and_are_no_part_of_the_grid(minimal):
     plain = LanguageStudy.load(minimal)
     minimal["scales"]["other"] = dict(minimal["scales"]["small"]) | {"grid": False, "seeds": 3}
     grid = plain.grid
-    minimal["extra"] = {"other": [grid[0]], "small": [grid[1]]}
+    minimal["extra"] = {grid[0]: ["other"], grid[1]: ["small"]}
     study = LanguageStudy.load(minimal)
     assert study.runs == [*plain.runs, *(Run("other", grid[0], 0, seed) for seed in range(3))]
     roles = study.words("collect", study.runs)["roles"]
@@ -38,8 +38,8 @@ def test_extra_runs_are_trained_and_are_no_part_of_the_grid(minimal):
 @pytest.mark.parametrize(
     ("section", "told"),
     [
-        ({"extra": {"huge": []}}, "extra"),
-        ({"extra": {"small": ["nothing"]}}, "extra.small"),
+        ({"extra": {"nothing": []}}, "extra"),
+        ({"extra": {"mixed": ["huge"], "a": ["huge"]}}, "extra"),
         ({"propose": {"scale": "huge"}}, "propose.scale"),
         ({"propose": {"caps": {"nothing": 0.1}}}, "propose.caps"),
         ({"propose": {"floors": {"x": 1.5}}}, "propose.floors"),
@@ -58,7 +58,7 @@ def test_mixtures_are_proposed_from_and_a_proposal_is_a_config(minimal):
     source = next(iter(minimal["sources"]))
     entry = {"method": "mixture", "weights": {source: 1.0}, "role": "selection"}
     minimal["distributions"]["proposal"] = entry
-    minimal["extra"] = {"small": ["proposal", "mixed-002"]}
+    minimal["extra"] = {"proposal": ["small"], "mixed-002": ["small"]}
     again = LanguageStudy.load(minimal)
     assert set(again.runs) - set(study.runs) == {
         Run("small", "proposal", 0, seed) for seed in again.scales["small"].seeds

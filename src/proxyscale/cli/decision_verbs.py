@@ -17,8 +17,8 @@ def proposal(args: Arguments) -> str:
 
     losses, runs = artifacts.read(args.losses, "losses"), artifacts.read(args.runs, "runs")
     spec, pool = json.loads(args.spec), Path(args.pool) if args.pool else None
-    weights = read_weights(args.weights, spec["weights"]["columns"], spec["weights"]["recipe"])
-    return " ".join(write_proposal(Path(args.out), losses, runs, weights, spec, pool))
+    columns, shares = read_weights(args.weights, **spec["weights"])
+    return " ".join(write_proposal(Path(args.out), losses, runs, columns, shares, spec, pool))
 
 
 @verb("losses", "runs", "spec", "out")

@@ -35,7 +35,11 @@ def tables_of(given: Sequence[str], said: Mapping[str, Any]) -> Tables:
         losses = artifacts.read(paths.losses, "losses")
         runs = artifacts.read(paths.runs, "runs")
         mixed = said["weights"] or paths.mixtures
-        weights = read_weights(mixed, "*", said["recipe"]) if Path(mixed).exists() else None
+        weights = (
+            read_weights(mixed, "*", said["recipe"], any_name=True)
+            if Path(mixed).exists()
+            else None
+        )
         return losses, runs, weights, said["reference"] or recipe_losses(losses, runs).scales[-1]
     study = OwnRunsStudy.load(config_of(given, said))
     read = read_outside_runs(study.table_files, study.config.runs.model_dump())
@@ -60,7 +64,7 @@ def propose(given: Sequence[str], said: Mapping[str, Any]) -> list[str]:
         "target": reference,
         "limits": section.model_dump(exclude_none=True, exclude={"scale"}),
     }
-    return write_proposal(_folder(said) / "proposal", losses, runs, weights, spec)
+    return write_proposal(_folder(said) / "proposal", losses, runs, *weights, spec)
 
 
 def next_steps(given: Sequence[str], said: Mapping[str, Any]) -> list[str]:

@@ -20,23 +20,22 @@ def write_proposal(
     stem: Path,
     losses: pa.Table,
     runs: pa.Table,
-    weights: tuple[Sequence[str], Mapping[str, list[float]]],
+    sources: Sequence[str],
+    shares: Mapping[str, list[float]],
     spec: Mapping[str, Any],
     pool: Path | None = None,
 ) -> list[str]:
     """Write stem.json, stem.yaml and stem.csv (a row a source); what is said of it.
 
-    `weights`: the sources, and each recipe's shares of them. `pool`: the manifest of a pool, whose
-    tokens are those that are available unless `spec` names
-    some. The config trains the proposal at the scale that it is for and where mixtures were
-    trained.
+    `shares`: of the `sources`, by recipe. `pool`: the manifest of a pool, whose tokens are those
+    that are available unless `spec` names some. The config trains the proposal at the scale that it
+    is for and where mixtures were trained.
     """
     limits = dict(spec["limits"])
     if pool is not None and not limits.get("available"):
         rows = artifacts.read_json(pool)["sources"]
         limits["available"] = {row["name"]: row["rows"] * spec["length"] for row in rows}
     named = {"objective": spec["objective"], "target": spec["target"]}
-    sources, shares = weights
     record = mixture_proposal.proposal_of(losses, runs, sources, shares, limits | named)
     scales = list(dict.fromkeys([record["trained_at"], spec["target"]]))
     sentences = mixture_proposal.told(record)
@@ -51,7 +50,9 @@ def write_next(stem: Path, losses: pa.Table, runs: pa.Table, spec: Mapping[str, 
     """Write stem.json, stem.yaml and stem.csv (a row a step); what is said of it."""
     record = next_plan.next_of(losses, runs, spec)
     sentences = next_plan.told(record)
-    fragment = next_plan.fragment(record, spec["seeds"].get(record["chosen"]["scale"], 1))
+    fragment = next_plan.fragment(
+        record, spec["seeds"].get(record["chosen"]["scale"], 1), spec.get("families")
+    )
     _write(stem, record | {"told": sentences}, fragment, record["steps"])
     return sentences
 

@@ -127,7 +127,7 @@ def _warnings(found: Proposal, mixtures: int, sources: int, objective: Objective
         told.append(
             f"{mixtures} mixtures of {sources} sources are fewer than {least}: what is foretold of "
             f"mixtures left out goes with their losses at Spearman {found.spearman:.2f}, from half "
-            f"as many at {found.half_spearman:.2f}; more mixtures would add as much again at best"
+            f"as many at {found.half_spearman:.2f}"
         )
     if objective == WORST:
         told.append(NO_TRANSFER)
@@ -224,7 +224,7 @@ def fragment(record: Mapping[str, Any], scales: Sequence[str], repeat: bool) -> 
         entry["repeat"] = True
     return {
         "distributions": {NAME: entry},
-        "extra": {scale: [NAME, record["best_trained"]] for scale in scales},
+        "extra": {name: list(scales) for name in (NAME, record["best_trained"])},
     }
 
 
@@ -236,8 +236,9 @@ def told(record: Mapping[str, Any]) -> list[str]:
     lines = [
         f"Proposed from {record['mixtures']} mixtures: {named}; at {record['scale']} its objective "
         f"is expected at {record['predicted']:.3f} [{record['low']:.3f}, {record['high']:.3f}] "
-        f"({unit}), {record['gain']:.3f} below the best trained mixture ({record['best_trained']})"
-        f", of which {max(record['sure_gain'], 0.0):.3f} is sure."
+        f"({unit}), {abs(record['gain']):.3f} {'below' if record['gain'] >= 0 else 'above'} the "
+        f"best trained mixture ({record['best_trained']}); {max(record['sure_gain'], 0.0):.3f} of "
+        f"gain is sure."
     ]
     if larger := record["larger"]:
         lines.append(

@@ -97,7 +97,10 @@ def _forecast(known: RecipeLosses, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Ranges of every task and the objective, or why there are none."""
     size = spec["forecast"]
     target = training_flops(size["parameters"], size["tokens"])
-    trained = np.flatnonzero((known.counts > 0).any(axis=1) & (known.compute < target))
+    recipes_at = (known.counts > 0).sum(axis=1)
+    # a scale that trained a chosen few says nothing of the others
+    full = recipes_at >= max(recipes_at.max() / 2, 1)
+    trained = np.flatnonzero(full & (known.compute < target))
     whole = (known.counts[trained] > 0).all(axis=0)
     compute = known.compute[trained]
     reason = forecast.why_not(compute, int(whole.sum()), target)
@@ -132,15 +135,21 @@ def _expected(
     return dict(zip(recipes, rows, strict=True))
 
 
-def fragment(record: Mapping[str, Any], seeds: int) -> dict[str, Any]:
+def fragment(
+    record: Mapping[str, Any], seeds: int, families: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """The config that trains the chosen step; empty where nothing is to be trained.
 
-    `seeds`: those that the scale has now.
+    `seeds`: those that the scale has now; `families`: names that stand for so many mixtures, which
+    are doubled where more recipes are wanted.
     """
     step = record["chosen"]
-    if step["step"] in ("stop", "recipes"):
+    if step["step"] == "recipes":
+        more = {name: {"count": 2 * count} for name, count in (families or {}).items()}
+        return {"distributions": more} if more else {}
+    if step["step"] == "stop":
         return {}
-    found: dict[str, Any] = {"extra": {step["scale"]: step["recipes"]}}
+    found: dict[str, Any] = {"extra": {name: [step["scale"]] for name in step["recipes"]}}
     if step["step"] == "seeds":
         found["scales"] = {step["scale"]: {"seeds": seeds + 1}}
     return found

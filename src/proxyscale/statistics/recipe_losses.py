@@ -84,7 +84,7 @@ def recipe_losses(
         raise UserError(f"{bad.sum()} runs lack a task's loss, the first {key}", where="losses")
     cost = rows.groupby("scale", sort=False)["flops"].median()
     scales = cost.sort_values(kind="stable").index.tolist()
-    recipes = rows["distribution"].drop_duplicates().tolist()
+    recipes = sorted(rows["distribution"].unique())  # draws must not hang on what else was trained
     return RecipeLosses(
         scales,
         recipes,
@@ -97,7 +97,12 @@ def recipe_losses(
 
 
 def _wide(losses: pa.Table) -> pd.DataFrame:
-    """Mean loss over examples: a row a run, a column a task, in the order of the table."""
+    """Mean loss over examples: a row a run, a column a task, in the order of the table.
+
+    A metric of which nobody says whether higher is better is left out.
+    """
+    known = pc.fill_null(pc.not_equal(losses["better"], "unknown"), True)
+    losses = losses.filter(known)
     found = losses.group_by([*RUN, "task"], use_threads=False).aggregate([("loss", "mean")])
     tasks = pc.unique(losses["task"]).to_pylist()
     frame = found.to_pandas().pivot(index=RUN, columns="task", values="loss_mean")

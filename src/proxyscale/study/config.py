@@ -155,8 +155,8 @@ class Config(Reading):
     scales: dict[Name, Scale] = Field(description="model sizes", min_length=2)
     extra: dict[Name, list[str]] = Field(
         default_factory=dict,
-        description="distributions that a scale trains besides the grid, by scale: they are not "
-        "compared, but proposals and next steps look at them",
+        description="scales that train a distribution besides the grid, by distribution: these "
+        "runs are not compared, but proposals and next steps look at them",
     )
 
     @field_validator("distributions")

@@ -13,8 +13,8 @@ def cells(config: Config, scales: Sequence[str], grid: Sequence[str]) -> list[tu
     """Scales and distributions that are trained besides a grid of these."""
     found = [
         (scale, one)
-        for scale, names in config.extra.items()
-        for name in names
+        for name, named_scales in config.extra.items()
+        for scale in named_scales
         for one in config.family(name)
     ]
     return [cell for cell in dict.fromkeys(found) if not (cell[0] in scales and cell[1] in grid)]
@@ -22,11 +22,11 @@ def cells(config: Config, scales: Sequence[str], grid: Sequence[str]) -> list[tu
 
 def mistakes(config: Config) -> Iterator[UserError]:
     """Names, of `extra` and of `propose`, that are none."""
-    for scale, names in config.extra.items():
-        yield from named("extra", scale, config.scales, "scale")
-        for name in names:
-            if not config.family(name):
-                yield from named(f"extra.{scale}", name, config.distributions, "distribution")
+    for name, scales in config.extra.items():
+        if not config.family(name):
+            yield from named("extra", name, config.distributions, "distribution")
+        for scale in scales:
+            yield from named(f"extra.{name}", scale, config.scales, "scale")
     yield from named("propose.scale", config.propose.scale, config.scales, "scale")
     for key in ("available", "floors", "caps", "fixed"):
         for source in getattr(config.propose, key):

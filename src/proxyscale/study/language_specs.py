@@ -190,10 +190,15 @@ def proposal(study: LanguageRuns) -> Words:
 
 def next_steps(study: LanguageRuns) -> Words:
     """What may be trained next, at what cost."""
-    families = any(entry.count for entry in study.config.distributions.values())
+    families = {
+        name.rpartition("-")[0]: entry.count
+        for name, entry in study.config.distributions.items()
+        if entry.count and entry.role == "grid" and entry.method == "dirichlet"
+    }
     return reading_specs.next_steps(study) | {
         "costs": {name: study.scales[name].flops for name in study.compared},
-        "more": len(study.grid) if families and study.weights else 0,
+        "families": families,
+        "more": sum(families.values()),
         "seeds": {name: len(study.scales[name].seeds) for name in study.compared},
     }
 
