@@ -17,6 +17,7 @@ from support.paths import ROOT, ROTARY
 from tokenizers import Tokenizer, models
 
 from proxyscale.__main__ import main
+from proxyscale.base import artifacts
 from proxyscale.base.digest import code_digest
 from proxyscale.base.errors import UserError
 from proxyscale.data.tokenizer import build_tokenizer
@@ -84,7 +85,7 @@ ABSENT = [
         2000,
         ["distributions.b.size: 2000 examples are 32,000 tokens, and b cannot have more than"],
     ),
-    ("plugins", ["broken.py"], ["plugins: broken.py, line 1: invalid syntax"]),
+    ("plugins", ["broken.py"], ["broken.py, line 1: invalid syntax"]),
     ("plugins", ["raises.py"], ["plugins: raises.py, line 3: AttributeError"]),
     ("plugins", ["lacks.py"], ["lacks.py, line 1: ModuleNotFoundError", "no_such_package"]),
     ("plugins", ["twice.py"], ["two selections are named 'random'", "hint: rename"]),
@@ -192,7 +193,7 @@ def test_snakemake_on_a_study_that_cannot_be_read(study: Any, harm: Any, told: s
 
 def test_two_studies_do_not_share_a_folder(study: dict[str, Any]) -> None:
     Path("out").mkdir()
-    Path("out/study.json").write_text('{"study": "another"}')
+    artifacts.write_json("out/study.json", {"study": "another"})
     Path("config.yaml").write_text(yaml.safe_dump(study))
     done = snakemake()
     assert done.returncode == 2

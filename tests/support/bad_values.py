@@ -42,8 +42,8 @@ empty:
 empty list:
     checkpoints files plugins shares subsets
 empty mapping:
-    a attribution b columns direction execution figures groups model options scales selection
-    style table training
+    a attribution available b caps columns direction execution extra figures fixed floors groups
+    model options propose scales selection style table training
 long:
     columns example files format foundry metrics parameters proxy recipe reference scale seed
     split_by task tokens
@@ -74,8 +74,8 @@ unknown name:
     columns example files format foundry metrics parameters proxy recipe reference results
     scale seed split_by study task tokens
 zero:
-    balanced bias compile few_shot final_learning_rate gpus holdout momentum q repeat seed
-    target target_examples tied warmup weight_decay
+    balanced bias compile drop_context few_shot final_learning_rate gpus holdout momentum q repeat seed
+    target target_examples tied warmup weight_decay whole_prompts
 """
 LEGAL = {kind: set(words.split()) for kind, words in yaml.safe_load(_TOLD).items()}
 Place = tuple[str, ...]

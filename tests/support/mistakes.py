@@ -176,7 +176,7 @@ BAD = [
     ("model/mlp_ratio", 0, ["model.mlp_ratio: is 0"]),
     ("model/parametrization", "ntk", ["model.parametrization: is 'ntk'", "mup, standard"]),
     ("training/learning_rate", 0, ["training.learning_rate: is 0"]),
-    ("training/learning_rate", float("inf"), ["training.learning_rate", "finite"]),
+    ("training/learning_rate", float("inf"), ["training.learning_rate: is inf"]),
     ("training/betas", [0.9], ["training.betas"]),
     ("training/warmup", 2, ["training.warmup: is 2"]),
     ("training/precision", "fp8", ["training.precision: is 'fp8'", "auto, fp32, bf16"]),

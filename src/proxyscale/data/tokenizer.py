@@ -99,7 +99,7 @@ def _whole(path: Path) -> Tokenizer:
     The library gives a new token the number of the known ones as its id, which in a vocabulary with
     holes is somebody else's. Holes are filled with tokens that no text has; no id changes.
     """
-    told = artifacts.read_json(path)
+    told = artifacts.foreign_json(path)
     try:
         words, added = told["model"]["vocab"], told.get("added_tokens") or []
         if isinstance(words, dict):
