@@ -19,6 +19,7 @@ from support.hub_server import COMMIT, Hub
 from tokenizers import Tokenizer, models
 
 from proxyscale.base import artifacts
+from proxyscale.data.tokens import load_tokenizer
 
 # The client waits seconds between two attempts, which a test need not.
 QUICK = "import sys, time; time.sleep = lambda seconds: None; "
@@ -195,4 +196,4 @@ def test_records_of_a_task_and_a_tokenizer_come_from_the_hub(tmp_path: Path) -> 
         out = tmp_path / "tokenizer.json"
         done = run(hub, tmp_path, JOB, "tokenizer", "--spec", named, "--out", str(out))
         assert done.returncode == 0, done.stderr
-    assert Tokenizer.from_file(str(out)).get_vocab_size() == 8
+    assert load_tokenizer(out).get_vocab_size() == 8

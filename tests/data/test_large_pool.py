@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 from proxyscale.data import corpora
 from proxyscale.data.packing import END
 from proxyscale.data.pool import Pool, assemble, pack
@@ -94,6 +94,7 @@ def large_pool(folder: Path, rows: int) -> Path:
         part = written[start : start + (1 << 14)]
         part[:] = rng.integers(1, 17, part.shape, np.uint16)
     written.flush()
+    seals.seal(folder / "a@0/inputs.npy")
     facts: dict[str, Any] = {"rows": rows, "length": LENGTH, "vocabulary": 17, "tokenizer": "x"}
     artifacts.write_json(folder / "a@0/manifest.json", {**facts, "files": {}, "dropped": {}})
     assemble(folder / "manifest.json", {"a@0": folder / "a@0"})

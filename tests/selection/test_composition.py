@@ -53,7 +53,7 @@ def test_composition_counts_sources_and_overlaps(pool: Path, tmp_path: Path) -> 
 def test_shares_of_a_mixture_are_those_of_the_examples(pool: Path, tmp_path: Path) -> None:
     n = len(Pool.open(pool)) // 2
     ids = {"one": [[0, n - 1, n, 2 * n - 1]], "other": [[n, n + 1], [0, n + 1]]}
-    paths = {name: write(tmp_path / name, draws) for name, draws in ids.items()}
+    paths = {name: write(tmp_path / f"{name}.parquet", draws) for name, draws in ids.items()}
     write_mixtures(tmp_path / "mixtures.csv", pool, paths)
     found = read_weights(tmp_path / "mixtures.csv", "*", "recipe").shares
     assert found == {"one": [0.5, 0.5], "other": [0.25, 0.75]}
