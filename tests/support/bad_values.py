@@ -74,8 +74,8 @@ unknown name:
     columns example files format foundry metrics parameters proxy recipe reference results
     scale seed split_by study task tokens
 zero:
-    balanced bias compile drop_context few_shot final_learning_rate gpus holdout momentum q repeat seed
-    target target_examples tied warmup weight_decay whole_prompts
+    balanced bias compile drop_context few_shot final_learning_rate gpus holdout momentum q repeat
+    seed target target_examples tied warmup weight_decay whole_prompts
 """
 LEGAL = {kind: set(words.split()) for kind, words in yaml.safe_load(_TOLD).items()}
 Place = tuple[str, ...]
