@@ -107,7 +107,8 @@ def main(argv: list[str] | None = None) -> int:
             return 1
         took = time.monotonic() - start
         if told:
-            print(f"{args.word} {told} · {duration(took)}", file=sys.stderr)
+            # in one piece, so that the lines of jobs side by side stay whole
+            sys.stderr.write(f"{args.word} {told} · {duration(took)}\n")
     if args.log:
         note_duration(Path(args.log), took, time.process_time() - used)
     return 0
