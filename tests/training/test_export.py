@@ -97,7 +97,7 @@ def test_losses_in_transformers_are_the_same(exported: Path) -> None:
 
 def test_losses_of_a_plain_gpt2_are_the_same(exported: Path) -> None:
     """GPT-2 in its own words: Conv1D, 1/√d, exact GELU (Radford et al. 2019)."""
-    config = artifacts.read_json(exported / "hf/config.json")
+    config = artifacts.foreign_json(exported / "hf/config.json")
     weights = language_model.safetensors.torch.load_file(exported / "hf/model.safetensors")
     d, heads = config["n_embd"], config["n_head"]
 
