@@ -210,7 +210,7 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     ),
     (
         "figure style",
-        config(figures__style__compute_fig2={"columns": 2}),
+        config(figures__style__compute_fig2={"width": 5.0}),
         {"figure": 1, "report": 1},
     ),
     (
