@@ -12,6 +12,7 @@ min_version("9.27")
 
 include: "rules/common.smk"
 include: "rules/resources.smk"
+include: "rules/inputs.smk"
 
 
 for name in study.rules:

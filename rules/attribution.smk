@@ -11,22 +11,6 @@
 # distributions: one walk back, score -> select, that the config keeps free of circles.
 
 
-def scoring_features(wildcards, part):
-    """The features of the pool or of a task that scores are made of, by every model."""
-    runs = study.models(wildcards.scale, wildcards.distribution)
-    folders = [paths.features(*run, wildcards.candidates) for run in runs]
-    return [manifest(inside(folder, part)) for folder in folders]
-
-
-def compared_features():
-    """(scale:number, folder of features) of every model whose scores are held side by side."""
-    return [
-        (f"{scale}:{number}", paths.features(*run, study.sample))
-        for scale, runs in study.side_by_side.items()
-        for number, run in enumerate(runs)
-    ]
-
-
 rule features:
     # A job makes only those features that are missing or no longer vouched for.
     input:

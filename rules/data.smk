@@ -5,11 +5,6 @@
 # steps: read and split documents | train the tokenizer | pack | number the examples | build tasks
 
 
-def documents(sources):
-    """The text of sources, which their manifests vouch for."""
-    return ancient([inside(paths.corpus(s), "documents.parquet") for s in sources])
-
-
 rule corpus:
     output:
         manifest=manifest(paths.corpus()),

@@ -14,36 +14,6 @@ FIGURE_TABLES = {
 }
 
 
-def figure_input(kind, root):
-    """The files of one kind that figures read, and the flags that name them."""
-    if kind in FIGURE_TABLES:
-        file = FIGURE_TABLES[kind]
-        return [file], files_flags(kind, [root + file])
-    if kind == "asked":
-        tasks = [(task, paths.task(task)) for task in study.config.tasks]
-        return holdouts(study.config.tasks), flags("asked", tasks, root)
-    if kind == "curves":
-        files = [f"{paths.run(*run)}/curve.parquet" for run in study.runs]
-        return files, files_flags("curves", [root + paths.results])
-    if kind == "images":
-        return [paths.pool, *task_manifests], f"--pool {paths.pool} {task_flags}"
-    if kind == "scores":
-        return score_manifests(study.scales), score_folders(study.scales)
-    raise ValueError(f"no figure can read {kind!r}")
-
-
-def figure_reads(wildcards, root=""):
-    """The files that a figure reads, and their flags."""
-    reads = registry.figure[wildcards.figure].reads
-    found = [figure_input(kind, root) for kind in reads]
-    return [f for files, _ in found for f in files], " ".join(told for _, told in found)
-
-
-def figure_root(wildcards, found):
-    """What stands before the study's paths in a figure's job, one of whose files was found."""
-    return storage_root(found, str(figure_reads(wildcards)[0][0]))
-
-
 rule figure:
     input:
         lambda w: figure_reads(w)[0],

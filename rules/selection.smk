@@ -5,21 +5,6 @@
 # steps: score every candidate | take the top of score + noise
 
 
-def seen(wildcards):
-    """What a distribution's method needs: target examples, scores or losses of the candidates."""
-    entry = study.config.distributions[wildcards.distribution]
-    targeted = "target" in registry.selection.needs(entry.method).reads
-    target = inside(paths.task(entry.task), "target.parquet")
-    scored = study.scoring(wildcards.distribution)
-    scores = paths.scores(*scored) if scored else ""
-    measured = study.scoring(wildcards.distribution, "losses")
-    return {
-        "target": [target] if targeted else [],
-        "scores": [scores, scores.replace(".parquet", ".json")] if scored else [],
-        "losses": [paths.candidate_losses(*measured[:3])] if measured else [],
-    }
-
-
 rule select:
     input:
         pool=paths.pool,

@@ -8,15 +8,6 @@
 from proxyscale.study.language_runs import Run
 
 
-def priority_of(wildcards):
-    """Compute relative to the cheapest run; what selection waits for comes before all others."""
-    number = int(wildcards.draw), int(wildcards.seed)
-    if Run(wildcards.scale, wildcards.distribution, *number) in study.scoring_runs:
-        return 500_000
-    cheapest = next(iter(study.scales.values())).flops
-    return round(100 * study.scales[wildcards.scale].flops / cheapest)
-
-
 rule train:
     input:
         pool=paths.pool,

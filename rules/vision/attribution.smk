@@ -5,13 +5,6 @@
 # steps: TRAK, from the gradients of models | datamodels, from models of many subsets
 
 
-def regression_packs(scale):
-    return [
-        (scale, attribution.datamodels.distribution, pack)
-        for pack in study.packs(attribution.datamodels.distribution)
-    ]
-
-
 rule score_pack:
     input:
         pack=manifest(paths.image_pack()),

@@ -27,3 +27,49 @@ def score_manifests(scales):
     return [
         manifest(paths.image_scores(*ref)) for s in scales for ref in scored_packs(s)
     ]
+
+
+def regression_packs(scale):
+    return [
+        (scale, attribution.datamodels.distribution, pack)
+        for pack in study.packs(attribution.datamodels.distribution)
+    ]
+
+
+def subset_verb(wildcards):
+    """The verb that draws a distribution."""
+    by = study.drawn_by(wildcards.distribution)
+    return "similar_subsets" if by == "features" else "subsets"
+
+
+def subset_inputs(wildcards):
+    """What a distribution is drawn by, beside the pool."""
+    by = study.drawn_by(wildcards.distribution)
+    first, reference = scored_packs(study.config.reference)[0], study.config.reference
+    return {
+        "pool": paths.pool,
+        "task": [] if by == "pool" else manifest(paths.task(removals.task)),
+        "scores": score_manifests([reference]) if by == "scores" else [],
+        "pack": manifest(paths.image_pack(*first)) if by == "features" else [],
+    }
+
+
+def subset_flags(wildcards):
+    """The same as flags."""
+    by = study.drawn_by(wildcards.distribution)
+    first, reference = scored_packs(study.config.reference)[0], study.config.reference
+    holdout = "" if by == "pool" else paths.task(removals.task)
+    return " ".join(
+        [
+            f"--holdout {holdout}/holdout/manifest.json" if holdout else "",
+            f"--task {removals.task}" if by == "scores" else "",
+            score_folders([reference]) if by == "scores" else "",
+            f"--pack {paths.image_pack(*first)}" if by == "features" else "",
+        ]
+    )
+
+
+def pack_priority(wildcards):
+    """Wide models start before narrow ones, and what others wait for before all."""
+    early = wildcards.distribution == attribution.trak.distribution
+    return round(study.scales[wildcards.scale].forward_flops ** 0.5) + 500_000 * early

@@ -5,12 +5,6 @@
 # steps: train | measure
 
 
-def pack_priority(wildcards):
-    """Wide models start before narrow ones, and what others wait for before all."""
-    early = wildcards.distribution == attribution.trak.distribution
-    return round(study.scales[wildcards.scale].forward_flops ** 0.5) + 500_000 * early
-
-
 rule train_pack:
     input:
         pool=paths.pool,

@@ -1,0 +1,76 @@
+# What rules read and say, where it takes more than a line.
+
+
+def scoring_features(wildcards, part):
+    """The features of the pool or of a task that scores are made of, by every model."""
+    runs = study.models(wildcards.scale, wildcards.distribution)
+    folders = [paths.features(*run, wildcards.candidates) for run in runs]
+    return [manifest(inside(folder, part)) for folder in folders]
+
+
+def compared_features():
+    """(scale:number, folder of features) of every model whose scores are held side by side."""
+    return [
+        (f"{scale}:{number}", paths.features(*run, study.sample))
+        for scale, runs in study.side_by_side.items()
+        for number, run in enumerate(runs)
+    ]
+
+
+def documents(sources):
+    """The text of sources, which their manifests vouch for."""
+    return ancient([inside(paths.corpus(s), "documents.parquet") for s in sources])
+
+
+def figure_input(kind, root):
+    """The files of one kind that figures read, and the flags that name them."""
+    if kind in FIGURE_TABLES:
+        file = FIGURE_TABLES[kind]
+        return [file], files_flags(kind, [root + file])
+    if kind == "asked":
+        tasks = [(task, paths.task(task)) for task in study.config.tasks]
+        return holdouts(study.config.tasks), flags("asked", tasks, root)
+    if kind == "curves":
+        files = [f"{paths.run(*run)}/curve.parquet" for run in study.runs]
+        return files, files_flags("curves", [root + paths.results])
+    if kind == "images":
+        return [paths.pool, *task_manifests], f"--pool {paths.pool} {task_flags}"
+    if kind == "scores":
+        return score_manifests(study.scales), score_folders(study.scales)
+    raise ValueError(f"no figure can read {kind!r}")
+
+
+def figure_reads(wildcards, root=""):
+    """The files that a figure reads, and their flags."""
+    reads = registry.figure[wildcards.figure].reads
+    found = [figure_input(kind, root) for kind in reads]
+    return [f for files, _ in found for f in files], " ".join(told for _, told in found)
+
+
+def figure_root(wildcards, found):
+    """What stands before the study's paths in a figure's job, one of whose files was found."""
+    return storage_root(found, str(figure_reads(wildcards)[0][0]))
+
+
+def seen(wildcards):
+    """What a distribution's method needs: target examples, scores or losses of the candidates."""
+    entry = study.config.distributions[wildcards.distribution]
+    targeted = "target" in registry.selection.needs(entry.method).reads
+    target = inside(paths.task(entry.task), "target.parquet")
+    scored = study.scoring(wildcards.distribution)
+    scores = paths.scores(*scored) if scored else ""
+    measured = study.scoring(wildcards.distribution, "losses")
+    return {
+        "target": [target] if targeted else [],
+        "scores": [scores, scores.replace(".parquet", ".json")] if scored else [],
+        "losses": [paths.candidate_losses(*measured[:3])] if measured else [],
+    }
+
+
+def priority_of(wildcards):
+    """Compute relative to the cheapest run; what selection waits for comes before all others."""
+    number = int(wildcards.draw), int(wildcards.seed)
+    if Run(wildcards.scale, wildcards.distribution, *number) in study.scoring_runs:
+        return 500_000
+    cheapest = next(iter(study.scales.values())).flops
+    return round(100 * study.scales[wildcards.scale].flops / cheapest)
