@@ -1,13 +1,13 @@
 # Attribution: which pool images move a test image?
 #
-# in:   runs/{scale}/{distribution}/{pack}/  pool/  tasks/
-# out:  scores/{scale}/{distribution}/{pack}/  datamodels/{scale}/
+# in:   runs/{scale}/{distribution}/{ensemble}/  pool/  tasks/
+# out:  scores/{scale}/{distribution}/{ensemble}/  datamodels/{scale}/
 # steps: TRAK, from the gradients of models | datamodels, from models of many subsets
 
 
-rule score_pack:
+rule score_ensemble:
     input:
-        pack=manifest(paths.image_pack()),
+        ensemble=manifest(paths.image_ensemble()),
         pool=paths.pool,
         tasks=task_manifests,
     output:
@@ -15,32 +15,34 @@ rule score_pack:
         [inside(paths.image_scores(), f"{name}.npy") for name in study.config.tasks],
         inside(paths.image_scores(), "residuals.npy"),
     log:
-        paths.log("score/{scale}/{distribution}/{pack}"),
+        paths.log("score/{scale}/{distribution}/{ensemble}"),
     priority: 800_000
     conda:
         "../../envs/proxyscale.yaml"
     resources:
         gpu=gpus,
     params:
-        spec=study.spec("score_pack"),
-        code=study.code("score_pack"),
-        pack=subpath(input.pack, parent=True),
+        spec=study.spec("score_ensemble"),
+        code=study.code("score_ensemble"),
+        ensemble=subpath(input.ensemble, parent=True),
         tasks=task_flags,
         out=subpath(output[0], parent=True),
-        title="scores {scale}/{distribution} {pack}",
+        title="scores {scale}/{distribution} {ensemble}",
     shell:
-        "python -m proxyscale score_pack --log {log:q} --gpus {resources.gpu} --pool {input.pool:q} --pack {params.pack:q}"
+        "python -m proxyscale score_ensemble --log {log:q} --gpus {resources.gpu} --pool {input.pool:q} --ensemble {params.ensemble:q}"
         " {params.tasks} --title {params.title:q} --spec {params.spec:q} --out {params.out:q}"
 
 
 rule datamodels:
     input:
         pool=paths.pool,
-        subsets=lambda w: [paths.subsets(d, p) for _, d, p in regression_packs(w.scale)],
+        subsets=lambda w: [
+            paths.subsets(d, p) for _, d, p in regression_ensembles(w.scale)
+        ],
         losses=lambda w: [
-            f"{paths.image_pack(*ref)}/losses/{task}.parquet"
+            f"{paths.image_ensemble(*ref)}/losses/{task}.parquet"
             for task in study.config.tasks
-            for ref in regression_packs(w.scale)
+            for ref in regression_ensembles(w.scale)
         ],
     output:
         manifest(paths.datamodels()),
@@ -51,13 +53,15 @@ rule datamodels:
     params:
         spec=lambda w: study.spec("datamodels"),
         code=study.code("datamodels"),
-        subsets=lambda w, input: flags("subsets", [("pack", f) for f in input.subsets]),
+        subsets=lambda w, input: flags(
+            "subsets", [("ensemble", f) for f in input.subsets]
+        ),
         losses=lambda w: flags(
             "losses",
             [
-                (task, f"{paths.image_pack(*ref)}/losses/{task}.parquet")
+                (task, f"{paths.image_ensemble(*ref)}/losses/{task}.parquet")
                 for task in study.config.tasks
-                for ref in regression_packs(w.scale)
+                for ref in regression_ensembles(w.scale)
             ],
         ),
         out=subpath(output[0], parent=True),

@@ -5,12 +5,12 @@
 # steps: collect | correlate | tabulate
 
 
-rule collect_packs:
+rule collect_ensembles:
     input:
-        runs=[manifest(paths.image_pack(*ref)) for ref in study.all_packs],
+        runs=[manifest(paths.image_ensemble(*ref)) for ref in study.all_ensembles],
         losses=[
-            f"{paths.image_pack(*ref)}/losses/{task}.parquet"
-            for ref in study.all_packs
+            f"{paths.image_ensemble(*ref)}/losses/{task}.parquet"
+            for ref in study.all_ensembles
             for task in study.config.tasks
         ],
     output:
@@ -21,11 +21,11 @@ rule collect_packs:
     conda:
         "../../envs/proxyscale.yaml"
     params:
-        arguments=in_a_file("--spec", study.spec("collect_packs")),
-        code=study.code("collect_packs"),
+        arguments=in_a_file("--spec", study.spec("collect_ensembles")),
+        code=study.code("collect_ensembles"),
         results=subpath(output.losses, parent=True),
     shell:
-        "python -m proxyscale collect_packs --log {log:q} --results {params.results:q}"
+        "python -m proxyscale collect_ensembles --log {log:q} --results {params.results:q}"
         " --arguments {params.arguments} --losses {output.losses:q} --runs {output.runs:q}"
 
 
@@ -36,7 +36,8 @@ rule image_statistics:
         pool=paths.pool,
         tasks=task_manifests,
         truth=[
-            paths.subsets(attribution.truth, p) for p in study.packs(attribution.truth)
+            paths.subsets(attribution.truth, p)
+            for p in study.ensembles(attribution.truth)
         ],
         scores=score_manifests(study.scales),
         datamodels=[manifest(paths.datamodels(s)) for s in study.regressed],

@@ -1,7 +1,7 @@
 # From the pool of images to training distributions.
 #
 # in:   pool/  tasks/{task}  scores/**  runs/**
-# out:  distributions/{distribution}/{pack}.parquet
+# out:  distributions/{distribution}/{ensemble}.parquet
 #
 # Distributions that leave something out are drawn by scores or features of the reference's models.
 
@@ -15,12 +15,12 @@ rule subsets:
     output:
         paths.subsets(),
     log:
-        paths.log("subsets/{distribution}/{pack}"),
+        paths.log("subsets/{distribution}/{ensemble}"),
     priority: 900_000
     conda:
         "../../envs/proxyscale.yaml"
     params:
-        spec=lambda w: study.spec("subsets", w.distribution, w.pack),
+        spec=lambda w: study.spec("subsets", w.distribution, w.ensemble),
         verb=lambda w: subset_verb(w),
         code=lambda w: study.code(subset_verb(w)),
         known=subset_flags,

@@ -15,5 +15,5 @@ def test_commands_for_people_and_verbs_for_rules_are_told_apart() -> None:
     assert [line.split()[0] for line in people.splitlines()] == list(COMMANDS)
     assert [line.split()[0] for line in rules.splitlines()] == list(VERBS)
     assert {"plan", "compare", "explain"} <= set(COMMANDS)
-    assert {"corpus", "train", "train_pack"} <= set(VERBS)
+    assert {"corpus", "train", "train_ensemble"} <= set(VERBS)
     assert not set(COMMANDS) & set(VERBS)

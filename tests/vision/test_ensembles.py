@@ -1,4 +1,4 @@
-"""Packs as artifacts: what lies in them, and that nothing else matters."""
+"""Ensembles as artifacts: what lies in them, and that nothing else matters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies of image models: their words, their packs and the slices of their jobs."""
+"""Studies of image models: their words, their ensembles and the slices of their jobs."""
 
 from __future__ import annotations
 
@@ -85,28 +85,34 @@ def test_the_family_decides_the_study(minimal: dict[str, Any]) -> None:
     assert isinstance(load(image_study()), ImageStudy)
 
 
-def test_another_draw_makes_another_pack_and_changes_none() -> None:
+def test_another_draw_makes_another_ensemble_and_changes_none() -> None:
     raw = image_study()
     before = ImageStudy.load(raw)
     raw["distributions"]["halves"]["draws"] += 1
     after = ImageStudy.load(raw)
-    old, new = (set(study.packs("halves")) for study in (before, after))
+    old, new = (set(study.ensembles("halves")) for study in (before, after))
     assert old < new
-    for pack in old:
-        assert before.runs_of("halves", pack) == after.runs_of("halves", pack)
-        assert before.spec("subsets", "halves", pack) == after.spec("subsets", "halves", pack)
+    for ensemble in old:
+        assert before.runs_of("halves", ensemble) == after.runs_of("halves", ensemble)
+        assert before.spec("subsets", "halves", ensemble) == after.spec(
+            "subsets", "halves", ensemble
+        )
         for scale in before.scales_of("halves"):
-            own = [study.spec("train_pack", scale, "halves", pack) for study in (before, after)]
+            own = [
+                study.spec("train_ensemble", scale, "halves", ensemble) for study in (before, after)
+            ]
             assert own[0] == own[1]
     (added,) = new - old
     assert after.runs_of("halves", added) == [(6, 10), (6, 11)]
 
 
 @pytest.mark.parametrize("pack", [1, 2, 5, 100])
-def test_packs_share_out_the_runs(pack: int) -> None:
+def test_ensembles_share_out_the_runs(pack: int) -> None:
     study = ImageStudy.load(image_study() | {"pack": pack})
     for name in study.config.distributions:
-        runs = [run for pack_id in study.packs(name) for run in study.runs_of(name, pack_id)]
+        runs = [
+            run for ensemble_id in study.ensembles(name) for run in study.runs_of(name, ensemble_id)
+        ]
         draws, seeds = range(study.draws(name)), study.seeds(name)
         assert sorted(runs) == sorted((draw, seed) for draw in draws for seed in seeds)
 
@@ -124,14 +130,16 @@ def test_a_slice_holds_what_its_job_depends_on_and_no_more() -> None:
     before = ImageStudy.load(raw)
     raw["scales"]["narrow"]["learning_rate"] = 0.05
     after = ImageStudy.load(raw)
-    assert before.spec("train_pack", "wide", "pool", "0-0") == after.spec(
-        "train_pack", "wide", "pool", "0-0"
+    assert before.spec("train_ensemble", "wide", "pool", "0-0") == after.spec(
+        "train_ensemble", "wide", "pool", "0-0"
     )
-    assert before.spec("train_pack", "narrow", "pool", "0-0") != after.spec(
-        "train_pack", "narrow", "pool", "0-0"
+    assert before.spec("train_ensemble", "narrow", "pool", "0-0") != after.spec(
+        "train_ensemble", "narrow", "pool", "0-0"
     )
     assert (
-        json.loads(after.spec("train_pack", "narrow", "pool", "0-0"))["training"]["learning_rate"]
+        json.loads(after.spec("train_ensemble", "narrow", "pool", "0-0"))["training"][
+            "learning_rate"
+        ]
         == 0.05
     )
     assert before.spec("subsets", "alike", "0-0") == after.spec("subsets", "alike", "0-0")

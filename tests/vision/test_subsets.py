@@ -48,7 +48,7 @@ def test_everything_and_halves(study: Path) -> None:
     labels = Images.open(study / "pool/manifest.json").labels
     assert all(halves[:, labels == name].sum() == 4 for name in range(10))
     alone = masks(study, {"method": "stratified", "draws": [4], "fraction": 0.5})
-    assert np.array_equal(alone[0], halves[1])  # a subset does not depend on its pack
+    assert np.array_equal(alone[0], halves[1])  # a subset does not depend on its ensemble
 
 
 @pytest.mark.parametrize("method", ["top-influence", "most-similar"])

@@ -19,7 +19,7 @@ from proxyscale.base.verbs import VERBS
 FIGURES = ("lds_fig6", "influence_fig7", "counterfactual_fig14")  # one of each kind of input
 TARGETS = [*(f"results/{name}.pdf" for name in FIGURES), "results/tables/tab15.csv"]
 # which images influence another follows from scores alone
-READING = {"collect_packs": 1, "image_statistics": 1, "figure": len(FIGURES) - 1}
+READING = {"collect_ensembles": 1, "image_statistics": 1, "figure": len(FIGURES) - 1}
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +92,18 @@ def test_removals_leave_out_what_they_say(workflow: Workflow) -> None:
 
 def test_another_subset_retrains_nothing_else(workflow: Workflow) -> None:
     workflow.config["distributions"]["halves"]["draws"] += 1
-    assert workflow.stale(*TARGETS) == Counter(subsets=1, train_pack=1, evaluate_pack=1, **READING)
-    assert "pack=1-0" in str(workflow.stale_named("train_pack"))
+    assert workflow.stale(*TARGETS) == Counter(
+        subsets=1, train_ensemble=1, evaluate_ensemble=1, **READING
+    )
+    assert "ensemble=1-0" in str(workflow.stale_named("train_ensemble"))
 
 
 def test_a_width_retrains_itself_alone(workflow: Workflow) -> None:
     workflow.config["scales"]["narrow"]["learning_rate"] = 0.05
     stale = workflow.stale(*TARGETS)
-    assert stale["train_pack"] == stale["evaluate_pack"] == 4
-    assert stale["score_pack"] == stale["datamodels"] == 1
-    assert {"scale=narrow" in words for words in workflow.stale_named("train_pack")} == {True}
+    assert stale["train_ensemble"] == stale["evaluate_ensemble"] == 4
+    assert stale["score_ensemble"] == stale["datamodels"] == 1
+    assert {"scale=narrow" in words for words in workflow.stale_named("train_ensemble")} == {True}
 
 
 def test_reading_is_cheap_to_change(workflow: Workflow) -> None:

@@ -169,27 +169,27 @@ class Paths:
         """The candidates' losses under the models of a scale and a distribution."""
         return f"{self.results}/scores/{scale}/{distribution}/{candidates}.losses.parquet"
 
-    def subsets(self, distribution: str = "{distribution}", pack: str = "{pack}") -> str:
-        """The draws of a distribution that one pack of image models trains on."""
-        return f"{self.results}/distributions/{distribution}/{pack}.parquet"
+    def subsets(self, distribution: str = "{distribution}", ensemble: str = "{ensemble}") -> str:
+        """The draws of a distribution that one ensemble of image models trains on."""
+        return f"{self.results}/distributions/{distribution}/{ensemble}.parquet"
 
-    def image_pack(
+    def image_ensemble(
         self,
         scale: str = "{scale}",
         distribution: str = "{distribution}",
-        pack: str = "{pack}",
+        ensemble: str = "{ensemble}",
     ) -> str:
         """Many runs of image models that are trained together."""
-        return f"{self.results}/runs/{scale}/{distribution}/{pack}"
+        return f"{self.results}/runs/{scale}/{distribution}/{ensemble}"
 
     def image_scores(
         self,
         scale: str = "{scale}",
         distribution: str = "{distribution}",
-        pack: str = "{pack}",
+        ensemble: str = "{ensemble}",
     ) -> str:
-        """TRAK's scores of a pack's models."""
-        return f"{self.results}/scores/{scale}/{distribution}/{pack}"
+        """TRAK's scores of an ensemble's models."""
+        return f"{self.results}/scores/{scale}/{distribution}/{ensemble}"
 
     def datamodels(self, scale: str = "{scale}") -> str:
         """Regression datamodels of a scale."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import math
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from proxyscale.study.config_types import Name, Positive, Strict
-
-UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
-WRITTEN = re.compile(r"(\d+(?:\.\d+)?(?:e\+?\d+)?)\s*([kmbt]?)", re.IGNORECASE)
+from proxyscale.tables.sizes import amount
 
 
 def _amount(value: Any) -> Any:
@@ -19,10 +17,10 @@ def _amount(value: Any) -> Any:
         raise ValueError("a number is wanted, not a truth value")
     if not isinstance(value, str):
         return value
-    found = WRITTEN.fullmatch(value.strip())
-    if not found:
+    number = amount(value)
+    if math.isnan(number):
         raise ValueError("a number such as 7e9 or 7B is wanted")
-    return float(found[1]) * UNITS.get(found[2].lower(), 1.0)
+    return number
 
 
 Amount = Annotated[float, BeforeValidator(_amount), Field(gt=0, allow_inf_nan=False)]

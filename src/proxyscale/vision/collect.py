@@ -1,4 +1,4 @@
-"""All packs of a study of image models in two tidy tables: what was lost where, what it took."""
+"""All ensembles of image models in two tidy tables: what was lost where, what it took."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from proxyscale.base.paths import Paths
 from proxyscale.base.tables import check_losses
 
 
-def collect_packs(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> None:
-    """Write `losses` and `runs` from the packs below `results`.
+def collect_ensembles(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> None:
+    """Write `losses` and `runs` from the ensembles below `results`.
 
-    `spec`: `tasks` and `packs`, each with its scale, distribution, pack, role, parameters, and
-    flops of training on one image.
+    `spec`: `tasks` and `ensembles`, each with its scale, distribution, ensemble, role,
+    parameters, and flops of training on one image.
     """
     paths = Paths(results)
     parts, rows = [], []
-    for entry in spec["packs"]:
-        folder = paths.image_pack(entry["scale"], entry["distribution"], entry["pack"])
+    for entry in spec["ensembles"]:
+        folder = paths.image_ensemble(entry["scale"], entry["distribution"], entry["ensemble"])
         files = [f"{folder}/losses/{task}.parquet" for task in spec["tasks"]]
         parts += [check_losses(artifacts.read(f, "losses"), f) for f in files]
         rows += list(_rows(Path(folder), entry))
@@ -33,7 +33,7 @@ def collect_packs(losses: Path, runs: Path, spec: Mapping[str, Any], results: st
 
 
 def _rows(folder: Path, entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A row for each run of a pack. Its seconds are a stack's, shared out among the networks."""
+    """A row for each run of an ensemble; its seconds are a stack's, shared out among networks."""
     manifest = artifacts.read_json(folder / "manifest.json")
     curve = artifacts.read(folder / "curve.parquet", "curve", ["seconds"])
     most = max(run["examples"] for run in manifest["runs"])

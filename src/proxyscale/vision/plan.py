@@ -19,21 +19,24 @@ def pool_examples(study: ImageRuns) -> int | None:
 
 def told_images(study: ImageRuns) -> str:
     """The plan as a table for people: a row per scale and distribution."""
-    head = ("scale", "parameters", "distribution", "runs", "images/run", "FLOPs/run", "packs done")
+    head = ("scale", "parameters", "distribution", "runs", "images/run", "FLOPs/run", "jobs done")
     rows, total, examples = [head], 0.0, pool_examples(study)
     for name, scale in study.scales.items():
         for distribution, entry in study.config.distributions.items():
             if name not in study.scales_of(distribution):
                 continue
-            packs = study.packs(distribution)
+            ensembles = study.ensembles(distribution)
             runs = study.draws(distribution) * len(study.seeds(distribution))
-            folders = [Path(study.paths.image_pack(name, distribution, pack)) for pack in packs]
+            folders = [
+                Path(study.paths.image_ensemble(name, distribution, ensemble))
+                for ensemble in ensembles
+            ]
             done = sum((folder / "manifest.json").exists() for folder in folders)
             share = entry.fraction if entry.method == "stratified" else 1.0
             seen = share * (examples or 0) * scale.training["epochs"]
             flops = 3 * scale.forward_flops * seen
             total += runs * flops
             told = (quantity(seen), f"{flops:.2e}") if examples else ("?", "?")
-            count = f"{done}/{len(packs)}"
+            count = f"{done}/{len(ensembles)}"
             rows.append((name, f"{scale.parameters:,}", distribution, str(runs), *told, count))
     return "\n".join([*aligned(rows), "", f"training, at most: {total:.2e} FLOPs"])

@@ -1,7 +1,8 @@
-"""What a study of image models trains: packs of runs, and what follows from the config for them.
+"""What a study of image models trains: ensembles of runs, and what follows from its config.
 
-A pack holds at most `pack` draws and `pack` seeds of one distribution, and trains as one job. Its
-id names its place among them, so that another draw makes another pack and touches no full one.
+An ensemble holds at most `pack` draws and `pack` seeds of one distribution, and trains as one job.
+Its id names its place among them, so that another draw makes another ensemble and touches no full
+one.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from proxyscale.study.study import Study, canonical
 from proxyscale.vision.config import REMOVALS, SCORED, SIMILAR, ImageConfig
 
 
-class PackRef(NamedTuple):
+class EnsembleRef(NamedTuple):
     """One job of training."""
 
     scale: str
     distribution: str
-    pack: str
+    ensemble: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Width:
 
 @dataclass(frozen=True)
 class ImageRuns(Study[ImageConfig]):
-    """The packs of a checked config of image models, and their scales."""
+    """The ensembles of a checked config of image models, and their scales."""
 
     @functools.cached_property
     def scales(self) -> dict[str, Width]:
@@ -80,28 +81,28 @@ class ImageRuns(Study[ImageConfig]):
         named = self.config.distributions[distribution].scales
         return [name for name in self.scales if named is None or name in named]
 
-    def packs(self, distribution: str) -> list[str]:
-        """Ids of a distribution's packs: block of draws, block of seeds."""
+    def ensembles(self, distribution: str) -> list[str]:
+        """Ids of a distribution's ensembles: block of draws, block of seeds."""
         size = self.config.pack
         draws, seeds = self.draws(distribution), len(self.seeds(distribution))
         blocks = [range(-(-count // size)) for count in (draws, seeds)]
         return [f"{draw}-{seed}" for draw in blocks[0] for seed in blocks[1]]
 
-    def runs_of(self, distribution: str, pack: str) -> list[tuple[int, int]]:
-        """The runs (draw, seed) of a pack."""
-        draw, seed = (self.config.pack * int(part) for part in pack.split("-"))
+    def runs_of(self, distribution: str, ensemble: str) -> list[tuple[int, int]]:
+        """The runs (draw, seed) of an ensemble."""
+        draw, seed = (self.config.pack * int(part) for part in ensemble.split("-"))
         draws = range(self.draws(distribution))[draw : draw + self.config.pack]
         seeds = self.seeds(distribution)[seed : seed + self.config.pack]
         return [(d, s) for d in draws for s in seeds]
 
     @functools.cached_property
-    def all_packs(self) -> list[PackRef]:
-        """Every pack of the study."""
+    def all_ensembles(self) -> list[EnsembleRef]:
+        """Every ensemble of the study."""
         return [
-            PackRef(scale, name, pack)
+            EnsembleRef(scale, name, ensemble)
             for name in self.config.distributions
             for scale in self.scales_of(name)
-            for pack in self.packs(name)
+            for ensemble in self.ensembles(name)
         ]
 
     def drawn_by(self, distribution: str) -> str:

@@ -35,10 +35,10 @@ def image_task(study: ImageRuns, task: str) -> Words:
     return {**own, "seed": study.config.seed}
 
 
-def subsets(study: ImageRuns, distribution: str, pack: str) -> Words:
-    """The draws of one pack."""
+def subsets(study: ImageRuns, distribution: str, ensemble: str) -> Words:
+    """The draws of one ensemble."""
     entry, seed = study.config.distributions[distribution], study.config.seed
-    draws = sorted({draw for draw, _ in study.runs_of(distribution, pack)})
+    draws = sorted({draw for draw, _ in study.runs_of(distribution, ensemble)})
     spec = {"name": distribution, "method": entry.method, "draws": draws, "seed": seed}
     if entry.method == "stratified":
         spec["fraction"] = entry.fraction
@@ -48,14 +48,14 @@ def subsets(study: ImageRuns, distribution: str, pack: str) -> Words:
     return spec
 
 
-def train_pack(study: ImageRuns, scale: str, distribution: str, pack: str) -> Words:
-    """The runs of a pack: their scale's model and training with nothing left to default."""
+def train_ensemble(study: ImageRuns, scale: str, distribution: str, ensemble: str) -> Words:
+    """The runs of an ensemble: their scale's model and training with nothing left to default."""
     own = study.scales[scale]
-    runs = study.runs_of(distribution, pack)
+    runs = study.runs_of(distribution, ensemble)
     return {"model": own.model, "training": own.training, "runs": runs}
 
 
-def score_pack(study: ImageRuns) -> Words:
+def score_ensemble(study: ImageRuns) -> Words:
     """How gradients become scores."""
     options = study.config.attribution.trak
     own = options.model_dump(include={"checkpoints", "projection", "ridge"})
@@ -69,20 +69,20 @@ def datamodels(study: ImageRuns) -> Words:
     return own.model_dump(include={"methods", "subsets", "tests"})
 
 
-def collect_packs(study: ImageRuns) -> Words:
-    """Every pack, with what its models are and cost."""
-    packs = [
+def collect_ensembles(study: ImageRuns) -> Words:
+    """Every ensemble, with what its models are and cost."""
+    ensembles = [
         {
             "scale": ref.scale,
             "distribution": ref.distribution,
-            "pack": ref.pack,
+            "ensemble": ref.ensemble,
             "role": study.config.distributions[ref.distribution].role,
             "parameters": study.scales[ref.scale].parameters,
             "flops": 3 * study.scales[ref.scale].forward_flops,
         }
-        for ref in study.all_packs
+        for ref in study.all_ensembles
     ]
-    return {"packs": packs, "tasks": list(study.config.tasks)}
+    return {"ensembles": ensembles, "tasks": list(study.config.tasks)}
 
 
 def image_statistics(study: ImageRuns) -> Words:

@@ -28,7 +28,7 @@ READ = frozenset({"statistics", "losses", "runs", "images", "scores"})  # by fig
 
 @dataclass(frozen=True)
 class ImageStudy(ImageRuns):
-    """What the packs of a study show, and how its jobs are made."""
+    """What the ensembles of a study show, and how its jobs are made."""
 
     form = ImageConfig
     specs: ClassVar[ModuleType] = specs

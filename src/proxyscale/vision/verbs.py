@@ -54,7 +54,7 @@ def image_task(args: Arguments) -> str:
 
 @verb("pool", "holdout?", "scores=", "task?", "spec", "out")
 def subsets(args: Arguments) -> None:
-    """Draw the training distributions of a pack: by chance, by classes, by scores."""
+    """Draw the training distributions of an ensemble: by chance, by classes, by scores."""
     from proxyscale.vision.score_matrices import Scores
     from proxyscale.vision.subsets import build_subsets
 
@@ -66,20 +66,20 @@ def subsets(args: Arguments) -> None:
     build_subsets(Path(args.out), json.loads(args.spec), Path(args.pool), holdout=holdout, **known)
 
 
-@verb("pool", "holdout", "pack", "spec", "out")
+@verb("pool", "holdout", "ensemble", "spec", "out")
 def similar_subsets(args: Arguments) -> None:
-    """Draw the training distributions of a pack by what a pack's models take for alike."""
+    """Draw the training distributions of an ensemble by what models take for alike."""
     from proxyscale.vision.features import likeness
     from proxyscale.vision.subsets import build_subsets
 
     paths = Path(args.pool), Path(args.holdout)
-    alike = likeness(Path(args.pack), *paths)
+    alike = likeness(Path(args.ensemble), *paths)
     build_subsets(Path(args.out), json.loads(args.spec), paths[0], holdout=paths[1], likeness=alike)
 
 
 @verb("pool", "distribution", "title", "spec", "out")
-def train_pack(args: Arguments) -> None:
-    """Train the image models of a pack."""
+def train_ensemble(args: Arguments) -> None:
+    """Train the image models of an ensemble."""
     from proxyscale.vision.ensembles import train_ensemble
 
     spec = json.loads(args.spec)
@@ -87,22 +87,22 @@ def train_pack(args: Arguments) -> None:
     train_ensemble(Path(args.out), spec, Path(args.pool), Path(args.distribution), runs, args.title)
 
 
-@verb("pack", "task", "folder", "scale", "distribution", "out")
-def evaluate_pack(args: Arguments) -> None:
-    """Take the losses and margins of a pack's models on a test set."""
+@verb("ensemble", "task", "folder", "scale", "distribution", "out")
+def evaluate_ensemble(args: Arguments) -> None:
+    """Take the losses and margins of an ensemble's models on a test set."""
     from proxyscale.vision.evaluate import evaluate_ensemble
 
     tasks = {args.task: Path(args.folder)}
     names = {"scale": args.scale, "distribution": args.distribution}
-    evaluate_ensemble(Path(args.out), Path(args.pack), tasks, **names)
+    evaluate_ensemble(Path(args.out), Path(args.ensemble), tasks, **names)
 
 
-@verb("pool", "pack", "task=", "title", "spec", "out")
-def score_pack(args: Arguments) -> None:
-    """Attribute every test image to the pool through a pack's models (TRAK)."""
+@verb("pool", "ensemble", "task=", "title", "spec", "out")
+def score_ensemble(args: Arguments) -> None:
+    """Attribute every test image to the pool through an ensemble's models (TRAK)."""
     from proxyscale.vision.trak_scores import score_ensemble
 
-    paths = Path(args.out), Path(args.pack), Path(args.pool), pairs(args.task)
+    paths = Path(args.out), Path(args.ensemble), Path(args.pool), pairs(args.task)
     score_ensemble(*paths, json.loads(args.spec), title=args.title)
 
 
@@ -116,11 +116,11 @@ def datamodels(args: Arguments) -> None:
 
 
 @verb("results", "spec", "losses", "runs")
-def collect_packs(args: Arguments) -> None:
-    """Gather all packs in two tables."""
-    from proxyscale.vision.collect import collect_packs
+def collect_ensembles(args: Arguments) -> None:
+    """Gather all ensembles in two tables."""
+    from proxyscale.vision.collect import collect_ensembles
 
-    collect_packs(Path(args.losses), Path(args.runs), json.loads(args.spec), args.results)
+    collect_ensembles(Path(args.losses), Path(args.runs), json.loads(args.spec), args.results)
 
 
 @verb("losses", "runs", "pool", "task=", "truth=", "scores=", "datamodels=", "spec", "out")

@@ -47,8 +47,8 @@ def influence(
 ) -> tuple[Figure, Rows]:
     """A page for the test image `spec["target"]`: rows are widths, cheapest first.
 
-    `pool` and `holdout` are manifests, `scores` each scale's packs. Each image has its class below
-    it, and a green frame where that is the test image's, else an orange one. UserError
+    `pool` and `holdout` are manifests, `scores` each scale's ensembles. Each image has its class
+    below it, and a green frame where that is the test image's, else an orange one. UserError
     if there is no such image.
     """
     train, test, target = Images.open(pool), Images.open(holdout), spec["target"]
