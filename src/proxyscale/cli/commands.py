@@ -10,7 +10,11 @@ from proxyscale.base.errors import UserError
 from proxyscale.base.verbs import Arguments, command
 
 
-@command("run", "tokenizer", "out")
+@command(
+    "run: the run's folder: results/runs/SCALE/DISTRIBUTION/DRAW-SEED",
+    "tokenizer: the study's tokenizer.json",
+    "out: folder to write",
+)
 def export(args: Arguments) -> None:
     """Write a run's model as a folder for Hugging Face transformers."""
     from proxyscale.training.export import export
@@ -18,7 +22,10 @@ def export(args: Arguments) -> None:
     export(Path(args.out), Path(args.run), Path(args.tokenizer))
 
 
-@command("configfile?", "cores?")
+@command(
+    "configfile?: the study's config (default: config.yaml)",
+    "cores?: cores that it may take (default: this machine's)",
+)
 def plan(args: Arguments) -> None:
     """What a study will do and what it will cost."""
     from proxyscale.cli.load_study import load
@@ -35,13 +42,40 @@ def plan(args: Arguments) -> None:
 
 
 READING = (  # how tables from outside are read
-    *("table*", "recipe?", "scale?", "seed?", "task?", "example?", "step?", "metrics=", "higher="),
-    *("lower=", "by=", "repeats?", "ignore=", "pattern?", "header?", "scales?", "parameters="),
-    *("tokens=", "flops=", "tokens-per-parameter?", "weights?", "weights-columns?", "results?"),
+    "table*: tables, SCALE=TABLE for each scale, folders of result files, or a study's results",
+    "recipe?: column of recipes, where it has no usual name; several together: w1,w2",
+    "scale?: column of scales",
+    "seed?: column of training seeds",
+    "task?: column of tasks",
+    "example?: column of test examples",
+    "step?: column of checkpoints: the last of each run counts",
+    "metrics=: columns of losses or metrics, as a glob; may be repeated (default: loss)",
+    "higher=: metrics of which higher is better, as a glob; may be repeated",
+    "lower=: metrics of which lower is better, as a glob; may be repeated",
+    "by=: column that tells runs of one scale and recipe apart (tokens, architecture)",
+    "repeats?: `seeds`: rows that differ in nothing but their values are training seeds",
+    "ignore=: column that means nothing here, or not what its name says; may be repeated",
+    "pattern?: how models are named: '{recipe}-{scale}', with {seed}, {step}, {tokens}, {_}",
+    "header?: names of the columns of a file that has none: recipe,scale,loss",
+    "scales?: the scales to compare: 10M,60M or globs (default: all)",
+    "parameters=: 60M=6e7, or the column that tells; may be repeated",
+    "tokens=: training tokens, 60M=1.2e9, or the column that tells; may be repeated",
+    "flops=: compute of a run, 60M=4e17, or the column that tells; may be repeated",
+    "tokens-per-parameter?: tokens of the scales for which none are given",
+    "weights?: a table of mixture weights by recipe: they are regressed on, too",
+    "weights-columns?: its columns of shares, as a glob (default: all)",
+    "results?: folder to write to",
 )
+FAMILY = "family?: `resnet` for a study of image models (default: language)"
+OBJECTIVE = "objective?: standardized (default), worst, or weights of tasks: docs=1,code=2"
 
 
-@command("reference", "trust?", *READING)
+@command(
+    "reference: the scale that the others are to foretell",
+    "trust?: share of pairs that a scale must be known to order right (default: 0.9); or "
+    "regret=0.1 or compute=1.2, what it must be known to stay below",
+    *READING,
+)
 def compare(args: Arguments) -> None:
     """Compare runs that somebody trained: statistics, figures, verdict and report at once.
 
@@ -53,26 +87,7 @@ def compare(args: Arguments) -> None:
     run, and per task or test example if they are long, or a column per scale or model; tables for
     each scale; or the files of lm-evaluation-harness and OLMES.
 
-    --recipe, --scale, --seed, --task, --example   columns, where they have no usual name; a recipe
-                        may be named by several: --recipe w1,w2
-    --step              column of checkpoints: the last of each run counts
-    --by                column that tells runs of one scale and recipe apart (tokens, architecture);
-                        may be repeated
-    --repeats seeds     rows that differ in nothing but their values are training seeds
-    --ignore            column that means nothing here, or not what its name says; may be repeated
-    --pattern           how models are named: '{recipe}-{scale}', with {seed}, {step}, {tokens}, {_}
-    --header            names of the columns of a file that has none: recipe,scale,loss
-    --scales            the scales to compare: 10M,60M or globs (default: all)
-    --metrics           columns of losses or metrics, as a glob; may be repeated (default: loss)
-    --higher, --lower   metrics of which higher or lower is better, as a glob; may be repeated
-    --parameters, --tokens, --flops   60M=6e7: what a scale is and took, or the column that tells;
-                        may be repeated
-    --tokens-per-parameter   tokens of the scales for which none are given
-    --weights           a table of mixture weights by recipe: they are regressed on, too
-    --weights-columns   its columns of shares, as a glob (default: all)
-    --trust             decision accuracy that a scale must be known to exceed (default: 0.9); or
-                        regret=0.1 or compute=1.2, what it must be known to stay below
-    --results           folder to write to (default: compared)
+    It writes to `compared`, if --results says nothing else.
     """
     from proxyscale.reporting.compare import compare, config_of
 
@@ -92,8 +107,15 @@ def read_as(args: Arguments) -> dict[str, Any]:
 
 
 @command(
-    *("reference?", "objective?", "tokens-to-train?", "passes?", "available=", "floors=", "caps="),
-    *("fixed=", *READING),
+    "reference?: the scale that is proposed for",
+    OBJECTIVE,
+    "tokens-to-train?: tokens that the mixture is for",
+    "passes?: how often a token may be seen (default: 1)",
+    "available=: tokens of a source, wiki=3B: with the two above they cap its share",
+    "floors=: least share of a source, wiki=0.1; may be repeated",
+    "caps=: largest share of a source, wiki=0.3; may be repeated",
+    "fixed=: share of a source that stays, wiki=0.2; may be repeated",
+    *READING,
 )
 def propose(args: Arguments) -> None:
     """Propose the mixture to train on, from losses of mixtures.
@@ -104,19 +126,19 @@ def propose(args: Arguments) -> None:
 
     A study's results folder, or tables and their options as of `compare`.
 
-    --reference         the scale that is proposed for
-    --objective         standardized (default), worst, or weights of tasks: docs=1,code=2
-    --tokens-to-train, --passes, --available   tokens to train on, how often one may be seen, and
-                        those of a source (wiki=3B): together they cap its share
-    --floors, --caps, --fixed   shares of a source: wiki=0.1; may be repeated
-    --results           folder of proposal.json, .csv and .yaml (default: decided)
+    proposal.json, .csv and .yaml are written to `decided`, if --results says nothing else.
     """
     from proxyscale.reporting.decide import propose
 
     print("\n".join(propose(args.table, read_as(args))))
 
 
-@command("reference?", "objective?", "forecast?", *READING)
+@command(
+    "reference?: the scale that is decided for",
+    OBJECTIVE,
+    "forecast?: parameters and tokens of a model that is larger than any here: 7B:140B",
+    *READING,
+)
 def next(args: Arguments) -> None:
     """Plan what to train next, and tell what to expect of a larger model.
 
@@ -124,10 +146,7 @@ def next(args: Arguments) -> None:
 
     A study's results folder, or tables and their options as of `compare`.
 
-    --reference         the scale that is decided for
-    --objective         standardized (default), worst, or weights of tasks: docs=1,code=2
-    --forecast          parameters and tokens of a model that is larger than any here
-    --results           folder of next.json, .csv and .yaml (default: decided)
+    next.json, .csv and .yaml are written to `decided`, if --results says nothing else.
     """
     from proxyscale.reporting.decide import next_steps
 
@@ -142,18 +161,18 @@ def number(text: str, key: str) -> float:
         raise UserError(f"is {text!r}, which is no number", where=f"--{key}") from None
 
 
-@command("family?", "key*")
+@command(FAMILY, "key*: training.tokens, tasks, scales.xs.width, sources.installed, …")
 def explain(args: Arguments) -> None:
-    """What a key of the config means; `--family resnet` for a study of image models."""
+    """What a key of the config means."""
     from proxyscale.cli.explain import explain
     from proxyscale.cli.load_study import known
 
     print(explain(".".join(args.key), known(args.family or "language")))
 
 
-@command("family?")
+@command(FAMILY)
 def schema(args: Arguments) -> None:
-    """The JSON schema of a study, for editors; `--family resnet` for one of image models."""
+    """The JSON schema of a study, for editors."""
     from proxyscale.cli.explain import schema
     from proxyscale.cli.load_study import known
 

@@ -1,7 +1,7 @@
 """The door: commands for people, and a verb for every rule. Parse, call, print.
 
-proxyscale COMMAND --flag value …
-python -m proxyscale VERB --flag value …
+proxyscale COMMAND --option value …
+python -m proxyscale VERB --option value …
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import time
 import traceback
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from proxyscale import __version__
 from proxyscale.base import devices, lock
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import duration, logged, note_duration
@@ -28,28 +29,47 @@ from proxyscale.cli import verbs as rule_verbs  # noqa: F401
 from proxyscale.vision import verbs as vision_verbs  # noqa: F401
 
 WORDS: Registered = {**COMMANDS, **VERBS}
+JOBS = (  # what every job of a rule takes
+    "log?: also write what is said to this file",
+    "gpus?: take so many slots of GPUs here",
+)
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and verbs, told apart, and their flags."""
-    groups = _listed("commands, for people", COMMANDS), _listed("verbs, for rules", VERBS)
-    top = argparse.ArgumentParser(
-        prog="proxyscale",
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are a user's: told with the nearest name, without its usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def parser(words: Registered, prog: str = "proxyscale") -> Parser:
+    """Commands, verbs or both, told apart, and their options."""
+    kinds = {"commands": COMMANDS, "verbs of the workflow's rules": VERBS}
+    top = Parser(
+        prog=prog,
+        usage=f"{prog} COMMAND [--option value …]",
         description="Do small models tell you what data will do to a large one?",
-        epilog="\n\n".join(groups),
+        epilog="\n\n".join(
+            _listed(title, {name: words[name] for name in kind if name in words})
+            for title, kind in kinds.items()
+            if any(name in words for name in kind)
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    words = top.add_subparsers(dest="word", required=True, metavar="WORD", help="one of these:")
-    for name, (function, flags) in WORDS.items():
-        sub = words.add_parser(
+    top.add_argument("--version", action="version", version=f"proxyscale {__version__}")
+    subs = top.add_subparsers(dest="word", required=True, help=argparse.SUPPRESS, metavar="COMMAND")
+    for name, (function, flags) in words.items():
+        sub = subs.add_parser(
             name,
+            prog=f"{prog} {name}",
+            usage=f"{prog} {name} [--option VALUE …]",
             description=inspect.cleandoc(function.__doc__ or ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
-        sub.add_argument("--log", help="also write what is said to this file")
-        sub.add_argument("--gpus", type=int, default=0, help="take so many slots of GPUs here")
-        for flag in flags:
-            _add(sub, flag)
+        for flag in (*flags, *(JOBS if name in VERBS else ())):
+            _add(sub, flag, bare=name in VERBS)
     return top
 
 
@@ -63,18 +83,20 @@ def _listed(title: str, registered: Registered) -> str:
     return "\n".join([f"{title}:", *(f"{name:<{width}}  {told}" for name, told in rows)])
 
 
-def _add(sub: argparse.ArgumentParser, flag: str) -> None:
-    """A flag as `verb` tells it."""
+def _add(sub: argparse.ArgumentParser, flag: str, bare: bool) -> None:
+    """A flag as `verb` tells it; `bare` if it may stand without a value, as a rule writes it."""
+    flag, _, told = flag.partition(": ")
+    options: dict[str, Any] = {"help": told.replace("%", "%%") or None}
     if flag.endswith("*"):
-        sub.add_argument(flag.rstrip("*"), nargs="*")
+        sub.add_argument(flag.rstrip("*"), nargs="*", **options)
         return
-    options: dict[str, Any] = {"required": not flag.endswith("?")}
+    options |= {"required": not flag.endswith("?"), "metavar": "VALUE"}
     if flag.endswith(("=", "+")):
-        options |= {"metavar": "VALUE", "default": [], "required": False}
+        options |= {"default": [], "required": False}
         options["action"] = "append" if flag.endswith("=") else "extend"
     if flag.endswith("+"):
         options["nargs"] = "*"
-    elif flag.endswith("?"):
+    elif flag.endswith("?") and bare:
         options["nargs"] = "?"
     sub.add_argument(f"--{flag.rstrip('=+?')}", **options)
 
@@ -88,17 +110,43 @@ def spelled_out(argv: list[str]) -> list[str]:
     return [*argv[:place], *lines, *argv[place + 2 :]]
 
 
-def main(argv: list[str] | None = None) -> int:
+def understood(argv: list[str], words: Registered, prog: str) -> argparse.Namespace:
+    """The command line, parsed. UserError with the nearest name for a word that is not known."""
+    if argv and not argv[0].startswith("-") and argv[0] not in words:
+        raise UserError(f"no such command: {argv[0]}", value=argv[0], allowed=words)
+    args, more = parser(words, prog).parse_known_args(argv)
+    if more:
+        allowed = [f"--{flag.partition(':')[0].rstrip('=+?')}" for flag in words[args.word][1]]
+        kind = "option" if more[0].startswith("-") else "argument"
+        told = f"{args.word}: no such {kind}: {more[0]}"
+        raise UserError(told, value=more[0].partition("=")[0], allowed=allowed)
+    return args
+
+
+def people(argv: list[str] | None = None) -> int:
+    """The door of people: `proxyscale COMMAND`; alone it tells what there is."""
+    return main(argv, COMMANDS, "proxyscale")
+
+
+def main(
+    argv: list[str] | None = None, words: Registered = WORDS, prog: str = "python -m proxyscale"
+) -> int:
     """Run one command or verb. Exit code 0; 2 for a user's mistake, told without a traceback."""
-    args = parser().parse_args(spelled_out(sys.argv[1:] if argv is None else argv))
+    try:
+        argv = spelled_out(sys.argv[1:] if argv is None else argv)
+        args = understood(argv or ["--help"], words, prog)
+    except UserError as error:
+        print(f"proxyscale: {error}", file=sys.stderr)
+        return 2
+    log = getattr(args, "log", None)
     with ExitStack() as stack:
-        if args.log:
-            stack.enter_context(logged(Path(args.log)))
+        if log:
+            stack.enter_context(logged(Path(log)))
         start, used = time.monotonic(), time.process_time()
         try:
             lock.join(parent_dies=True)
-            devices.take(args.gpus)
-            told = WORDS[args.word][0](args)
+            devices.take(int(getattr(args, "gpus", None) or 0))
+            told = words[args.word][0](args)
         except UserError as error:
             print(f"proxyscale {args.word}: {error}", file=sys.stderr)
             return 2
@@ -109,6 +157,6 @@ def main(argv: list[str] | None = None) -> int:
         if told:
             # in one piece, so that the lines of jobs side by side stay whole
             sys.stderr.write(f"{args.word} {told} · {duration(took)}\n")
-    if args.log:
-        note_duration(Path(args.log), took, time.process_time() - used)
+    if log:
+        note_duration(Path(log), took, time.process_time() - used)
     return 0
