@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from support.browser import CHROMIUM, DRIVER, Browser
-from support.synthetic_study import DISTRIBUTIONS, SCALES, TASKS, Study, synthetic
+from support.synthetic_study import DISTRIBUTIONS, SCALES, SIMILAR, TASKS, Study, synthetic
 
 from proxyscale.base import artifacts
 from proxyscale.reporting.report import write_report
@@ -36,7 +36,8 @@ def study() -> Study:
 def spec(**changes: Any) -> dict[str, Any]:
     config = {"reference": "ref", "study": "a <b> & c", "tasks": {"one": 1, "two": 2}}
     words = {"study": "a <b> & c", "config": config, "order": {"tasks": ["two", "one"]}}
-    return {**words, "trust": {"decisions": 0.6}, "confidence": 0.95, "style": {}} | changes
+    words |= {"trust": {"decisions": 0.6}, "confidence": 0.95, "groups": {"similar": SIMILAR}}
+    return {**words, "style": {}, "texts": True} | changes
 
 
 def task_folder(folder: Path) -> Path:
@@ -94,9 +95,11 @@ def test_examples_are_spread_over_their_ranks(tmp_path: Path, study: Study) -> N
     found = data(write(tmp_path / "r.html", study, tasks={"mix": folder}))
     shown = found["examples"]["mix"]
     assert shown["of"] == len(shown["ids"]) == 25
-    assert shown["r2"][found["proxy"]] == sorted(shown["r2"][found["proxy"]])
+    r2 = [abs(value) for value in shown["r2"][found["proxy"]]]
+    assert r2 == sorted(r2)
+    assert np.mean(np.sign(found["examples"]["trivia_like"]["r2"]["xxs"])) < 0  # inverted there
     example = shown["ids"][3]
-    assert shown["texts"][3] == [f"prompt {example} {TRICKY}", f"choice 2 of {example}"]
+    assert shown["texts"][3] == [f"prompt {example} {TRICKY}", f"choice 2 of {example}", 0]
     losses = study["losses"].to_pandas().groupby(["task", "scale", "distribution", "example"])
     true = losses["loss"].mean()["mix", "s", DISTRIBUTIONS[4], example]
     assert shown["losses"]["s"][4][3] == pytest.approx(true, rel=1e-3)

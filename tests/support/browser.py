@@ -82,8 +82,26 @@ class Browser:
     def resize(self, width: int, height: int) -> None:
         self._call("POST", "/window/rect", {"width": width, "height": height})
 
+    def tell(self, command: str, **parameters: Any) -> Any:
+        """A command of Chrome's own protocol; its result."""
+        return self._call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def viewport(self, width: int, height: int = 900, *, dark: bool = False) -> None:
+        """Show the page so wide, in a light or a dark scheme."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.tell("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.tell("Emulation.setEmulatedMedia", media="", features=[scheme])
+
     def picture(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self._call("GET", "/screenshot")))
+        """The whole page as PNG."""
+        shot = self.tell("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def printed(self) -> bytes:
+        """The page as PDF, on A4."""
+        paper = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True}
+        return base64.b64decode(self.tell("Page.printToPDF", printBackground=True, **paper)["data"])
 
     def console(self) -> list[str]:
         """Messages of the console so far."""

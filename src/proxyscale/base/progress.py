@@ -36,6 +36,12 @@ def quantity(value: float) -> str:
     return f"{value:.3g}"
 
 
+def cheaper(ratio: float) -> str:
+    """What a scale saves, in words: `ratio` is the reference's compute over its own."""
+    times, word = (ratio, "cheaper") if ratio >= 1 else (1 / ratio, "dearer")
+    return f"{times:,.0f}× {word}" if times >= 100 else f"{times:.3g}× {word}"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of cells as lines of one table, its columns flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -162,9 +162,12 @@ def table(args: Arguments) -> str:
     return Path(args.out).stem
 
 
-@verb("statistics", "losses", "runs", "pool?", "reading?", "task=", "spec", "out")
+@verb(
+    *("statistics", "losses", "runs", "pool?", "reading?"),
+    *("task=", "table=", "picture=", "spec", "out"),
+)
 def report(args: Arguments) -> None:
-    """Write the report: one file with the verdict, figures to explore and tables."""
+    """Write the report: one file with the answer, what to train on, figures and tables."""
     from proxyscale.base import artifacts
     from proxyscale.reporting.report import write_report
 
@@ -176,5 +179,7 @@ def report(args: Arguments) -> None:
         runs=artifacts.read(args.runs, "runs"),
         pool=Path(args.pool) if args.pool else None,
         tasks=pairs(args.task),
+        tables=pairs(args.table),
+        pictures=pairs(args.picture),
         notes=artifacts.read_json(args.reading)["notes"] if args.reading else [],
     )

@@ -9,18 +9,12 @@ import numpy as np
 
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
 from proxyscale.figures.layout import log_axis, page, say_undefined
-from proxyscale.figures.style import GREY, INK, PALE, Mark, key, keys, marks
+from proxyscale.figures.style import GREY, INK, PALE, Mark, key, keys, predictor_marks
 from proxyscale.registry import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-LAWS = {
-    "law2": "power law",
-    "law3": "power law with a floor",
-    "loss_to_loss": "loss-to-loss law",
-}
 
 
 @figure(
@@ -35,11 +29,8 @@ def frontier(data: FigureData) -> tuple[Figure, Rows]:
     An extrapolation costs all the proxies that it reads. The line is the frontier: the best
     decision accuracy that can be had for so much compute.
     """
-    kinds = ["single scale", *dict.fromkeys(name.split(":")[0] for name in data.extrapolations)]
-    looks = {
-        kind: mark._replace(label=LAWS.get(kind, kind))
-        for kind, mark in marks(kinds, data.style).items()
-    }
+    kinds = {"single scale", *(name.split(":")[0] for name in data.extrapolations)}
+    looks = {kind: mark for kind, mark in predictor_marks().items() if kind in kinds}
     line = key("frontier", color=INK, lw=0.9)
     toss = key("coin toss", color=GREY, lw=0.8, ls=(0, (3, 2)))
     every = _frontier_panels(data)

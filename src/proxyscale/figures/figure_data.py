@@ -16,10 +16,10 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import Paths
 from proxyscale.base.progress import quantity
-from proxyscale.figures.style import Mark, Style, marks
+from proxyscale.figures.style import Mark, Style, beside, marks
 from proxyscale.statistics.grid import Array, Grid
 from proxyscale.statistics.grid_reading import read_grid
-from proxyscale.statistics.measures import chance
+from proxyscale.statistics.measures import chance, pearson
 
 Rows = list[dict[str, Any]]  # of a CSV
 MOST_TASKS = 12  # in one figure
@@ -118,6 +118,11 @@ class FigureData:
         return marks(self.grid.distributions, self.style)
 
     @cached_property
+    def task_marks(self) -> dict[str, Mark]:
+        """The mark of each task, the same in every figure; that of its namesake distribution."""
+        return beside(self.tasks, self.marks, self.style)
+
+    @cached_property
     def reference(self) -> str:
         """The scale that every proxy is held against. UserError if it must be named."""
         names = self.statistics["reference"].unique().to_pylist()
@@ -172,6 +177,14 @@ class FigureData:
         has = self.grid.has(task)
         both = has[self.grid.index(proxy)] & has[self.grid.index(self.reference)]
         return [name for name, here in zip(self.grid.distributions, both, strict=True) if here]
+
+    def falling(self, proxy: str, task: str) -> Array:
+        """Examples whose losses at the proxy and the reference correlate negatively."""
+        there = np.isin(self.grid.distributions, self.common(proxy, task))
+        means = self.grid.example_means(task)[:, there]
+        own, reference = (means[self.grid.index(scale)] for scale in (proxy, self.reference))
+        found: Array = self.grid.examples[task][pearson(own, reference) < 0]
+        return found
 
     def measured(self, of: str) -> str:
         """What an axis of these tasks shows."""

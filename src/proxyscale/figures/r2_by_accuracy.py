@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from proxyscale.base.errors import UserError
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
 from proxyscale.figures.layout import page
-from proxyscale.figures.style import GREY, PALE, Mark, key, marks
+from proxyscale.figures.style import GREY, PALE, Mark, key
 from proxyscale.registry import figure
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def accuracy(data: FigureData) -> tuple[Figure, Rows]:
     if not tasks:
         hint = "give the losses a column `correct`"
         raise UserError("no task has accuracies", where="accuracy_fig3", hint=hint)
-    looks = marks(data.tasks, data.style)
+    looks = data.task_marks
     rows = _accuracy_rows(data, tasks)
     hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": GREY}
     chance = key("proxy at chance", ls="none", markersize=4.5, **hollow)

@@ -9,7 +9,7 @@ import numpy as np
 
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
 from proxyscale.figures.layout import log_axis, page, say_undefined, shorten, text_width
-from proxyscale.figures.style import GREY, PALE, POINTS, SMALL, Mark, key, keys, marks
+from proxyscale.figures.style import GREY, PALE, POINTS, SMALL, Mark, key, keys
 from proxyscale.registry import figure
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def compute(data: FigureData) -> tuple[Figure, Rows]:
     of 1 is the task's noise ceiling: what a perfect predictor of the reference would reach. Scales
     of the compute of another, as with a smaller learning rate, stand beside the line as crosses.
     """
-    looks = marks(data.drawn, data.style)
+    looks = data.task_marks
     rows = [row for group in data.groups for row in _compute_rows(data, group)]
     figure, axes = page(
         [_group_title(data, group, rows) for group in data.groups],

@@ -12,8 +12,6 @@ from proxyscale.figures.figure_data import FigureData, Rows
 from proxyscale.figures.layout import page
 from proxyscale.figures.style import COLORS, INK, SMALL, key
 from proxyscale.registry import figure
-from proxyscale.statistics.grid import Array
-from proxyscale.statistics.measures import pearson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +74,7 @@ def _bars(data: FigureData, proxy: str, task: str) -> Rows:
     r2 = data.examples("r2", proxy, task)
     known = {i: e for i, e in r2.items() if not math.isnan(e.value)}
     values = np.array([e.value for e in known.values()])
-    falling = np.isin(list(known), _falling(data, proxy, task))
+    falling = np.isin(list(known), data.falling(proxy, task))
     ceilings = np.array([e.ceiling for e in known.values()])
     ceilings = ceilings[~np.isnan(ceilings)]
     count, _ = np.histogram(values, BINS)
@@ -96,15 +94,6 @@ def _bars(data: FigureData, proxy: str, task: str) -> Rows:
         }
         for i in range(len(count))
     ]
-
-
-def _falling(data: FigureData, proxy: str, task: str) -> Array:
-    """Examples whose losses at the two scales correlate negatively: [examples]."""
-    there = np.isin(data.grid.distributions, data.common(proxy, task))
-    means = data.grid.example_means(task)[:, there]
-    own, reference = (means[data.grid.index(scale)] for scale in (proxy, data.reference))
-    ids: Array = data.grid.examples[task][pearson(own, reference) < 0]
-    return ids
 
 
 def _draw_bars(ax: Axes, bar: Rows, top: float) -> None:

@@ -1,12 +1,15 @@
 """How all figures look: colours and marks, type and strokes.
 
 The marks are told apart without colour (shape, then filled or hollow), the colours by those who
-see fewer hues (Okabe and Ito 2008, without its yellow, and more of the kind). Here and in all
-modules of figures matplotlib is imported where something is drawn: a study is loaded without it.
+see fewer hues (Okabe and Ito 2008, without its yellow, darkened to a contrast of 3 : 1 with paper,
+and more of the kind); `DARK` are the same on a dark page. The report reads these tables, too. Here
+and in all modules of figures matplotlib is imported where something is drawn: a study is loaded
+without it.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +21,22 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 COLORS = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#222222"),
-    *("#882255", "#999933", "#7A5CB8"),
+    *("#0072B2", "#D55E00", "#009E73", "#C4689B", "#3391D0", "#B97F00", "#222222"),
+    *("#882255", "#8C8C2B", "#7A5CB8"),
+)
+DARK = (
+    *("#4DA3DB", "#F0803C", "#2FBF97", "#E08FBD", "#8CCBF2", "#E6B23C", "#E8E8E8"),
+    *("#D56BA0", "#C2C25A", "#A68CE0"),
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 EVEN = {"D": 0.9, "P": 1.3, "X": 1.3, "p": 1.2, "^": 1.1, "v": 1.1, "<": 1.1, ">": 1.1}
+# What foretells the reference, the same place in the palette everywhere.
+PREDICTORS = {
+    "single scale": "single scale",
+    "law2": "power law",
+    "law3": "power law with a floor",
+    "loss_to_loss": "loss-to-loss law",
+}
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 INK, GREY, PALE, ALARM = "#222222", "#6B6B6B", "#D9D9D9", "#B2182B"
 MOST_MARKS = 2 * len(COLORS)
@@ -111,13 +125,26 @@ class Style:
 
 
 class Mark(NamedTuple):
-    """How one name looks wherever it is drawn; names beyond the palette share their family's."""
+    """How one name looks wherever it is drawn; names beyond the palette share their family's.
+
+    `place` is that of the colour in the palette.
+    """
 
     label: str
-    color: str
+    place: int
     marker: str
     filled: bool
-    dash: Any = "-"
+    line: int = 0  # of `DASHES`
+
+    @property
+    def color(self) -> str:
+        """The colour on paper."""
+        return COLORS[self.place]
+
+    @property
+    def dash(self) -> Any:
+        """How its line is dashed, as matplotlib says it."""
+        return DASHES[self.line]
 
     def look(self, size: float = 4.5) -> dict[str, Any]:
         """Keywords of a matplotlib line for its points."""
@@ -149,9 +176,28 @@ def marks(names: Sequence[str], style: Style) -> dict[str, Mark]:
     }
 
 
+def beside(names: Sequence[str], others: Mapping[str, Mark], style: Style) -> dict[str, Mark]:
+    """A mark for each of other things: of a name among `others` its mark, else the next free one.
+
+    All are filled, since hollow says something of a point; beyond the palette marks repeat.
+    """
+    shared = {name: others[name].place for name in names if name in others}
+    free = [place for place in range(len(COLORS)) if place not in shared.values()]
+    places = itertools.cycle(free or range(len(COLORS)))
+    return {
+        name: _mark(shared[name] if name in shared else next(places), style.label(name))
+        for name in names
+    }
+
+
+def predictor_marks() -> dict[str, Mark]:
+    """The mark of each kind of predictor."""
+    return {name: _mark(i, label) for i, (name, label) in enumerate(PREDICTORS.items())}
+
+
 def _mark(place: int, label: str) -> Mark:
     turn, i = divmod(place, len(COLORS))
-    return Mark(label, COLORS[i], MARKERS[i], turn == 0, DASHES[place % len(DASHES)])
+    return Mark(label, i, MARKERS[i], turn == 0, place % len(DASHES))
 
 
 def keys(marks: Mapping[str, Mark], *, line: bool = False) -> list[Line2D]:

@@ -24,7 +24,7 @@ def ending(study: Study[Any]) -> str | None:
     if not sentences:
         return figure
     decided = [said for stem in study.decisions for said in _decided(Path(f"{stem}.json"))]
-    return "\n".join([" ".join(sentences), *decided, _report(study) or figure])
+    return "\n".join([" ".join(sentences), *decided, _report(study)])
 
 
 def _decided(record: Path) -> list[str]:
@@ -32,15 +32,13 @@ def _decided(record: Path) -> list[str]:
     return artifacts.read_json(record)["told"][:1] if record.exists() else []
 
 
-def _report(study: Study[Any]) -> str | None:
-    """The report, or how it is made if it is older than the statistics; None if there is none."""
+def _report(study: Study[Any]) -> str:
+    """The report, or how it is made if it is older than the statistics."""
     written = Path(study.paths.statistics).stat().st_mtime
-    for report in study.reports:
-        if Path(report).exists() and Path(report).stat().st_mtime >= written:
-            return report
-        figure = study.paths.figure(study.figures[0])
-        return f"{figure}.pdf; for the report: snakemake --cores all {report}"
-    return None
+    report, figure = study.paths.report, study.paths.figure(study.figures[0])
+    if Path(report).exists() and Path(report).stat().st_mtime >= written:
+        return report
+    return f"{figure}.pdf; for the report: snakemake --cores all {report}"
 
 
 def _new_statistics(study: Study[Any]) -> pa.Table | None:

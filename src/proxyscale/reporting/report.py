@@ -1,39 +1,51 @@
-"""The report: one file that holds the verdict, the figures to explore, tables and the config.
+"""The report: one file that holds the answer, what to train on, figures, tables and the config.
 
-It works offline: styles, script and data stand in it, and its policy lets nothing be fetched.
+It works offline: styles, script and data stand in it, and its policy lets nothing be fetched. A
+study of images gets the sections that its tables can fill, from the same program.
 """
 
 from __future__ import annotations
 
+import base64
 import html
 import json
+import platform
 import string
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
 from proxyscale.base import artifacts
-from proxyscale.base.errors import UserError
 from proxyscale.figures.figure_data import FigureData
-from proxyscale.figures.style import Style
-from proxyscale.reporting.report_data import (
-    costs_data,
-    examples_data,
-    figures_data,
-    ladder,
-    ladder_note,
-    material_data,
-    runs_data,
-)
-from proxyscale.statistics.trials import trials, trust_of
-from proxyscale.statistics.verdict import OVERALL, Verdict, verdict
-from proxyscale.statistics.verdict_words import OWN_UNIT, words
+from proxyscale.figures.style import COLORS, DARK, Style
+from proxyscale.reporting import report_data
+from proxyscale.reporting.answer import Answer
+from proxyscale.reporting.attribution import attribution_data, attribution_headline
+from proxyscale.reporting.choice import choice_words
+from proxyscale.reporting.private import config_text, without_paths
+from proxyscale.reporting.statistic_names import MAIN, NAMES
+from proxyscale.statistics.grid_reading import ROLES
+from proxyscale.statistics.verdict_words import OWN_UNIT
 
 ASSETS = Path(__file__).parent / "assets"
-FILES = ("report.html", "report.css", "report.js")
+# The sections in their order: what the navigation calls each.
+SECTIONS = {
+    "answer": "Answer",
+    "choice": "What to train on",
+    "attribution": "Attribution",
+    "pictures": "Images",
+    "figures": "Figures",
+    "examples": "Examples",
+    "statistics": "Statistics",
+    "costs": "Costs",
+    "data-counts": "Data",
+    "reproduce": "Reproduce",
+}
+Parts = dict[str, Any]
 
 
 def write_report(
@@ -45,43 +57,180 @@ def write_report(
     runs: pa.Table,
     pool: Path | None = None,
     tasks: Mapping[str, Path] | None = None,
+    tables: Mapping[str, Path] | None = None,
+    pictures: Mapping[str, Path] | None = None,
     notes: Sequence[str] = (),
 ) -> None:
     """Write the report of tables of these schemas.
 
     `spec`: study, config (as it was written) and the order of its sections' keys, trust and
-    confidence of the verdict, style, and perhaps reference and proxy (as for `figures.draw`).
-    `pool` is a pool's manifest and `tasks` are folders of artifacts; without them what they tell
-    is left out. `notes`: how tables from outside were read.
+    confidence of the verdict, style, groups, whether texts are shown, and perhaps reference, proxy
+    (as for `figures.draw`) and the scale `trained` on selections. `pool` is a pool's manifest and
+    `tasks` are folders of artifacts, `tables` the CSV of `effects`, `composition` and `selection`,
+    `pictures` SVG files by figure; without them what they tell is left out. `notes`: how tables
+    from outside were read.
     """
-    read = {"statistics": statistics, "losses": losses, "runs": runs}
-    shown = FigureData(Style.of(spec["style"]), {**spec, **read})
-    tasks = tasks or {}
-    found, refusal = _verdicts(statistics, spec)
-    trust = trust_of(spec["trust"])
-    tested = trials(statistics, spec["confidence"], trust) if found else {}
-    data = {
-        **figures_data(shown),
-        "ladder": ladder(tested, trust),
-        "ladder_note": ladder_note(trust, spec["confidence"]),
-        "examples": examples_data(shown, tasks),
-        "costs": costs_data(shown),
-        "material": material_data(pool, tasks),
-        **runs_data(shown),
-        "notes": list(notes),
-    }
-    page = string.Template((ASSETS / "report.html").read_text()).substitute(
-        title=html.escape(spec["study"]),
-        subtitle=html.escape(_subtitle(shown)),
-        headline=html.escape(_headline(found, refusal)),
-        verdict=_paragraphs(found, refusal, shown.style.unit or OWN_UNIT),
-        config=html.escape(_config(spec["config"], spec["order"])),
-        css=(ASSETS / "report.css").read_text(),
-        script=(ASSETS / "report.js").read_text(),
-        data=_script_json(data),
+    shown = FigureData(
+        Style.of(spec["style"]),
+        {**spec, "statistics": statistics, "losses": losses, "runs": runs},
     )
+    texts = spec.get("texts", True)
+    found = {name: artifacts.read_csv(path) for name, path in (tables or {}).items()}
+    data = {
+        **_common(shown, spec, found),
+        "notes": list(notes if texts else map(without_paths, notes)),
+    }
+    parts = {"made": html.escape(_made()), "title": html.escape(spec["study"])}
+    if {*ROLES} & {*runs["role"].unique().to_pylist()}:
+        parts |= _of_distributions(shown, spec, data, pool, tasks or {}, texts)
+    else:
+        parts |= _of_images(shown, data, pictures or {} if texts else {})
+    parts |= {
+        "methods": html.escape(_methods(spec["confidence"], len(data["statistics"]))),
+        "versions": html.escape(_versions(runs)),
+        "config": html.escape(config_text(spec["config"], spec["order"], texts)),
+    }
+    page = _page(parts, _exist(data, parts), data)
     with artifacts.atomic(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _common(shown: FigureData, spec: Mapping[str, Any], found: Mapping[str, Any]) -> Parts:
+    """What the page of every study holds; empty what another kind has."""
+    memberships: dict[str, list[str]] = {}
+    for group, names in spec.get("groups", {}).items():
+        for name in names:
+            memberships.setdefault(name, []).append(group)
+    effects = found.get("effects", [])
+    return {
+        "reference": shown.reference,
+        "statistics": report_data.statistics_data(shown.statistics, shown.reference),
+        "costs": report_data.costs_data(shown.runs, shown.reference),
+        "names": NAMES,
+        "main": list(MAIN),
+        "unit": shown.style.unit or OWN_UNIT,
+        "percent": f"{spec['confidence']:.0%}",
+        "shapes": report_data.shapes(),
+        "memberships": memberships,
+        "effects": effects,
+        "baseline": next((k[5:] for row in effects for k in row if k.startswith("loss_")), None),
+        "composition": found.get("composition", []),
+        "gains": found.get("selection", []),
+        "trained": spec.get("trained"),
+        "labels": dict(shown.style.labels),
+        **dict.fromkeys(("attribution", "trust", "proxy", "objective"), None),
+        **{name: [] for name in ("tasks", "drawn", "proxies", "distributions", "partners")},
+        **{name: {} for name in ("examples", "looks", "ratios", "variants", "losses", "epochs")},
+        "material": {"sources": [], "tasks": []},
+    }
+
+
+def _of_distributions(
+    shown: FigureData,
+    spec: Mapping[str, Any],
+    data: Parts,
+    pool: Path | None,
+    tasks: Mapping[str, Path],
+    texts: bool,
+) -> Parts:
+    """Of a study that compares distributions: fill `data`; the page's words."""
+    answer = Answer(shown.statistics, spec["trust"], spec["confidence"], data["unit"])
+    data |= {
+        **report_data.figures_data(shown),
+        **report_data.runs_data(shown),
+        "trust": answer.ladders(),
+        "examples": report_data.examples_data(shown, tasks if texts else {}),
+        "material": report_data.material_data(pool, tasks),
+    }
+    told = choice_words(
+        *(shown.statistics, shown.reference, shown.proxies),
+        labels=data["labels"],
+        unit=data["unit"],
+        confidence=spec["confidence"],
+    )
+    reference = shown.style.label(shown.reference)
+    return {
+        "question": html.escape(
+            f"Do small models tell what training data do to {reference}? For whoever chooses data "
+            "for a large model and can try them on small ones."
+        ),
+        "subtitle": html.escape(_subtitle(shown)),
+        "headline": html.escape(answer.headline),
+        "verdict": answer.paragraphs,
+        "choice": "".join(f"<p>{html.escape(said)}</p>" for said in told),
+    }
+
+
+def _of_images(shown: FigureData, data: Parts, pictures: Mapping[str, Path]) -> Parts:
+    """Of a study of attribution: fill `data`; the page's words."""
+    scales = [row["scale"] for row in data["costs"]]
+    reference, count = shown.style.label(shown.reference), len(scales)
+    data |= attribution_data(shown.statistics, shown.reference, scales)
+    tasks = {row["task"] for row in data["attribution"]}
+    return {
+        "question": html.escape(
+            f"Do scores from narrow networks tell which training images move {reference}? For "
+            "whoever attributes what a large model does and can score with a small one."
+        ),
+        "subtitle": html.escape(
+            f"{count} widths, {len(shown.runs):,} runs, measured on {len(tasks)} test "
+            f"set{'s' * (len(tasks) != 1)}; the reference is {reference}"
+        ),
+        "headline": html.escape(attribution_headline(shown.statistics, shown.reference, scales)),
+        "verdict": "<p>How good scores are is the linear datamodeling score, below by width.</p>",
+        "pictures": "".join(_picture(name, path) for name, path in pictures.items()),
+    }
+
+
+def _picture(name: str, path: Path) -> str:
+    """A figure as it is printed, in the page itself."""
+    encoded = base64.b64encode(path.read_bytes()).decode("ascii")
+    source = f"data:image/svg+xml;base64,{encoded}"
+    told = html.escape(f"{name}: training images that help and harm a test image most, by width")
+    return f'<figure class="picture"><img alt="{told}" src="{source}"></figure>'
+
+
+def _exist(data: Parts, parts: Parts) -> Iterator[str]:
+    """The sections that have something to show."""
+    compared = bool(data["distributions"])
+    having = {
+        "choice": compared,
+        "figures": compared,
+        "attribution": bool(data["attribution"]),
+        "pictures": bool(parts.get("pictures")),
+        "examples": bool(data["examples"]),
+        "data-counts": any(
+            (data["epochs"], data["notes"], data["partners"], *data["material"].values())
+        ),
+    }
+    return (name for name in SECTIONS if having.get(name, True))
+
+
+def _page(parts: Parts, names: Iterator[str], data: Parts) -> str:
+    """The file: the sections that exist, the navigation to them, styles, script and data."""
+    chosen = list(names)
+    sections = [
+        string.Template((ASSETS / "sections" / f"{name}.html").read_text()).substitute(parts)
+        for name in chosen
+    ]
+    nav = "".join(f'<a href="#{name}">{SECTIONS[name]}</a>' for name in chosen)
+    return string.Template((ASSETS / "report.html").read_text()).substitute(
+        parts,
+        nav=nav,
+        sections="\n".join(sections),
+        css=_colors() + (ASSETS / "report.css").read_text(),
+        script="".join(path.read_text() for path in sorted((ASSETS / "js").iterdir())),
+        data=_script_json(data),
+    )
+
+
+def _colors() -> str:
+    """The palette of the figures as styles, on paper and on a dark page."""
+    paper, dark = (
+        "".join(f"--c{i}:{color};" for i, color in enumerate(palette)) for palette in (COLORS, DARK)
+    )
+    screen = "@media screen and (prefers-color-scheme:dark)"
+    return f":root{{{paper}}}\n{screen}{{:root{{{dark}}}}}\n"
 
 
 def _script_json(value: Any) -> str:
@@ -90,46 +239,29 @@ def _script_json(value: Any) -> str:
     return text.replace("<", "\\u003c")
 
 
-def _config(config: Mapping[str, Any], order: Mapping[str, list[str]]) -> str:
-    """The config as YAML, `study` first, the sections named in `order` in that order."""
-    first = sorted(config, key=lambda key: key != "study")
-    sections = {key: {name: config[key][name] for name in names} for key, names in order.items()}
-    words = {key: sections.get(key, config[key]) for key in first}
-    return str(yaml.safe_dump(words, sort_keys=False, width=96))
+def _made() -> str:
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"Made {when} with proxyscale {metadata.version('proxyscale')} on {where}"
 
 
-def _verdicts(statistics: pa.Table, spec: Mapping[str, Any]) -> tuple[list[Verdict], str]:
-    """The verdicts, or none and why."""
-    try:
-        return verdict(statistics, spec["trust"], spec["confidence"]), ""
-    except UserError as error:
-        return [], str(error)
+def _versions(runs: pa.Table) -> str:
+    known = report_data.versions(runs)
+    if not known:
+        return "What the runs were trained with is not known."
+    return f"Runs were trained with {', '.join(f'{k} {v}' for k, v in known.items())}."
 
 
-def _headline(found: list[Verdict], refusal: str) -> str:
-    """The verdict in a few words."""
-    if refusal or not found:
-        return "No verdict"
-    first = found[0]
-    where = "every task" if first.task == OVERALL else first.task
-    if first.trusted is None:
-        if first.scales == 1:
-            return f"{first.failed[0].scale} is not known to be trustworthy on {where}"
-        return f"None of these scales is known to be trustworthy on {where}"
-    ratio = first.trusted.compute_ratio
-    saved = f", at 1/{ratio:,.3g} of the compute" if ratio == ratio else ""
-    return f"{first.trusted.scale} can be trusted on {where}{saved}"
-
-
-def _paragraphs(found: list[Verdict], refusal: str, unit: str) -> str:
-    """The overall verdict as a paragraph, those of the tasks as a list below it."""
-    if refusal or not found:
-        return f"<p>{html.escape(refusal)}</p>"
-    overall, *each = (html.escape(words(one, unit)) for one in found)
-    if len(each) < 2:
-        return f"<p>{overall}</p>"
-    rows = "".join(f"<li>{told}</li>" for told in each)
-    return f"<p>{overall}</p><details><summary>Task by task</summary><ul>{rows}</ul></details>"
+def _methods(confidence: float, count: int) -> str:
+    """How the intervals are made, and what their number means."""
+    return (
+        f"Intervals at {confidence:.0%}: of correlations Fisher's z with a jackknife over "
+        "distributions, of rank correlations Fisher's z of the ranks, of decision accuracy a bound "
+        "from the correlation that does not collapse, of regret here Hsu's over seeds, of "
+        "differences Welch's t, of LDS a bootstrap over subsets. They are not corrected for their "
+        f"number: of the {count:,} numbers below about one in {round(1 / (1 - confidence))} "
+        "intervals misses."
+    )
 
 
 def _subtitle(data: FigureData) -> str:
@@ -139,5 +271,5 @@ def _subtitle(data: FigureData) -> str:
     return (
         f"{len(grid.scales)} scales × {len(grid.distributions)} training distributions × {told} "
         f"run{'s' * (seeds != [1])} each, measured on {len(grid.tasks)} "
-        f"task{'s' * (len(grid.tasks) != 1)}; the reference is {data.reference}"
+        f"test set{'s' * (len(grid.tasks) != 1)}; the reference is {data.reference}"
     )

@@ -6,21 +6,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
+from proxyscale.base.tables import where
 from proxyscale.figures.figure_data import FigureData
-from proxyscale.figures.style import COLORS, MARKERS
+from proxyscale.figures.style import COLORS, PREDICTORS, Mark, Style, marks, predictor_marks
 from proxyscale.statistics.grid import Array
+from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.partners import partners_told
-from proxyscale.statistics.regrets import MOST_COMPUTE
-from proxyscale.statistics.trials import COMPUTE, DECISIONS, REGRET, Trial, Trust
 
 EXAMPLES = 150  # of each task, evenly over the ranks of their R², so that the file stays small
 SHOWN_TEXT = 2000  # characters of an example
@@ -33,24 +31,21 @@ SHOWN_COUNTS = (
 def figures_data(data: FigureData) -> dict[str, Any]:
     """Everything that is drawn: names and marks, losses of every run, statistics, examples."""
     grid = data.grid
+    known = set(data.statistics["task"].unique().to_pylist())
+    looks = {**predictor_marks(), **data.task_marks, **data.marks}
+    names = [*grid.scales, *grid.tasks, *grid.distributions]
     return {
-        "reference": data.reference,
         "proxies": data.proxies,
         "proxy": data.proxy,
         "variants": grid.variants,
-        "palette": COLORS,
-        "shapes": MARKERS,
+        "looks": {name: _look(mark) for name, mark in looks.items()},
+        "kinds": PREDICTORS,
         "ratios": {name: _number(ratio, 9) for name, ratio in data.ratios.items()},
-        "labels": {
-            name: data.style.label(name)
-            for name in [*grid.scales, *grid.tasks, *grid.distributions]
-        },
+        "labels": {name: data.style.label(name) for name in names},
         "drawn": data.drawn,
         "tasks": [{"name": task, "better": grid.better[task]} for task in data.tasks],
-        "distributions": [
-            {"name": name, "color": mark.color, "marker": mark.marker, "filled": mark.filled}
-            for name, mark in data.marks.items()
-        ],
+        "objective": NAME if NAME in known else None,
+        "distributions": grid.distributions,
         "losses": {
             task: {
                 scale: [_rounded(data.runs_of(scale, name, task)) for name in grid.distributions]
@@ -58,7 +53,21 @@ def figures_data(data: FigureData) -> dict[str, Any]:
             }
             for task in data.tasks
         },
-        "statistics": _statistics(data),
+    }
+
+
+def shapes() -> list[dict[str, Any]]:
+    """Every mark of the palette, for what has no name of its own."""
+    return [_look(mark) for mark in marks(list(map(str, range(len(COLORS)))), Style()).values()]
+
+
+def _look(mark: Mark) -> dict[str, Any]:
+    """A mark as the page draws it: the places of its colour and of its dashes, its shape."""
+    return {
+        "color": mark.place,
+        "marker": mark.marker,
+        "filled": mark.filled,
+        "dash": mark.line,
     }
 
 
@@ -73,11 +82,9 @@ def _rounded(values: Array) -> list[float | None]:
     return [_number(float(value)) for value in values]
 
 
-def _statistics(data: FigureData) -> list[list[Any]]:
+def statistics_data(statistics: pa.Table, reference: str) -> list[list[Any]]:
     """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n, named, unit]."""
-    table = data.statistics
-    table = table.filter(pc.equal(table["level"], "distribution"))
-    table = table.filter(pc.equal(table["reference"], data.reference))
+    table = where(statistics, level="distribution", reference=reference)
     words, numbers = ("statistic", "group", "task", "proxy"), ("value", "low", "high", "ceiling")
     return [
         [
@@ -101,6 +108,7 @@ def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]
             proxy: {i: e.value for i, e in data.examples("r2", proxy, task).items()}
             for proxy in data.proxies
         }
+        falls = {proxy: set(data.falling(proxy, task).tolist()) for proxy in data.proxies}
         by_r2 = known[data.proxy]
         ranked = sorted((i for i in by_r2 if not math.isnan(by_r2[i])), key=by_r2.__getitem__)
         if not ranked:
@@ -113,7 +121,10 @@ def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]
             "ids": chosen,
             "of": len(ids),
             "median": {p: _number(float(np.nanmedian(list(v.values())))) for p, v in known.items()},
-            "r2": {p: [_number(values.get(i), 3) for i in chosen] for p, values in known.items()},
+            "r2": {
+                p: [_signed(values.get(i), i in falls[p]) for i in chosen]
+                for p, values in known.items()
+            },
             "losses": {
                 scale: [_rounded_short(row) for row in means[data.grid.index(scale)]]
                 for scale in data.grid.scales
@@ -123,92 +134,54 @@ def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]
     return found
 
 
+def _signed(value: float | None, falls: bool) -> float | None:
+    """R² with the sign of the correlation."""
+    short = _number(value, 3)
+    return -short if falls and short else short
+
+
 def _rounded_short(values: Array) -> list[float | None]:
     return [_number(float(value), 4) for value in values]
 
 
-def _texts(folder: Path, chosen: list[int]) -> list[list[str]]:
-    """[prompt, scored text] of each chosen example; the right one of several choices."""
+def _texts(folder: Path, chosen: list[int]) -> list[list[Any]]:
+    """[prompt, scored text, characters of the prompt that are left out] of each chosen example;
+    the right one of several choices."""
     table = artifacts.read(
         folder / "holdout.parquet", "task", ["example", "gold", "prompt", "continuation"]
     )
     rows = {row["example"]: row for row in table.to_pylist() if row["gold"]}
-    return [
-        [rows[i]["prompt"][-SHOWN_TEXT:], rows[i]["continuation"][:SHOWN_TEXT]]
-        if i in rows
-        else ["", ""]
-        for i in chosen
-    ]
+    return [_shown(rows[i]) if i in rows else ["", "", 0] for i in chosen]
 
 
-def ladder(trials: Mapping[str, list[Trial]], trust: Trust) -> list[dict[str, Any]]:
-    """Every task's scales, the largest first: what trust is in, its bound, whether that passes."""
+def _shown(row: Mapping[str, Any]) -> list[Any]:
+    prompt = row["prompt"]
+    cut = max(len(prompt) - SHOWN_TEXT, 0)
+    return [prompt[cut:], row["continuation"][:SHOWN_TEXT], cut]
+
+
+def costs_data(runs: pa.Table, reference: str) -> list[dict[str, Any]]:
+    """What every scale is and took, cheapest first: per run, and all its runs together."""
     rows = []
-    for task, scales in trials.items():
-        cells = []
-        for trial in scales:
-            estimate, bound = (_amount(value, trust) for value in (trial.estimate, trial.bound))
-            side = "above" if trust.kind == DECISIONS else "below"
-            passed = trust.met(trial.bound)
-            cells.append(
-                {
-                    "scale": trial.scale,
-                    "told": estimate,
-                    "bound": f"{side} {bound}",
-                    "passed": bool(passed),
-                }
-            )
-        rows.append({"task": task, "scales": cells})
-    return rows
-
-
-def _amount(value: float, trust: Trust) -> str:
-    if math.isnan(value):
-        return "n/a"
-    if trust.kind == DECISIONS:
-        return f"{value:.0%}"
-    if trust.kind == COMPUTE:
-        return f"> {MOST_COMPUTE:g}×" if value > MOST_COMPUTE else f"{value:.3g}×"
-    return f"{value:.3g}"
-
-
-def ladder_note(trust: Trust, confidence: float) -> str:
-    """What the ladder shows."""
-    what = {
-        DECISIONS: f"Share of pairs of distributions that a scale orders as the reference does, a "
-        f"tie counting one half. The level is {trust.level:.1%}",
-        REGRET: "What the scale's pick of as many new recipes is expected to lose to the best, at "
-        f"the reference. The level is {trust.level:.3g}",
-        COMPUTE: "The compute that would make up for what the scale's pick of as many new recipes "
-        f"is expected to lose. The level is {trust.level:.3g}×",
-    }[trust.kind]
-    return (
-        f"{what}; below stands what is known with {confidence:.0%} confidence. Trusted (✓) is what "
-        "is known to keep the level at this and at every larger scale."
-    )
-
-
-def costs_data(data: FigureData) -> list[dict[str, Any]]:
-    """What every scale is and took: per run, and all its runs together."""
-    rows = []
-    for scale in data.grid.scales:
-        mine = data.runs.filter(pc.equal(data.runs["scale"], scale))
+    for scale in runs["scale"].unique().to_pylist():
+        mine = where(runs, scale=scale)
         seconds = mine["seconds"].drop_null().to_numpy()
         flops = mine["flops"].drop_null().to_numpy()
-        ratio = 1.0 if scale == data.reference else data.ratios.get(scale, math.nan)
         rows.append(
             {
                 "scale": scale,
                 "parameters": _median(mine["parameters"]),
                 "tokens": _median(mine["tokens"]),
                 "flops": _number(float(np.median(flops))) if len(flops) else None,
-                "ratio": _number(ratio, 9),
                 "runs": len(mine),
                 "seconds": _number(float(seconds.mean())) if len(seconds) else None,
                 "total_seconds": _number(float(seconds.sum())) if len(seconds) else None,
             }
         )
-    return rows
+    whole = next(row["flops"] for row in rows if row["scale"] == reference)
+    for row in rows:
+        row["ratio"] = _number(whole / row["flops"], 4) if whole and row["flops"] else None
+    return sorted(rows, key=lambda row: row["flops"] or 0)
 
 
 def _median(column: pa.ChunkedArray) -> int | None:
@@ -216,20 +189,24 @@ def _median(column: pa.ChunkedArray) -> int | None:
     return int(np.median(values)) if len(values) else None
 
 
+def versions(runs: pa.Table) -> dict[str, str]:
+    """What the runs were trained with."""
+    found: dict[str, str] = {}
+    for told in runs["versions"].drop_null().unique().to_pylist():
+        found |= json.loads(told)
+    return found
+
+
 def runs_data(data: FigureData) -> dict[str, Any]:
-    """Where runs came from: who meets whom, epochs, the versions they were trained with."""
+    """Who meets whom, and how often a distribution is read over."""
     epochs: dict[str, float] = {}
     for row in data.runs.select(["distribution", "epochs"]).to_pylist():
         if row["epochs"] is not None:
             name = row["distribution"]
             epochs[name] = max(epochs.get(name, 0.0), row["epochs"])
-    versions = {"proxyscale": metadata.version("proxyscale")}
-    for told in data.runs["versions"].drop_null().unique().to_pylist():
-        versions |= json.loads(told)
     return {
         "partners": partners_told(data.grid, data.reference),
         "epochs": {name: _number(value, 3) for name, value in epochs.items()},
-        "versions": versions,
     }
 
 
@@ -245,7 +222,7 @@ def _sorted_out(facts: Mapping[str, Any], split: str) -> dict[str, str]:
 
 def material_data(pool: Path | None, tasks: Mapping[str, Path]) -> dict[str, Any]:
     """Rows of the sources and what became of the tasks' records, overlap included."""
-    sources = artifacts.read_json(pool)["sources"] if pool else []
+    sources = artifacts.read_json(pool).get("sources", []) if pool else []
     counts = []
     for task, folder in tasks.items():
         facts = artifacts.read_json(folder / "manifest.json")

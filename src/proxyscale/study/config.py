@@ -44,6 +44,15 @@ class Figures(Strict):
     )
 
 
+class Report(Strict):
+    """What the report shows."""
+
+    texts: bool = Field(
+        True,
+        description="false leaves texts of corpora and test sets, images and paths out of the page",
+    )
+
+
 class StudyConfig(Strict):
     """What a study of every kind says of itself."""
 
@@ -61,6 +70,7 @@ class StudyConfig(Strict):
     confidence: Annotated[float, NUMBER, Field(gt=0.5, lt=1)] = Field(
         0.95, description="of every interval"
     )
+    report: Report = Field(default_factory=Report, description="what the report shows")
 
     @field_validator("results")
     @classmethod

@@ -218,4 +218,6 @@ def report(study: LanguageRuns) -> Words:
     generated = {selected.name for selected in study.selected} | {SUBSETS}
     written = words["config"]["distributions"]
     kept = {name: entry for name, entry in written.items() if name not in generated}
+    section = study.config.proxy_selection
+    words |= {"trained": section.reference} if section else {}
     return words | {"config": words["config"] | {"distributions": kept}}

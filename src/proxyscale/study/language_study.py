@@ -26,7 +26,10 @@ from proxyscale.study.option_checks import corpus_kind, style_mistakes
 from proxyscale.study.study import READ, Calibrate, canonical, plugin_files
 
 TABLES = ("tab9", "tab10", "tab11", "tab20")
-RULES = ("data", "selection", "attribution", "training", "tables", "reporting", "figures")
+RULES = (
+    *("data", "selection", "attribution", "training"),
+    *("tables", "reporting", "report", "figures"),
+)
 # A correlation over fewer distributions says nothing, and single examples have none.
 FEWEST = 3
 
@@ -60,6 +63,12 @@ class LanguageStudy(LanguageRuns):
     @property
     def tables(self) -> list[str]:
         return [*TABLES, "composition", *(["effects"] * bool(self.chosen_for and self.baseline))]
+
+    @property
+    def report_tables(self) -> dict[str, str]:
+        shown = {name: name for name in ("composition", "effects") if name in self.tables}
+        shown |= {"selection": "selection"} if self.config.proxy_selection else {}
+        return {name: self.paths.table(table) for name, table in shown.items()}
 
     @property
     def mixed(self) -> list[str]:

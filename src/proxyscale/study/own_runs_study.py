@@ -84,7 +84,7 @@ class OwnRunsStudy(Study[OwnRuns]):
 
     @property
     def rules(self) -> list[str]:
-        return ["own_runs", "reporting", "figures", *(["decisions"] * bool(self.weights))]
+        return ["own_runs", "reporting", "report", "figures", *(["decisions"] * bool(self.weights))]
 
     def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
         raise UserError("this study reads runs that are there: it trains nothing", where="runs")

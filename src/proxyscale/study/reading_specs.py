@@ -60,6 +60,8 @@ def report(study: Study[Reading], shown: Words) -> Words:
         "trust": study.config.trust_words(),
         "confidence": study.config.confidence,
         "reference": study.config.reference,
+        "groups": study.words("statistics")["groups"],
         "proxy": shown["proxy"],
         "style": shown["style"],
+        "texts": study.config.report.texts,
     }

@@ -99,9 +99,14 @@ class Study(ABC, Generic[C]):
         return []
 
     @property
-    def reports(self) -> list[str]:
-        """Its report, if its kind has one."""
-        return [self.paths.report]
+    def report_tables(self) -> dict[str, str]:
+        """The CSV that its report shows, by what they tell."""
+        return {}
+
+    @property
+    def report_pictures(self) -> dict[str, str]:
+        """The figures that its report shows as they are printed, by name."""
+        return {}
 
     @property
     def products(self) -> list[str]:
@@ -110,7 +115,7 @@ class Study(ABC, Generic[C]):
         figures = [f"{self.paths.figure(name)}.{kind}" for name in self.figures for kind in kinds]
         tables = [self.paths.table(name) for name in self.tables]
         decided = [f"{stem}.{kind}" for stem in self.decisions for kind in ("json", "yaml", "csv")]
-        return [*figures, *tables, self.paths.statistics, *decided, *self.reports]
+        return [*figures, *tables, self.paths.statistics, *decided, self.paths.report]
 
     @property
     def decisions(self) -> list[str]:

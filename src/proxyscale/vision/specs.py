@@ -134,6 +134,19 @@ def figure(study: ImageRuns, name: str) -> Words:
     return spec
 
 
+def report(study: ImageRuns) -> Words:
+    """What the report shows, and the config as it was written."""
+    return {
+        "study": study.config.study,
+        "config": study.config.model_dump(mode="json", exclude_unset=True),
+        "order": {},
+        "confidence": study.config.confidence,
+        "reference": study.config.reference,
+        "style": study.config.figures.style.get("lds_fig6", {}),
+        "texts": study.config.report.texts,
+    }
+
+
 def image_table(study: ImageRuns, name: str) -> Words:
     """A table of architectures or hyperparameters."""
     rows = [

@@ -66,8 +66,9 @@ class ImageStudy(ImageRuns):
         return list(TABLES)
 
     @property
-    def reports(self) -> list[str]:
-        return []
+    def report_pictures(self) -> dict[str, str]:
+        shown = [name for name in self.figures if name.startswith("influence_")]
+        return {name: f"{self.paths.figure(name)}.svg" for name in shown}
 
     def findings(self, statistics: pa.Table) -> list[str]:
         """LDS through the narrowest width and through the reference itself, for the first task."""
@@ -88,7 +89,7 @@ class ImageStudy(ImageRuns):
 
     @property
     def rules(self) -> list[str]:
-        return [*(f"vision/{name}" for name in RULES), "figures"]
+        return [*(f"vision/{name}" for name in RULES), "report", "figures"]
 
     def plugins(self, rule: str, name: str) -> list[str]:
         if rule != "image_corpus":

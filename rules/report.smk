@@ -1,0 +1,51 @@
+# The report of a study of any kind, from its tables.
+#
+# in:   statistics.parquet  losses.parquet  runs.parquet  tables/{table}.csv  {figure}.svg
+# out:  report.html
+# steps: write the report
+
+
+from glob import glob
+
+ASSETS = f"{workflow.basedir}/src/proxyscale/reporting/assets"
+REPORT_FILES = sorted(glob(f"{ASSETS}/*.*") + glob(f"{ASSETS}/*/*.*"))
+
+
+def report_flags(name, files, found):
+    """`--name key=path` of files that the report shows, where a job finds the losses at `found`."""
+    return flags(name, files.items(), storage_root(found, paths.losses))
+
+
+rule report:
+    input:
+        statistics=paths.statistics,
+        losses=paths.losses,
+        runs=paths.runs,
+        assets=[local(name) for name in REPORT_FILES],
+        pool=[paths.pool] if study.tasks else [],
+        reading=[study.reading] if study.reading else [],
+        tasks=holdouts(study.tasks),
+        tables=list(study.report_tables.values()),
+        pictures=list(study.report_pictures.values()),
+    output:
+        report(paths.report, caption="../workflow/report/report.rst", category="Report"),
+    log:
+        paths.log("report"),
+    conda:
+        "../envs/proxyscale.yaml"
+    params:
+        spec=lambda w: study.spec("report"),
+        code=study.code("report"),
+        pool=lambda w, input: files_flags("pool", input.pool),
+        reading=lambda w, input: files_flags("reading", input.reading),
+        tasks=lambda w, input: report_flags(
+            "task", {task: paths.task(task) for task in study.tasks}, input.losses
+        ),
+        tables=lambda w, input: report_flags("table", study.report_tables, input.losses),
+        pictures=lambda w, input: report_flags(
+            "picture", study.report_pictures, input.losses
+        ),
+    shell:
+        "python -m proxyscale report --log {log:q} --statistics {input.statistics:q}"
+        " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.reading}"
+        " {params.tasks} {params.tables} {params.pictures} --spec {params.spec:q} --out {output:q}"

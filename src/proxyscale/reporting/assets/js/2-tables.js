@@ -1,0 +1,84 @@
+// --- Tables that sort. A cell is a text, a number, or { v: what sorts, t: what is shown, c: its class }.
+const shownCell = (value) => (!known(value) ? "" : typeof value === "object" ? value.t : typeof value === "number" ? number(value) : value);
+const sortKey = (value) => (known(value) && typeof value === "object" ? value.v : value);
+// Columns in which every row says the same become a sentence.
+function constants(columns, rows) {
+  if (rows.length < 3) return [];
+  return columns.map((name, i) => [name, i]).filter(([, i]) => rows.every((row) => shownCell(row[i]) === shownCell(rows[0][i])));
+}
+function sortable(root, columns, rows, texts, { caption, whole } = {}) {
+  root.textContent = "";
+  if (caption) element(root, "h4", {}, caption);
+  const same = whole ? [] : constants(columns, rows).filter(([, i]) => i > 0);
+  const kept = columns.map((_, i) => i).filter((i) => !same.some(([, j]) => j === i));
+  const empty = (v) => !known(v) || v === "";
+  const told = same.filter(([, i]) => !empty(shownCell(rows[0][i]))).map(([name, i]) => `${name} ${shownCell(rows[0][i])}`);
+  if (told.length) element(root, "p", { class: "note" }, `In every row: ${told.join("; ")}.`);
+  const scroll = element(root, "div", { class: "scroll" }), grid = element(scroll, "table");
+  const head = element(element(grid, "thead"), "tr"), body = element(grid, "tbody");
+  const fill = () => {
+    body.textContent = "";
+    for (const row of rows) {
+      const tr = element(body, "tr");
+      for (const i of kept) {
+        const td = element(tr, "td", { class: `${i < texts ? "text" : ""} ${(known(row[i]) && row[i].c) || ""}`.trim() });
+        element(td, "bdi", {}, shownCell(row[i]));
+      }
+    }
+  };
+  for (const i of kept) {
+    const th = element(head, "th", { class: i < texts ? "text" : "", scope: "col" });
+    element(th, "button", { type: "button" }, columns[i]).addEventListener("click", () => {
+      const up = th.getAttribute("aria-sort") !== "ascending";
+      head.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
+      th.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const order = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
+      rows.sort((a, b) => empty(sortKey(a[i])) - empty(sortKey(b[i])) || (up ? 1 : -1) * order(sortKey(a[i]), sortKey(b[i])));
+      fill();
+    });
+  }
+  fill();
+  scrolls(root, scroll);
+}
+// What is wider than the page says so, and can be reached by the keyboard.
+function scrolls(root, scroll) {
+  const said = element(root, "p", { class: "scrolls", hidden: "" }, "This table is wider than the page: it scrolls sideways →");
+  root.insertBefore(said, scroll);
+  const look = () => {
+    const wide = scroll.scrollWidth > scroll.clientWidth + 1;
+    said.hidden = !wide;
+    wide ? scroll.setAttribute("tabindex", "0") : scroll.removeAttribute("tabindex");
+  };
+  new ResizeObserver(look).observe(scroll);
+  look();
+}
+const withInterval = (row, digits = 3) => (row && known(row.value) ? { v: row.value, t: `${number(row.value, digits)}${known(row.low) && known(row.high) ? ` [${number(row.low, digits)}, ${number(row.high, digits)}]` : ""}` } : null);
+const MOST_COMPUTE = 100; // times; a power law between two scales says no more than "more" beyond
+const times = (value) => (!known(value) ? "n/a" : value > MOST_COMPUTE ? `> ${MOST_COMPUTE}×` : `${number(value)}×`);
+const asCompute = (row) => (row && known(row.value) ? { v: row.value, t: known(row.low) && known(row.high) ? `${times(row.value)} [${times(row.low)}, ${times(row.high)}]` : times(row.value) } : null);
+
+function drawStatistics() {
+  const words = $$("find").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = D.statistics.map(([statistic, group, task, proxy, ...numbers]) => [statisticName(statistic), known(task) ? label(task) : "", known(proxy) ? predictorName(proxy) : "", group, ...numbers]);
+  const kept = rows.filter((row) => words.every((word) => row.slice(0, 4).join(" ").toLowerCase().includes(word)));
+  sortable($$("statistics-table"), ["statistic", "test set", "proxy", D.attribution ? "method" : "among", "value", "low", "high", "ceiling", "n", "which", "unit"], kept, 4);
+}
+function directions() {
+  if (D.notes.length || D.tasks.every((t) => t.better === "lower")) return []; // notes tell them
+  const words = { lower: "lower is better", higher: "higher is better", unknown: "not known which values are better" };
+  return Object.entries(words).map(([way, told]) => [told, D.tasks.filter((t) => t.better === way).map((t) => label(t.name))]).filter(([, names]) => names.length).map(([told, names]) => `${told}: ${names.join(", ")}`);
+}
+function drawCosts() {
+  const cost = (c) => [label(c.scale), c.parameters, c.tokens, c.flops, c.scale === D.reference ? "reference" : c.ratio && { v: c.ratio, t: cheaper(c.ratio) }, c.runs, c.seconds, c.total_seconds];
+  sortable($$("costs-table"), ["scale", "parameters", D.attribution ? "images seen" : "tokens", "FLOPs, one run", "compute", "runs", "seconds of training, one run", "seconds of training, all runs"], D.costs.map(cost), 1);
+}
+function drawData() {
+  const roots = { distributions: $$("distributions-table"), sources: $$("sources-table"), tasks: $$("tasks-table") };
+  const epochs = D.distributions.filter((d) => known(D.epochs[d]));
+  if (epochs.length) sortable(roots.distributions, ["distribution", "epochs, at most"], epochs.map((d) => [label(d), D.epochs[d]]), 1, { caption: "Training distributions" });
+  if (D.material.sources.length) sortable(roots.sources, ["source", "rows"], D.material.sources.map((s) => [s.source, s.rows]), 1, { caption: "Pool" });
+  const tasks = D.material.tasks;
+  $$("overlap-note").hidden = !tasks.length;
+  if (tasks.length) sortable(roots.tasks, ["test set", "kind", "split", "records", "kept", "in the pool", "context in the pool", "on the other side", "cut", "evidence lost", "all that was dropped", "found in"], tasks.map((t) => [label(t.task), t.kind, t.split, t.records, t.kept, t.in_pool, t.context_in_pool, t.in_holdout, t.cut, t.lost, t.dropped, t.found_in]), 3, { caption: "Test sets" });
+  for (const line of [...D.notes, ...D.partners, ...directions()]) element($$("reading"), "li", {}, line);
+}

@@ -1,0 +1,99 @@
+// --- What to train on: picks, what following them costs, selections, composition
+const decided = () => [...(D.objective ? [D.objective] : []), ...D.tasks.map((t) => t.name)];
+const lossUnit = (row) => (row.unit === "loss" ? D.unit : row.unit);
+const UNTOLD = "–";
+const NO_PICK = "nothing is picked: not known which values are better";
+function drawPicks() {
+  const group = $$("choice-group").value;
+  const columns = ["test set", ...D.proxies.map(label), label(D.reference)];
+  const rows = decided().map((task) => {
+    const best = D.proxies.map((p) => found("reference_pick", task, p, group)).find(Boolean);
+    const cells = D.proxies.map((proxy) => {
+      const own = found("pick", task, proxy, group), here = found("regret", task, proxy, group);
+      if (!own) return "";
+      const right = here && here.value === 0;
+      return { v: label(own.named), t: `${right ? "✓ " : ""}${label(own.named)}`, c: right ? "right" : "" };
+    });
+    return best ? [label(task), ...cells, label(best.named)] : [label(task), NO_PICK];
+  });
+  sortable($$("picks"), columns, rows, columns.length, { whole: true });
+}
+function drawFollowing() {
+  const group = $$("choice-group").value;
+  const rows = decided().flatMap((task) => D.proxies.map((proxy) => {
+    const at = (statistic) => found(statistic, task, proxy, group);
+    if (!at("regret")) return null;
+    const own = at("regret"), next = at("regret_next"), excluded = at("regret_next_excluded");
+    const compute = ["regret_compute", "regret_next_compute", "regret_next_compute_excluded"].map((name) => asCompute(at(name)) || UNTOLD);
+    return [label(task), label(proxy), label(at("pick").named), lossUnit(own), withInterval(own, 2), withInterval(next, 2), excluded && known(excluded.value) ? { v: excluded.value, t: number(excluded.value, 2) } : "n/a", ...compute];
+  })).filter(Boolean);
+  $$("costs-note").textContent = `Regret with its ${D.percent} interval, and the smallest expected one that is excluded with ${D.percent} confidence; then the factor of compute that would make up for each (– where losses follow no power law between the two largest scales).`;
+  sortable($$("following"), ["test set", "proxy", "picks", "unit", "regret here", "regret next time", "excluded beyond", "here, as compute", "next time, as compute", "excluded beyond, as compute"], rows, 4);
+}
+// How far distributions differ, in standard deviations of one seed: test sets by scales.
+function drawSignal() {
+  const group = $$("choice-group").value;
+  const of = (task, scale) => (scale === D.reference ? D.proxies.map((p) => found("reference_signal_to_noise", task, p, group)).find(Boolean) : found("signal_to_noise", task, scale, group));
+  const rows = decided().map((task) => [label(task), ...[...D.proxies, D.reference].map((scale) => { const row = of(task, scale); return row && known(row.value) ? { v: row.value, t: number(row.value, 2) } : "n/a"; })]);
+  $$("signal-block").hidden = rows.every((row) => row.slice(1).every((cell) => cell === "n/a"));
+  sortable($$("signal"), ["test set", ...[...D.proxies, D.reference].map(label)], rows, 1, { whole: true });
+}
+// A panel a selection: what it gains at every scale, cheap to dear.
+function drawEffects() {
+  $$("effects-block").hidden = !D.effects.length;
+  if (!D.effects.length) return;
+  const scales = [...D.proxies, D.reference], names = [...new Set(D.effects.map((e) => e.distribution))];
+  const baseline = D.baseline;
+  $$("effects-note").textContent = `What training on a selection lowers the loss of its test set by, against ${label(baseline)} (${D.unit}), with ${D.percent} intervals; hollow where 0 is not excluded.`;
+  const root = cleared("effects");
+  for (const name of names) {
+    const mine = D.effects.filter((e) => e.distribution === name);
+    const count = (what) => mine.filter((e) => e.verdict === what).length;
+    const points = mine.map((e) => ({ at: scales.indexOf(e.scale), value: e.gain, low: e.low, high: e.high, open: e.verdict === "undecided", title: `${label(name)} at ${label(e.scale)}`, lines: [`gain ${fixed(e.gain, 3)} ${interval(e.low, e.high, 3)}`, e.verdict, `${e.runs} run${e.runs === 1 ? "" : "s"}`] }));
+    const told = ["helps", "harms", "undecided"].filter(count).map((what) => `${what} at ${count(what)} of ${mine.length} scales`);
+    dots(root, { title: label(name), side: `on ${label(mine[0].task)}`, names: scales.map(label), series: [{ mark: look(name), points }], ylabel: "gain", xlabel: "scale", summary: `${told.join(", ")}.` });
+  }
+  sortable($$("effects-table"), ["selection", "test set", "scale", `gain (${D.unit})`, "runs", "finding"], D.effects.map((e) => [label(e.distribution), label(e.task), label(e.scale), withInterval({ value: e.gain, low: e.low, high: e.high }), e.runs, e.verdict]), 3);
+}
+// Figure 8: a panel a test set that data was selected for.
+function drawGains() {
+  const rows = D.gains.filter((row) => row.method !== "random");
+  $$("gains-block").hidden = !rows.length;
+  if (!rows.length) return;
+  const via = (row) => (row.proxy ? label(row.proxy) : "no proxy");
+  const asked = rows.filter((row) => row.proxy).sort((a, b) => a.relative_compute - b.relative_compute);
+  const names = [...new Set([...rows.filter((row) => !row.proxy).map(via), ...asked.map(via)])];
+  const kinds = [...new Set(rows.map((row) => `${label(row.method)}, ${number(100 * row.fraction)}% of the candidates`))];
+  const kind = (row) => kinds.indexOf(`${label(row.method)}, ${number(100 * row.fraction)}% of the candidates`);
+  const mark = (i) => D.shapes[i % D.shapes.length];
+  $$("gains-note").textContent = `What ${label(D.trained)} gains on the test set that data was selected for, against random subsets of equal size (${D.unit}), with ${D.percent} intervals over seeds, by the proxy that was asked.`;
+  const root = cleared("gains");
+  legend(element(root, "div", { class: "legend whole" }), kinds.map((name, i) => [name, mark(i), false]));
+  for (const task of [...new Set(rows.map((row) => row.selected_for))]) {
+    const mine = rows.filter((row) => row.selected_for === task && row.measured_on === task && known(row.gain));
+    const series = kinds.map((_, i) => ({ mark: mark(i), points: mine.filter((row) => kind(row) === i).map((row) => ({ at: names.indexOf(via(row)), value: row.gain, low: row.gain_low, high: row.gain_high, open: !(row.gain_low > 0 || row.gain_high < 0), title: `${label(row.method)}, ${via(row)}`, lines: [`gain ${fixed(row.gain, 3)} ${interval(row.gain_low, row.gain_high, 3)}`, ...(known(row.overlap_with_reference) ? [`${fixed(100 * row.overlap_with_reference, 0)}% of what ${label(D.trained)} selects for itself`] : [])] })) }));
+    const helps = mine.filter((row) => row.gain_low > 0).length;
+    dots(root, { title: label(task), names, series, ylabel: "gain", xlabel: "proxy that was asked", summary: `${helps} of ${mine.length} selections help, ${mine.filter((row) => row.gain_high < 0).length} harm.` });
+  }
+  sortable($$("gains-table"), ["selected for", "method", "proxy", "share", "measured on", "gain", "overlap with the reference's own", "Spearman of scores"], rows.map((row) => [label(row.selected_for), label(row.method), via(row), { v: row.fraction, t: `${number(100 * row.fraction)}%` }, label(row.measured_on), withInterval({ value: row.gain, low: row.gain_low, high: row.gain_high }), row.overlap_with_reference, row.scores_spearman]), 3);
+}
+function drawComposition() {
+  const rows = D.composition.filter((row) => row.draw === 0);
+  $$("composition-block").hidden = !rows.length;
+  if (!rows.length) return;
+  const keys = Object.keys(rows[0]), other = (key) => key.startsWith("in:");
+  const sources = keys.filter((key) => !other(key) && !["distribution", "draw", "examples", "different"].includes(key));
+  const percent = (v) => ({ v, t: v === 0 ? "–" : v < 0.01 ? "< 1%" : `${fixed(100 * v, 0)}%` });
+  sortable($$("composition"), ["distribution", "examples", "different ones", ...sources], rows.map((row) => [label(row.distribution), row.examples, row.different, ...sources.map((s) => percent(row[s]))]), 1, { whole: true });
+  const others = keys.filter(other);
+  $$("overlap-block").hidden = others.length < 2;
+  sortable($$("overlap"), ["distribution", ...others.map((key) => label(key.slice(3)))], rows.map((row) => [label(row.distribution), ...others.map((key) => percent(row[key]))]), 1, { whole: true });
+}
+function startChoice() {
+  const redraw = () => { drawPicks(); drawFollowing(); drawSignal(); };
+  options($$("choice-group"), groups, "all", groupName, redraw);
+  redraw();
+  drawEffects();
+  drawGains();
+  drawComposition();
+}
