@@ -130,11 +130,6 @@ def pool_rows():
     return ancient([f"{paths.pack(*pack)}/inputs.npy" for pack in study.packs])
 
 
-def pool_words():
-    """The words of the pool's documents, which its packs' manifests vouch for."""
-    return ancient([f"{paths.pack(*pack)}/words.npy" for pack in study.packs])
-
-
 def holdouts(tasks):
     """The test examples of tasks, which their manifests vouch for."""
     folders = [paths.task(task) for task in tasks]

@@ -1,8 +1,10 @@
 # From raw text to the pool and the tasks.
 #
 # in:   the sources, tasks and tokenizer of the config
-# out:  corpora/{source}  tokenizer/  pool/{source}  pool/manifest.json  tasks/{task}
-# steps: read and split documents | train the tokenizer | pack | number the examples | build tasks
+# out:  corpora/{source}  tokenizer/  pool/{source}  pool/manifest.json  items/{task}
+#       overlap/{source}@{shard}/{task}  tasks/{task}
+# steps: read and split documents | train the tokenizer | pack | number the examples
+#        | encode tasks' items | search the pool for them | choose those that do not stand there
 
 
 rule corpus:
@@ -91,15 +93,65 @@ rule pool:
         "python -m proxyscale pool --log {log:q} --pack {input:q} --out {output:q}"
 
 
-rule task:
+rule items:
     input:
         corpora=lambda w: [
             manifest(paths.corpus(s)) for s in study.task_sources(w.task)
         ],
         documents=lambda w: documents(study.task_sources(w.task)),
         tokenizer=paths.tokenizer,
+    output:
+        manifest=manifest(paths.items()),
+        tables=[inside(paths.items(), name) for name in ITEM_TABLES],
+    log:
+        paths.log("items/{task}"),
+    priority: 900_000
+    conda:
+        "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.items(w.task)),
+    params:
+        spec=lambda w: study.spec("items", w.task),
+        files=lambda w: study.record_stamp(w.task),
+        code=lambda w: study.code("items", w.task),
+        plugins=lambda w: plugin_flags("items", w.task),
+    shell:
+        "python -m proxyscale items --log {log:q} {params.plugins} --corpus {input.corpora:q}"
+        " --tokenizer {input.tokenizer:q} --spec {params.spec:q} --out {output.manifest:q}"
+
+
+rule overlap:
+    # One pass over a pack's text for all tasks whose flags are missing or no longer vouched for.
+    input:
+        pack=manifest(paths.pack()),
+        words=ancient(inside(paths.pack(), "words.npy")),
+        encoded=[manifest(paths.items(task)) for task in sorted(study.config.tasks)],
+        tables=items_words(),
+    output:
+        [update(f"{paths.overlap()}/{task}.npy") for task in study.config.tasks],
+    log:
+        paths.log("overlap/{source}/{shard}"),
+    priority: 900_000
+    conda:
+        "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.overlap(w.source)),
+    params:
+        spec=study.spec("overlap"),
+        code=study.code("overlap"),
+        out=subpath(output[0], parent=True),
+    shell:
+        "python -m proxyscale overlap --log {log:q} --pack {input.pack:q} --items {input.encoded:q}"
+        " --spec {params.spec:q} --code {params.code} --out {params.out:q}"
+
+
+rule task:
+    input:
+        encoded=manifest(paths.items()),
+        tables=ancient([inside(paths.items(), name) for name in ITEM_TABLES]),
         pool=paths.pool,
-        words=pool_words(),
+        # they follow from the pool's manifest and the items'
+        found=ancient([f"{paths.overlap(*pack)}/{{task}}.npy" for pack in study.packs]),
     output:
         manifest=manifest(paths.task()),
         holdout=inside(paths.task(), "holdout.parquet"),
@@ -110,12 +162,10 @@ rule task:
     conda:
         "../envs/proxyscale.yaml"
     resources:
-        **asks(lambda w: needs.pooled()),
+        **asks(lambda w: needs.task(w.task)),
     params:
         spec=lambda w: study.spec("task", w.task),
-        files=lambda w: study.record_stamp(w.task),
-        code=lambda w: study.code("task", w.task),
-        plugins=lambda w: plugin_flags("task", w.task),
+        code=study.code("task"),
     shell:
-        "python -m proxyscale task --log {log:q} {params.plugins} --corpus {input.corpora:q}"
-        " --tokenizer {input.tokenizer:q} --pool {input.pool:q} --spec {params.spec:q} --out {output.manifest:q}"
+        "python -m proxyscale task --log {log:q} --items {input.encoded:q} --found {input.found:q}"
+        " --spec {params.spec:q} --out {output.manifest:q}"

@@ -22,6 +22,23 @@ def documents(sources):
     return ancient([inside(paths.corpus(s), "documents.parquet") for s in sources])
 
 
+# The tables of a task's items, which their manifest vouches for.
+ITEM_TABLES = [
+    "holdout.parquet",
+    "holdout.words.parquet",
+    "target.parquet",
+    "target.words.parquet",
+]
+
+
+def items_words():
+    """The words of all tasks' items."""
+    names = ITEM_TABLES[1::2]
+    return ancient(
+        [inside(paths.items(t), n) for t in study.config.tasks for n in names]
+    )
+
+
 def figure_input(kind, root):
     """The files of one kind that figures read, and the flags that name them."""
     if kind in FIGURE_TABLES:

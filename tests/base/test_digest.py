@@ -159,7 +159,19 @@ READING = {"study", "statistics", "figures", "reporting", "cli", "vision"}
 
 @pytest.mark.parametrize(
     "verb",
-    ["corpus", "tokenizer", "pack", "pool", "task", "select", "train", "evaluate", "features"],
+    [
+        "corpus",
+        "tokenizer",
+        "pack",
+        "pool",
+        "items",
+        "overlap",
+        "task",
+        "select",
+        "train",
+        "evaluate",
+        "features",
+    ],
 )
 def test_reading_code_makes_no_run_stale(verb: str) -> None:
     found = covered(f"cli.verbs:{verb}", "training.native", "training.llm_foundry")

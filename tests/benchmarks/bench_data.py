@@ -8,9 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from proxyscale.base import arrays
 from proxyscale.base.artifacts import read_json
-from proxyscale.data import overlap
 from proxyscale.data.corpora import build_corpus
+from proxyscale.data.overlap import Sought, Tested
+from proxyscale.data.overlap_search import search
 from proxyscale.data.pool import Pool, assemble, pack
 from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.data.words import words
@@ -53,8 +55,10 @@ def main(root: Path) -> None:
     assemble(root / "pool.json", packs)
     pool = Pool.open(root / "pool.json")
     passage = words("one two three four five six seven eight")
-    tested = [overlap.Tested(passage, passage[:0], passage[:0])]
-    timed("overlap of 8 words", overlap.search, tested, pool.words(), 8)
+    sought = [Sought([Tested(passage, passage[:0], passage[:0])], 8)]
+    for name in SOURCES:
+        said = arrays.read(packs[name] / "words.npy", "r")
+        timed(f"overlap {name}", search, sought, said)
     print(f"{'total':20s} {total:6.2f} CPU s, {len(pool)} rows of {pool.length}")
     for name in SOURCES:
         corpus, rows = read_json(corpora[name] / "manifest.json"), pool.counts[name]

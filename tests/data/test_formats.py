@@ -27,7 +27,7 @@ from proxyscale.data import (
 )
 from proxyscale.data.corpora import build_corpus, read_records
 from proxyscale.data.raw_record import Dropped
-from proxyscale.data.records import stamp
+from proxyscale.data.records import Files
 from proxyscale.data.task_items import Item, Record
 
 ROWS = [{"text": f"row {i}, ünï\tcode", "n": str(i)} for i in range(5)]
@@ -223,21 +223,21 @@ def test_another_file_in_place_is_told_whatever_its_date(
     for path in (first, other):
         path.write_text(f"same size {path.name}")
         os.utime(path, ns=(1, 1))
-    before = stamp(str(first))
-    assert stamp(str(first)) == before != stamp(str(other))
+    before = Files().stamp(str(first))
+    assert Files().stamp(str(first)) == before != Files().stamp(str(other))
     other.replace(first)
-    assert stamp(str(first)) != before
+    assert Files().stamp(str(first)) != before
 
 
 def test_a_touched_file_is_the_same_one_and_another_name_is_not(tmp_path: Path) -> None:
     path = tmp_path / "class" / "a.txt"
     path.parent.mkdir()
     path.write_text("text")
-    before = stamp(str(tmp_path))
+    before = Files().stamp(str(tmp_path))
     os.utime(path, ns=(1, 1))
-    assert stamp(str(tmp_path)) == before
+    assert Files().stamp(str(tmp_path)) == before
     path.parent.rename(tmp_path / "other")
-    assert stamp(str(tmp_path)) not in (before, stamp(None))
+    assert Files().stamp(str(tmp_path)) not in (before, Files().stamp(None))
 
 
 def test_the_hint_names_a_format_that_would_work(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyscale.data import overlap
-from proxyscale.data.overlap import search
+from proxyscale.data import overlap, overlap_search
+from proxyscale.data.overlap import Sought, Standing
 from proxyscale.data.words import SEPARATOR, split, words
 
 NOTHING = np.zeros(0, np.uint32)
@@ -18,11 +18,22 @@ DOCUMENTS = [list(RNG.choice(VOCABULARY, 400)) for _ in range(60)]
 
 
 def text(documents: list[str]) -> np.ndarray:
-    return np.concatenate([np.append(words(d), SEPARATOR) for d in documents]).astype(np.uint32)
+    parts = [np.append(words(d), SEPARATOR) for d in documents]
+    return np.concatenate([NOTHING, *parts]).astype(np.uint32)
 
 
 HALVES = ([" ".join(d) for d in half] for half in (DOCUMENTS[:30], DOCUMENTS[30:]))
 POOL = [(name, text(half)) for name, half in zip("ab", HALVES, strict=True)]
+
+
+def search(
+    tested: list[overlap.Tested], texts: list[tuple[str, np.ndarray]], window: int
+) -> tuple[Standing, dict[str, Standing]]:
+    """What stands in all texts together, and in each by its name."""
+    sought = Sought(tested, window)
+    flags = [overlap_search.search([sought], words)[0] for _, words in texts]
+    all_of_them, *each = sought.standing([np.bitwise_or.reduce(flags), *flags])
+    return all_of_them, dict(zip([name for name, _ in texts], each, strict=True))
 
 
 def said(question: str, answer: str = "", context: str = "") -> overlap.Tested:
@@ -41,12 +52,13 @@ def passages(length: int, count: int = 60) -> list[list[str]]:
 def test_every_planted_copy_is_found_and_no_shuffled_one(length: int, answer: int) -> None:
     copies, shuffled = passages(length), np.random.default_rng(0)
     cut = length - answer
-    found = search([said(" ".join(p[:cut]), " ".join(p[cut:])) for p in copies], POOL, 8)
-    assert found.all.items.all()
-    assert found.sources["a"].items.tolist() == [True] * 30 + [False] * 30
+    planted = [said(" ".join(p[:cut]), " ".join(p[cut:])) for p in copies]
+    found, sources = search(planted, POOL, 8)
+    assert found.items.all()
+    assert sources["a"].items.tolist() == [True] * 30 + [False] * 30
     mixed = [list(shuffled.permutation(p)) for p in copies]
-    found = search([said(" ".join(p[:cut]), " ".join(p[cut:])) for p in mixed], POOL, 8)
-    assert not found.all.items.any()
+    found, _ = search([said(" ".join(p[:cut]), " ".join(p[cut:])) for p in mixed], POOL, 8)
+    assert not found.items.any()
 
 
 @pytest.mark.parametrize("chunk", [1 << 20, 64])
@@ -54,7 +66,7 @@ def test_every_planted_copy_is_found_and_no_shuffled_one(length: int, answer: in
 def test_question_and_answer_are_found_inside_a_template(
     question: int, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overlap, "CHUNK", chunk)
+    monkeypatch.setattr(overlap_search, "CHUNK", chunk)
     rng = np.random.default_rng(1)
     pairs = [
         (
@@ -66,9 +78,9 @@ def test_question_and_answer_are_found_inside_a_template(
     pool = text([f"Frage: {q.upper()}?!\n\nThe answer, then -- {a}." for q, a in pairs[:25]])
     apart = text([q for q, _ in pairs[25:]] + [a for _, a in pairs[25:]])
     items = [said(q, a) for q, a in pairs]
-    assert search(items, [("a", pool)], 8).all.items.tolist() == [True] * 25 + [False] * 25
+    assert search(items, [("a", pool)], 8)[0].items.tolist() == [True] * 25 + [False] * 25
     if question < 10:  # else the question alone is more than half of it
-        assert not search(items, [("a", apart)], 8).all.items.any()
+        assert not search(items, [("a", apart)], 8)[0].items.any()
 
 
 def test_short_items_must_stand_whole_and_contexts_are_told_apart() -> None:
@@ -79,10 +91,10 @@ def test_short_items_must_stand_whole_and_contexts_are_told_apart() -> None:
         said("never asked before in any of these documents", "no", own),
         said("?!"),
     ]
-    found = search(items, POOL, 8)
-    assert found.all.items.tolist() == [True, False, False, False]
-    assert found.short.tolist() == [True, True, False, True]
-    assert found.all.contexts.tolist() == [False, False, True, False]
+    found, _ = search(items, POOL, 8)
+    assert found.items.tolist() == [True, False, False, False]
+    assert Sought(items, 8).short.tolist() == [True, True, False, True]
+    assert found.contexts.tolist() == [False, False, True, False]
 
 
 @settings(max_examples=60, deadline=None)
@@ -101,15 +113,41 @@ def test_against_a_plain_search(data: st.DataObject) -> None:
         return all(hits) if len(item) < window else float(np.mean(hits)) > 0.5
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overlap, "CHUNK", data.draw(st.sampled_from([8, 1 << 20])))
+        patch.setattr(overlap_search, "CHUNK", data.draw(st.sampled_from([8, 1 << 20])))
         asked = [overlap.Tested(np.array(item, np.uint32), NOTHING, NOTHING) for item in items]
-        found = search(asked, [("a", pool)], window)
-    assert found.all.items.tolist() == [stands(item) for item in items]
+        found, _ = search(asked, [("a", pool)], window)
+    assert found.items.tolist() == [stands(item) for item in items]
 
 
 def test_nothing_stands_in_nothing() -> None:
-    assert search([said("a b c")], [], 8).all.items.tolist() == [False]
-    assert search([], POOL, 8).all.items.tolist() == []
+    assert search([said("a b c")], [("a", text([]))], 8)[0].items.tolist() == [False]
+    assert search([], POOL, 8)[0].items.tolist() == []
+
+
+def test_many_test_sets_in_one_pass_stand_as_each_alone() -> None:
+    """Windows of other sizes, items in common, halves apart: none disturbs another."""
+    pairs = [(" ".join(d[3:7]), " ".join(d[20:24])) for d in DOCUMENTS[:20]]
+    sets = [
+        Sought([said(" ".join(d[5 : 5 + n])) for n, d in enumerate(DOCUMENTS)], 8),
+        Sought([said(*pair, " ".join(DOCUMENTS[n])) for n, pair in enumerate(pairs)], 8),
+        Sought([said("never", "said")], 5),
+        Sought([], 8),
+        Sought([said(*pair) for pair in pairs[10:]] + [said("no such question", "here")], 3),
+    ]
+    together = overlap_search.search(sets, POOL[0][1])
+    for one, flags in zip(sets, together, strict=True):
+        assert np.array_equal(flags, overlap_search.search([one], POOL[0][1])[0])
+    assert sets[1].standing([together[1]])[0].items.all()
+    assert sets[4].standing([together[4]])[0].items.tolist() == [True] * 10 + [False]
+
+
+def test_what_stands_in_two_shards_together_is_found() -> None:
+    """More than half of an item's windows, of which each shard has a part."""
+    item = DOCUMENTS[0][:40]
+    shards = [text([" ".join(item[:20])]), text([" ".join(item[20:])])]
+    found, shards_alone = search([said(" ".join(item))], list(zip("ab", shards, strict=True)), 8)
+    assert found.items.all()
+    assert not any(one.items.any() for one in shards_alone.values())
 
 
 def test_words_are_letters_and_digits_in_lower_case() -> None:

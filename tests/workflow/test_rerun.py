@@ -26,7 +26,10 @@ FIGURE = {"figure": len(LanguageStudy(validated(Config, study())).figures)}
 COSTS = {"table": len(TABLES)}
 READING = {"collect": 1, "statistics": 1, "report": 1, **FIGURE, **COSTS}
 TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}
-POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, "task": 2, "select": 3, "composition": 1, **TRAINED}
+TESTED = {"items": 2, "overlap": 3, "task": 2}
+POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, **TESTED}
+POOLED |= {"select": 3, "composition": 1, **TRAINED}
+ONE_TASK = {"items": 1, "overlap": 3, "task": 1, "evaluate": RUNS, **READING}
 Edit = Callable[[Workflow], None]
 
 
@@ -62,6 +65,8 @@ def test_every_job_says_one_line_and_the_end_two_sentences(finished: Workflow) -
         "task last · 20 holdout, 5 target",
         "select mix · 60 examples",
         "ref/mix draw 0 seed 0 · ",
+        "items last · ",
+        "overlap a@0 · 2 of 2 tasks",
         "evaluate ref/mix draw 0 seed 0 · 2 tasks",
         "statistics ",
         "figure correlation_fig1 · ",
@@ -243,33 +248,40 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
         config(distributions__a__size=50),
         {"select": 1, "composition": 1, "train": 3, "evaluate": 3, **READING},
     ),
-    ("task added", config(tasks__b=TASK), {"task": 1, "evaluate": RUNS, **READING}),
+    ("task added", config(tasks__b=TASK), ONE_TASK),
     (
         "template of a task",
         config(tasks__last__prompt="Q: {prompt}"),
-        {"task": 1, "evaluate": RUNS, **READING},
+        ONE_TASK,
     ),
     (
-        "task dropped",  # the jobs of its runs run and measure nothing
+        "window of a task",  # its items stay as they are
+        config(tasks__last__overlap_window=5),
+        {k: v for k, v in ONE_TASK.items() if k != "items"},
+    ),
+    (
+        "task dropped",  # the jobs of packs and runs search and measure nothing
         config(tasks=lambda t: {"text": t["text"]}),
-        {"evaluate": RUNS, **READING, "figure": FIGURE["figure"] - 2},  # 3 and 19 need another
+        # figures 3 and 19 need another
+        {"overlap": 3, "evaluate": RUNS, **READING, "figure": FIGURE["figure"] - 2},
     ),
     (
         "records of a task changed by a byte",
         file("last.jsonl", lambda t: t[:12] + ("x" if t[12] != "x" else "y") + t[13:]),
-        {"task": 1, "evaluate": RUNS, **READING},
+        ONE_TASK,
     ),
     (
         "source added",
         config(sources__d={"files": "last.jsonl", "column": "prompt"}),
-        {"corpus": 1, **POOLED, "pack": 4},
+        {"corpus": 1, **POOLED, "pack": 4, "overlap": 4},
     ),
     ("tokenizer", config(tokenizer__vocabulary=310), POOLED),
     ("context", config(pool__length=32), {k: v for k, v in POOLED.items() if k != "tokenizer"}),
     (
         "shards of a source",  # its text is not read again, nor is any other source packed again
         config(sources__a__shards=2),
-        {k: v for k, v in POOLED.items() if k != "tokenizer"} | {"pack": 2},
+        {k: v for k, v in POOLED.items() if k not in ("tokenizer", "items")}
+        | {"pack": 2, "overlap": 2},
     ),
     ("corpus file touched", touch, {}),
     (

@@ -124,6 +124,14 @@ class Paths:
     def pack(self, source: str = "{source}", shard: int | str = "{shard}") -> str:
         return f"{self.results}/pool/{source}@{shard}"
 
+    def items(self, task: str = "{task}") -> str:
+        """A task's items before overlap is known."""
+        return f"{self.results}/items/{task}"
+
+    def overlap(self, source: str = "{source}", shard: int | str = "{shard}") -> str:
+        """What of all tasks' items stands in the documents of a pack."""
+        return f"{self.results}/overlap/{source}@{shard}"
+
     def task(self, task: str = "{task}") -> str:
         return f"{self.results}/tasks/{task}"
 

@@ -30,6 +30,13 @@ def pack_line(out: Path) -> str:
     return _joined([rows, _dropped(facts["dropped"]), *_unknown([told], "tokens")])
 
 
+def items_line(out: Path) -> str:
+    """Records that a task read and candidates that they gave."""
+    facts = artifacts.read_json(out / "manifest.json")["counts"]
+    counts = [f"{facts[s]['records']:,} {s} records" for s in SPLITS if s in facts]
+    return ", ".join(counts)
+
+
 def task_line(out: Path) -> str:
     """Examples of both splits of a task and what was dropped."""
     facts = artifacts.read_json(out / "manifest.json")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from proxyscale.base.verbs import Arguments, folder, pairs, verb
-from proxyscale.cli.job_messages import corpus_line, pack_line, rows_line, task_line
+from proxyscale.cli.job_messages import corpus_line, items_line, pack_line, rows_line, task_line
 
 
 @verb("plugin=", "source", "spec", "out")
@@ -49,22 +49,37 @@ def pool(args: Arguments) -> str:
     return f"{len(Pool.open(Path(args.out))):,} examples"
 
 
-@verb("plugin=", "corpus+", "tokenizer", "pool", "spec", "out")
-def task(args: Arguments) -> str:
-    """Build a test set's target and holdout examples."""
+@verb("plugin=", "corpus+", "tokenizer", "spec", "out")
+def items(args: Arguments) -> str:
+    """Encode a test set's items, more than are asked for."""
     from proxyscale.data import builtin_tasks, task_kinds  # noqa: F401 (they register kinds)
-    from proxyscale.data.tasks import build_task
+    from proxyscale.data.encoded_items import encode_items
     from proxyscale.registry import load_plugins
 
     load_plugins(args.plugin)
-    build_task(
-        folder(args.out),
-        json.loads(args.spec),
-        pairs(args.corpus),
-        Path(args.tokenizer),
-        Path(args.pool),
-    )
-    return f"{folder(args.out).name} · {task_line(folder(args.out))}"
+    out, spec = folder(args.out), json.loads(args.spec)
+    encode_items(out, spec, pairs(args.corpus), Path(args.tokenizer))
+    return f"{out.name} · {items_line(out)}"
+
+
+@verb("pack", "items+", "spec", "code", "out")
+def overlap(args: Arguments) -> str:
+    """Search a pack's documents for the items of all test sets."""
+    from proxyscale.data.overlap_search import find_overlap
+
+    out, windows = folder(args.out), json.loads(args.spec)
+    searched = find_overlap(out, folder(args.pack), pairs(args.items), windows, args.code)
+    return f"{out.name} · {len(searched)} of {len(windows)} tasks"
+
+
+@verb("items", "found+", "spec", "out")
+def task(args: Arguments) -> str:
+    """Build a test set's target and holdout examples."""
+    from proxyscale.data.tasks import build_task
+
+    out, found = folder(args.out), [Path(file) for file in args.found]
+    build_task(out, json.loads(args.spec), folder(args.items), found)
+    return f"{out.name} · {task_line(out)}"
 
 
 @verb("plugin=", "pool", "tokenizer", "target?", "scores?", "losses?", "spec", "out")

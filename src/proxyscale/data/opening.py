@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import lzma
+import os
 import zlib
 from pathlib import Path
 from typing import IO, Any, cast
@@ -31,9 +32,9 @@ def suffixes(path: Path) -> list[str]:
     return [s for s in map(str.lower, path.suffixes) if s not in COMPRESSED]
 
 
-def is_compressed(path: Path) -> bool:
+def is_compressed(path: str | Path) -> bool:
     """Whether a file's suffix says so."""
-    return path.suffix.lower() in COMPRESSED
+    return os.path.splitext(path)[1].lower() in COMPRESSED
 
 
 def open_bytes(path: Path, encoding: str | None = None) -> IO[bytes]:

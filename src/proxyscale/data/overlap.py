@@ -7,8 +7,8 @@ document, whatever is written around them. What is given with it, its context, i
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +17,8 @@ from proxyscale.base.errors import UserError
 from proxyscale.data.words import SEPARATOR
 
 MOST_WORDS = 24  # of a window: a longer one was meant in tokens
-CHUNK = 1 << 20  # words of a text looked at together
-FILTER_BITS = 20  # of the hash, at least: a bitmap of them spares most of the text the search
-FILTER_ROOM = 8  # places in the bitmap for each window wanted
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-Texts = Iterable[tuple[str, np.ndarray]]  # of a source: words' hashes, SEPARATOR after a document
+END = np.array([SEPARATOR], np.uint32)
 
 
 class Tested(NamedTuple):
@@ -41,18 +38,10 @@ class Tested(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Which of the tested stand in the texts, and which of their contexts do, bool [tested]."""
+    """Which of the tested stand in a text, and which of their contexts do, bool [tested]."""
 
     items: np.ndarray
     contexts: np.ndarray
-
-
-class Found(NamedTuple):
-    """What stands in all sources together and in each of them; what is shorter than a window."""
-
-    all: Standing
-    sources: dict[str, Standing]
-    short: np.ndarray
 
 
 def check_window(window: int) -> int:
@@ -92,48 +81,33 @@ def windows(
             yield size, places, hashes[places]
 
 
-class _Wanted:
-    """Windows of one size that are looked for, and which of them were seen."""
-
-    def __init__(self, hashes: np.ndarray) -> None:
-        self.hashes = np.unique(hashes)
-        bits = max(FILTER_BITS, (FILTER_ROOM * len(self.hashes)).bit_length())
-        self.mask = np.uint64((1 << bits) - 1)
-        self.marked = np.zeros(1 << bits, bool)
-        self.marked[self.hashes & self.mask] = True
-        self.seen = np.zeros(len(self.hashes), bool)
-
-    def number(self, hashes: np.ndarray) -> np.ndarray:
-        """The numbers of windows that are all wanted."""
-        return np.searchsorted(self.hashes, hashes)
-
-    def among(self, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The places in `hashes` of those that are wanted, and their numbers."""
-        likely = np.flatnonzero(self.marked[hashes & self.mask])
-        number = np.minimum(self.number(hashes[likely]), len(self.hashes) - 1)
-        right = self.hashes[number] == hashes[likely]
-        return likely[right], number[right]
+def distinct(values: np.ndarray) -> np.ndarray:
+    """The different ones among numbers, sorted."""
+    ordered = np.sort(values)
+    found: np.ndarray = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    return found
 
 
 class _Side:
-    """One side of what is tested, items or contexts: the windows of each, all of one size."""
+    """One side of what is tested, items or contexts: the windows of each part, all of one size."""
 
     def __init__(self, parts: Sequence[np.ndarray], window: int) -> None:
-        self.count = len(parts)
+        self.parts = parts
         self.sizes = np.array([_size(part, window) for part in parts], int)
-        found = [_windows(part, size) for part, size in zip(parts, self.sizes, strict=True)]
-        self.hashes = dict(enumerate(found))
         self.short = np.array([int((p != SEPARATOR).sum()) < window for p in parts], bool)
 
-    def standing(self, wanted: dict[int, _Wanted]) -> np.ndarray:
-        """Which have enough of their windows among those seen, bool [parts]."""
-        result = np.zeros(self.count, bool)
-        for part, hashes in self.hashes.items():
-            if len(hashes):
-                there = wanted[int(self.sizes[part])]
-                share = there.seen[there.number(hashes)].mean()
-                result[part] = share == 1 if self.short[part] else share > 0.5
-        return result
+    def windows(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """For each size: it, the numbers of the parts that have windows of it, these' hashes."""
+        for size in sorted(set(self.sizes[self.sizes > 0].tolist())):
+            for some in _batches(np.flatnonzero(self.sizes == size)):
+                joined = np.concatenate([p for n in some for p in (self.parts[n], END)])
+                ends = np.cumsum([len(self.parts[n]) + 1 for n in some])
+                for _, places, hashes in windows(joined, [size]):
+                    yield size, some[np.searchsorted(ends, places, side="right")], hashes
+
+
+def _batches(numbers: np.ndarray) -> list[np.ndarray]:
+    return np.array_split(numbers, max(1, len(numbers) >> 12))
 
 
 def _size(part: np.ndarray, window: int) -> int:
@@ -141,10 +115,6 @@ def _size(part: np.ndarray, window: int) -> int:
     ends = np.flatnonzero(np.append(part, SEPARATOR) == SEPARATOR)
     longest = int(np.diff(np.append(-1, ends)).max()) - 1
     return min(longest, window)
-
-
-def _windows(part: np.ndarray, size: int) -> np.ndarray:
-    return next((found for _, _, found in windows(part, [size])), np.zeros(0, np.uint64))
 
 
 class _Halves:
@@ -155,44 +125,19 @@ class _Halves:
     """
 
     def __init__(self, tested: Sequence[Tested], window: int) -> None:
-        self.hashes: dict[int, tuple[int, np.ndarray]] = {}
         self.both: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self.owners: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         for number, one in enumerate(tested):
             longer, other = sorted((one.question, one.answer), key=len, reverse=True)
             total = len(longer) + len(other)
             alone = 2 * (len(longer) - window + 1) > total - window + 1
             if total >= window and len(other) and not alone and SEPARATOR not in longer:
-                size = min(len(longer), window)
-                self.hashes[number] = size, np.unique(_windows(longer, size))
                 self.both[number] = longer, other
+        self.items = np.array(list(self.both), int)
+        self.side = _Side([longer for longer, _ in self.both.values()], window)
 
-    def own(self, wanted: dict[int, _Wanted]) -> None:
-        """Note whose windows are whose, by their numbers."""
-        for item, (size, hashes) in self.hashes.items():
-            for number in wanted[size].number(hashes).tolist():
-                self.owners[size][number].append(item)
-
-    def standing(
-        self, size: int, words: np.ndarray, places: np.ndarray, numbers: np.ndarray
-    ) -> set[int]:
-        """Items that stand in one document of the words, given where windows of a size do."""
-        owners = self.owners.get(size, {})
-        mine = np.isin(numbers, list(owners))
-        if not mine.any():
-            return set()
-        ends = np.flatnonzero(np.append(words, SEPARATOR) == SEPARATOR)
-        documents = np.searchsorted(ends, places[mine])
-        pairs = set(zip(documents.tolist(), numbers[mine].tolist(), strict=True))
-        counts = Counter((document, item) for document, n in pairs for item in owners[n])
-        found = set()
-        for (document, item), count in counts.items():
-            if item not in found and count == len(self.hashes[item][1]):
-                begin = ends[document - 1] + 1 if document else 0
-                text = words[begin : ends[document]]
-                if all(_contains(text, part) for part in self.both[item]):
-                    found.add(item)
-        return found
+    def stands(self, item: int, text: np.ndarray) -> bool:
+        """Whether both halves of an item stand in a text."""
+        return all(_contains(text, part) for part in self.both[item])
 
 
 def _contains(text: np.ndarray, part: np.ndarray) -> bool:
@@ -200,60 +145,57 @@ def _contains(text: np.ndarray, part: np.ndarray) -> bool:
     return any(np.array_equal(text[place : place + len(part)], part) for place in places)
 
 
-def search(tested: Sequence[Tested], texts: Texts, window: int) -> Found:
-    """Which of the tested stand in texts, by windows of `window` words.
+class Sought:
+    """What is looked for: the windows of the items and contexts of one test set.
 
-    One pass over the texts; memory is bounded by the tested and by a chunk of text. Windows are
-    told by 64-bit hashes: that a text of 10^12 words is held to have any one of a million windows
-    that it does not have is less likely than 1 in 10.
+    What a text has of it are flags, packed into bytes: items whose question and answer stand apart
+    in a document, then distinct windows by size. Those of several texts are joined by `|`.
     """
-    parts = [one.item for one in tested], [one.context for one in tested]
-    sides = [_Side(part, window) for part in parts]
-    halves = _Halves(tested, window)
-    by_size: dict[int, list[np.ndarray]] = defaultdict(list)
-    for side in sides:
-        for part, hashes in side.hashes.items():
-            by_size[int(side.sizes[part])].append(hashes)
-    for size, hashes in halves.hashes.values():
-        by_size[size].append(hashes)
-    wanted = {s: _Wanted(np.concatenate(h)) for s, h in by_size.items() if any(map(len, h))}
-    halves.own(wanted)
-    total = {size: np.zeros(len(one.hashes), bool) for size, one in wanted.items()}
-    apart: dict[str, set[int]] = defaultdict(set)
-    seen: dict[str, dict[int, np.ndarray]] = {}
-    for name, text in texts:
-        mine = seen.setdefault(name, {s: np.zeros(len(w.hashes), bool) for s, w in wanted.items()})
-        for chunk in _chunks(text, max(wanted, default=1)):
-            for size, places, hashes in windows(chunk, list(wanted)):
-                at, numbers = wanted[size].among(hashes)
-                mine[size][numbers] = True
-                apart[name] |= halves.standing(size, chunk, places[at], numbers)
 
-    def standing(found: dict[int, np.ndarray], whole: set[int]) -> Standing:
-        for size, flags in found.items():
-            wanted[size].seen = flags
-        items, contexts = (side.standing(wanted) for side in sides)
-        items[list(whole)] = True
-        return Standing(items, contexts)
+    def __init__(self, tested: Sequence[Tested], window: int) -> None:
+        self.count = len(tested)
+        parts = [one.item for one in tested], [one.context for one in tested]
+        self.sides = [_Side(part, window) for part in parts]
+        self.halves = _Halves(tested, window)
+        self.short = self.sides[0].short
 
-    sources = {name: standing(mine, apart[name]) for name, mine in seen.items()}
-    for mine in seen.values():
-        for size, flags in mine.items():
-            total[size] |= flags
-    return Found(standing(total, set().union(*apart.values())), sources, sides[0].short)
+    def hashes(self) -> dict[int, np.ndarray]:
+        """The distinct windows by size, sorted u64."""
+        found: dict[int, list[np.ndarray]] = defaultdict(list)
+        for side in (*self.sides, self.halves.side):
+            for size, _, hashes in side.windows():
+                found[size].append(distinct(hashes))
+        return {size: distinct(np.concatenate(found[size])) for size in sorted(found)}
+
+    def standing(self, found: Sequence[np.ndarray]) -> list[Standing]:
+        """Who stands in each of some texts, by the flags of each."""
+        known = self.hashes()
+        *starts, total = np.cumsum([self.count, *map(len, known.values())])
+        begins = dict(zip(known, starts, strict=True))
+        found = [np.unpackbits(flags, count=int(total)).astype(bool) for flags in found]
+        shares = [[_Share(side) for side in self.sides] for _ in found]
+        for number, side in enumerate(self.sides):
+            for size, owners, hashes in side.windows():
+                places = begins[size] + np.searchsorted(known[size], hashes)
+                for flags, share in zip(found, shares, strict=True):
+                    share[number].add(owners, flags[places])
+        return [
+            Standing(items.enough() | flags[: self.count], contexts.enough())
+            for flags, (items, contexts) in zip(found, shares, strict=True)
+        ]
 
 
-def _chunks(text: np.ndarray, window: int) -> Iterator[np.ndarray]:
-    """A text in chunks of whole documents; a document longer than a chunk in overlapping ones."""
-    start = 0
-    while start < len(text):
-        chunk = np.array(text[start : start + CHUNK])
-        ends = np.flatnonzero(chunk == SEPARATOR)
-        if start + len(chunk) >= len(text):
-            step = len(chunk)
-        elif len(ends):
-            step = int(ends[-1]) + 1
-        else:
-            step = len(chunk) - window + 1
-        yield chunk[: step if len(ends) else None]
-        start += step
+class _Share:
+    """How many windows each part of a side has, and how many of them are there."""
+
+    def __init__(self, side: _Side) -> None:
+        self.short = side.short
+        self.there, self.all = (np.zeros(len(side.parts), int) for _ in range(2))
+
+    def add(self, owners: np.ndarray, there: np.ndarray) -> None:
+        self.there += np.bincount(owners[there], minlength=len(self.there))
+        self.all += np.bincount(owners, minlength=len(self.all))
+
+    def enough(self) -> np.ndarray:
+        most = np.where(self.short, self.there == self.all, 2 * self.there > self.all)
+        return most & (self.all > 0)

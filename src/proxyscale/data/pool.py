@@ -153,16 +153,13 @@ class Pool:
         self,
         facts: dict[str, Any],
         shards: list[np.ndarray],
-        texts: Iterable[tuple[str, Path]] = (),
     ) -> None:
-        """`shards` are the packs' rows, source after source, as `facts` lists them; `texts` are the
-        sources' names with the packs' folders."""
+        """`shards` are the packs' rows, source after source, as `facts` lists them."""
         self.length: int = facts["length"]
         self.vocabulary: int = facts["vocabulary"]
         self.sources: list[str] = [source["name"] for source in facts["sources"]]
         self.counts: dict[str, int] = {s["name"]: s["rows"] for s in facts["sources"]}
         self._shards = shards
-        self._texts = list(texts)
         self._offsets = np.cumsum([0, *map(len, shards)])
         self._begins = np.array([source["offset"] for source in facts["sources"]])
 
@@ -171,12 +168,11 @@ class Pool:
         """Map the shards that a pool's manifest names."""
         facts = artifacts.read_json(manifest)
         folders = [
-            (source["name"], Path(manifest).parent / shard["folder"])
+            Path(manifest).parent / shard["folder"]
             for source in facts["sources"]
             for shard in source["shards"]
         ]
-        shards = [arrays.read(folder / "inputs.npy", "r") for _, folder in folders]
-        return cls(facts, shards, folders)
+        return cls(facts, [arrays.read(folder / "inputs.npy", "r") for folder in folders])
 
     def __len__(self) -> int:
         return int(self._offsets[-1])
@@ -208,8 +204,3 @@ class Pool:
             here = shards == shard
             rows[here] = self._shards[shard][ids[here] - self._offsets[shard]]
         return rows
-
-    def words(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Each source's name with the hashes of its documents' words, a shard at a time (u32)."""
-        for name, folder in self._texts:
-            yield name, arrays.read(folder / "words.npy", "r")

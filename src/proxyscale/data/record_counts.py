@@ -33,6 +33,14 @@ class RecordCounts:
         self.named: dict[str, list[str]] = {}
         self.breaks: dict[str, Dropped] = {}  # the first of each reason
 
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> RecordCounts:
+        """Counts that `facts` told, to go on with."""
+        counts = cls()
+        counts.read, counts.dropped = facts["read"], Counter(facts["dropped"])
+        counts.named = {reason: list(names) for reason, names in facts["dropped_first"].items()}
+        return counts
+
     def drop(self, item: Dropped, count: int = 1) -> None:
         """Count what is dropped. UserError if none of the first 1,000 could be used."""
         self.dropped[item.reason] += count

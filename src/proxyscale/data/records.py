@@ -6,10 +6,13 @@ A record that cannot be read comes out as `Dropped`, with its file and line, to 
 from __future__ import annotations
 
 import codecs
+import contextlib
+import functools
 import glob
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +22,7 @@ from proxyscale.data.formats import FORMATS, Layout
 from proxyscale.data.opening import BROKEN, open_bytes, suffixes
 from proxyscale.data.raw_record import Dropped, Record, printable
 
-READ_WHOLE = 16 << 20  # bytes of files that are read to tell whether they changed
+READ_WHOLE, READ_FILES = 16 << 20, 1000  # bytes, files that are read to tell whether they changed
 
 
 def listed(value: str | Sequence[str]) -> list[str]:
@@ -36,52 +39,87 @@ def shuffled(names: Iterable[str]) -> list[str]:
     return sorted(names, key=key)
 
 
-def matching(pattern: str) -> list[Path]:
-    """Files that a path or glob names now: as it is written, or else with `~` and variables filled
-    in, or else with its brackets taken as they are."""
+Statuses = dict[str, os.stat_result]
+
+
+def named(pattern: str) -> Statuses:
+    """Files that a path or glob names now, with their statuses: as it is written, or else with `~`
+    and variables filled in, or else with its brackets taken as they are."""
     expanded = expand(pattern)
     for written in (pattern, expanded, expanded.replace("[", "[[]")):
-        plain = Path(written)
-        matches = [plain] if plain.is_file() else map(Path, glob.glob(written, recursive=True))
-        if found := sorted(path for path in matches if path.is_file()):
+        plain = [written] if os.path.isfile(written) else glob.glob(written, recursive=True)
+        if found := _regular(sorted(plain)):
             return found
-    return []
+    return {}
+
+
+def _regular(paths: Iterable[str]) -> Statuses:
+    """Those that are files, with their statuses."""
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            if stat.S_ISREG(status.st_mode):
+                found[path] = status
+    return found
+
+
+def matching(pattern: str) -> list[Path]:
+    """Files that a path or glob names now."""
+    return list(map(Path, named(pattern)))
+
+
+def below(folder: str) -> Statuses:
+    """All files at any depth of a folder, with their statuses; empty if it is none."""
+    plain = next((place for place in (folder, expand(folder)) if os.path.isdir(place)), None)
+    walked = os.walk(plain) if plain is not None else ()
+    return _regular(os.path.join(where, name) for where, _, names in walked for name in names)
 
 
 def files_below(folder: str) -> dict[str, Path]:
     """All files at any depth of a folder, by their name below it, shuffled; empty if it is none."""
-    for plain in (Path(folder), Path(expand(folder))):
-        if plain.is_dir():
-            files = (path for path in plain.rglob("*") if path.is_file())
-            names = {path.relative_to(plain).as_posix(): path.absolute() for path in files}
-            return {name: names[name] for name in shuffled(names)}
-    return {}
+    found = list(below(folder))
+    root = folder if os.path.isdir(folder) else expand(folder)
+    names = {os.path.relpath(path, root): Path(path).absolute() for path in found}
+    return {name: names[name] for name in shuffled(names)}
 
 
-def stamp(patterns: str | Sequence[str] | None) -> str:
-    """What tells whether the files that paths, globs and folders name are still the same ones.
+class Files:
+    """Files that paths, globs and folders name, each looked for once."""
 
-    A digest of their names and of what is in them, or, where they are large, of their sizes, times
-    and inodes, so that another file with an older date is told too. Any number of files, under any
-    names; empty without patterns.
-    """
-    found = {
-        os.path.abspath(path)
-        for pattern in listed(patterns or ())
-        for path in (*matching(pattern), *files_below(pattern).values())
-    }
-    folders = {os.path.abspath(expand(pattern)) for pattern in listed(patterns or ())}
-    roots = [*map(os.path.dirname, found), *filter(os.path.isdir, folders)]
-    common = os.path.commonpath(roots) if roots else ""
-    facts = {path: os.stat(path) for path in sorted(found)}
-    small = sum(fact.st_size for fact in facts.values()) <= READ_WHOLE
-    digest = hashlib.sha256()
-    for path, fact in facts.items():
-        inside = repr((fact.st_size, fact.st_mtime_ns, fact.st_ino)).encode()
-        if small:
-            inside = hashlib.sha256(Path(path).read_bytes()).digest()
-        digest.update(os.fsencode(path[len(common) :]) + b"\0" + inside)
-    return digest.hexdigest()[:16] if patterns else ""
+    def __init__(self) -> None:
+        self._named = functools.cache(named)
+        self.below = functools.cache(below)
+
+    def of(self, patterns: str | Sequence[str]) -> Statuses:
+        """All files that patterns name, with their statuses."""
+        return {path: one for p in listed(patterns) for path, one in self._named(p).items()}
+
+    def stamp(self, patterns: str | Sequence[str] | None) -> str:
+        """What tells whether the files that paths, globs and folders name are the same ones.
+
+        A digest of their names and of what is in them, or, where that is much, of their sizes,
+        times and inodes, so that another file with an older date is told too. Any number of files,
+        under any names; empty without patterns.
+        """
+        held = self.of(patterns or ())
+        folders = {p: self.below(p) for p in listed(patterns or ())}
+        facts = {
+            os.path.abspath(p): s for some in (held, *folders.values()) for p, s in some.items()
+        }
+        roots = [os.path.abspath(expand(folder)) for folder, some in folders.items() if some]
+        roots += map(os.path.dirname, facts)
+        common = os.path.commonpath(set(roots)) if roots else ""
+        size = sum(fact.st_size for fact in facts.values())
+        small = size <= READ_WHOLE and len(facts) <= READ_FILES
+        digest = hashlib.sha256()
+        for path in sorted(facts):
+            fact = facts[path]
+            inside = repr((fact.st_size, fact.st_mtime_ns, fact.st_ino)).encode()
+            if small:
+                inside = hashlib.sha256(Path(path).read_bytes()).digest()
+            digest.update(os.fsencode(path[len(common) :]) + b"\0" + inside)
+        return digest.hexdigest()[:16] if patterns else ""
 
 
 def no_match(pattern: str) -> UserError:
@@ -102,17 +140,17 @@ def find_files(patterns: str | Sequence[str]) -> dict[str, Path]:
     In shuffled order, so that a corpus cut short has something of each; `**` matches folders.
     UserError if a pattern matches no file.
     """
-    found: set[Path] = set()
+    found: set[str] = set()
     for pattern in listed(patterns):
-        files = {path.absolute() for path in matching(pattern)}
+        files = set(map(os.path.abspath, named(pattern)))
         if not files:
             raise no_match(pattern)
         found |= files
-    common = os.path.commonpath([path.parent for path in found])
-    names = {printable(path.relative_to(common).as_posix()): path for path in found}
+    common = os.path.commonpath(set(map(os.path.dirname, found)))
+    names = {printable(path[len(common) :].lstrip("/")): path for path in found}
     if len(names) < len(found):
         raise UserError("two files have names that are shown alike", where="files")
-    return {name: names[name] for name in shuffled(names)}
+    return {name: Path(names[name]) for name in shuffled(names)}
 
 
 def read_files(

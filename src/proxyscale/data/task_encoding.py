@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,10 +23,15 @@ NOTHING = np.zeros(0, np.uint32)
 
 
 class Row(NamedTuple):
-    """A choice in tokens: what stands before it, and what is scored."""
+    """A choice in tokens, u32: what stands before it, and what is scored."""
 
-    context: list[int]
-    scored: list[int]
+    context: np.ndarray
+    scored: np.ndarray
+
+    @classmethod
+    def of(cls, context: Sequence[int], scored: Sequence[int]) -> Row:
+        """A row of so many numbers."""
+        return cls(np.array(context, np.uint32), np.array(scored, np.uint32))
 
 
 class Example(NamedTuple):
@@ -43,12 +48,13 @@ class Example(NamedTuple):
     @property
     def context(self) -> list[int]:
         """Tokens before the right choice."""
-        return self.rows[self.item.gold].context
+        found: list[int] = self.rows[self.item.gold].context.tolist()
+        return found
 
     @property
     def continuations(self) -> list[list[int]]:
         """Tokens of every choice."""
-        return [row.scored for row in self.rows]
+        return [row.scored.tolist() for row in self.rows]
 
 
 class _Choice(NamedTuple):
@@ -130,7 +136,7 @@ class Coder:
         for start in range(0, full, self.length):
             held = self.rest.part(start, start + self.length)
             item = Item("", (self.tokenizer.decode(held.ids),))
-            rows = [Row(held.ids[:1], held.ids[1:])]
+            rows = [Row.of(held.ids[:1], held.ids[1:])]
             key, said = seeded_hash(self.seed, held.ids), Tested(self.said(held), NOTHING, NOTHING)
             yield Example(key, item, rows, False, False, False, said)
         self.rest = self.rest.part(full)
@@ -174,7 +180,7 @@ class Coder:
         if reason := next((reason for reason, true in reasons.items() if true), None):
             self.drop(item, reason)
             return None
-        rows = [Row(one.context[-room:], one.scored) for one in choices]
+        rows = [Row.of(one.context[-room:], one.scored) for one in choices]
         starts = choices[item.gold].starts
         lost = cut and self.lost(item, shots, starts[max(len(starts) - room, 0)])
         joined = any(one.joined for one in choices)

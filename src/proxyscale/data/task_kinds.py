@@ -120,14 +120,19 @@ def _labels(value: Any) -> list[str] | None:
 
 
 @task
-def squad(records: Records) -> Iterator[Item | Dropped]:
+def squad(records: Records, *, context: int | None = None) -> Iterator[Item | Dropped]:
     """SQuAD: context, question, answers; the first answer is scored, unanswerable ones skipped.
 
-    A record is a question, or an article as SQuAD's own JSON has it, with `paragraphs`.
+    A record is a question, or an article as SQuAD's own JSON has it, with `paragraphs`. Of a
+    passage at most `context` characters are shown, whole words, with the answer in their middle,
+    so that it is in view of a model that sees little.
     """
 
+    def ask(record: Record) -> Made:
+        return _asked(record, context)
+
     def make(record: Record) -> Made:
-        return each(_questions(record), _asked) if "paragraphs" in record else _asked(record)
+        return each(_questions(record), ask) if "paragraphs" in record else ask(record)
 
     return each(records, make)
 
@@ -140,12 +145,14 @@ def _questions(article: Record) -> Iterator[Record]:
             yield Record({"context": paragraph.get("context"), **question}, where)
 
 
-def _asked(record: Record) -> Made:
+def _asked(record: Record, limit: int | None) -> Made:
     passage, question = text_of(record, "context"), text_of(record, "question")
     answers = _answers(record)
     if not answers:
         return [Dropped(record.where, "unanswerable")]
     first, *others = answers_of(record, "answers", answers)
+    if limit is not None:
+        passage = _around(passage, first, _answer_start(record), limit)
     asked = f"Context: {passage}\nQuestion: {question}\nAnswer:"
     return [Item(asked, (f" {first}",), 0, (), question, passage, tuple(others))]
 
@@ -159,6 +166,32 @@ def _answers(record: Mapping[str, Any]) -> list[Any]:
             return [answer["text"] for answer in answers]
         case other:
             raise misfit(record, f"'answers' are not as in SQuAD: {str(other)[:80]}")
+
+
+def _answer_start(record: Mapping[str, Any]) -> int | None:
+    """The character of the passage at which the first answer begins, if that is told."""
+    match record["answers"]:
+        case {"answer_start": [int(start), *_]} | [{"answer_start": int(start)}, *_]:
+            return start
+    return None
+
+
+def _around(passage: str, answer: str, start: int | None, limit: int) -> str:
+    """Whole words of a passage, at most `limit` characters and the answer at least.
+
+    Where the answer is not found where it is told to begin, it is where it first stands.
+    """
+    if start is None or not passage.startswith(answer, start):
+        start = max(passage.find(answer), 0)
+    end = min(start + len(answer), len(passage))
+    room = max(limit - (end - start), 0)
+    first = max(min(start - room // 2, len(passage) - limit), 0)
+    last = min(max(first + limit, end), len(passage))
+    while 0 < first < start and not passage[first - 1].isspace():
+        first += 1
+    while end < last < len(passage) and not passage[last].isspace():
+        last -= 1
+    return passage[first:last].strip()
 
 
 @task

@@ -46,7 +46,7 @@ def _group(record: Record, split_by: str | None, seed: int) -> bytes:
     return seeded_hash(seed, json.dumps(content, sort_keys=True, default=str))
 
 
-def _grouped(spec: Mapping[str, Any]) -> Iterator[tuple[Record | Dropped, bytes]]:
+def grouped(spec: Mapping[str, Any]) -> Iterator[tuple[Record | Dropped, bytes]]:
     """Records and their groups; those that lack the field are dropped, and in no group."""
     for record in read(spec["records"]):
         if isinstance(record, Dropped):
@@ -86,10 +86,10 @@ def readers(spec: Mapping[str, Any], corpora: Mapping[str, Path]) -> dict[str, R
         return {s: functools.partial(documents, corpora, spec["sources"], s) for s in splits}
     if "holdout" in records:
         return {s: functools.partial(read, records[s]) for s in splits if s in records}
-    chosen = target_groups((group for _, group in _grouped(spec)), spec)
+    chosen = target_groups((group for _, group in grouped(spec)), spec)
 
     def side(target: bool) -> Read:
-        for record, group in _grouped(spec):
+        for record, group in grouped(spec):
             if (group in chosen) == target:
                 yield record
 

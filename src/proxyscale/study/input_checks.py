@@ -1,6 +1,7 @@
 """What a study asks of the machine: files that are there, readable and large enough.
 
-Told before the graph is built, apart from `cross_checks`, which look at the config alone.
+Told before the graph is built, with what their first records lack, apart from `cross_checks`, which
+look at the config alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.data.opening import is_compressed
 from proxyscale.data.records import format_of, listed, matching, no_match
+from proxyscale.study import field_checks
 from proxyscale.study.config_data import Source
 from proxyscale.study.distribution_checks import sources_named
 from proxyscale.study.language_runs import LanguageRuns
@@ -32,30 +34,38 @@ def _missing(study: LanguageRuns) -> Iterator[UserError]:
     for name, source in study.config.sources.items():
         options = source.options
         if corpus_kind(source) == "files":
-            yield from _files(f"sources.{name}", options["files"], options.get("format"))
+            where = f"sources.{name}"
+            missing = list(_files(study, where, options["files"], options.get("format")))
+            yield from missing or field_checks.of_source(where, source)
     for name, task in study.config.tasks.items():
+        missing = []
         for key, part in task.records.parts.items() if task.records else ():
             where = ".".join(filter(None, ("tasks", name, "records", key)))
             if part.files is not None:
-                yield from _files(where, part.files, part.format)
+                missing += _files(study, where, part.files, part.format)
+        yield from missing or field_checks.of_task(study, name)
     if study.config.tokenizer.file is not None:
         yield from _tokenizer(study)
 
 
-def _files(where: str, patterns: str | list[str], told: str | None) -> Iterator[UserError]:
+def _files(
+    study: LanguageRuns, where: str, patterns: str | list[str], told: str | None
+) -> Iterator[UserError]:
     if not listed(patterns):
         yield UserError("names no file", where=f"{where}.files")
     for pattern in listed(patterns):
-        paths = matching(pattern)
-        if not paths:
+        found = study.local_files.of(pattern)
+        if not found:
             yield _at(f"{where}.files", no_match(pattern))
-        for path in paths:
+        # of each kind of name one: there may be very many
+        for path in {Path(path).name.partition(".")[2]: path for path in found}.values():
             try:
-                format_of(path, told)
+                format_of(Path(path), told)
             except UserError as error:
                 yield _at(f"{where}.format", error)
                 break
-            if path.is_file() and not path.stat().st_size:
+        for path, status in found.items():
+            if not status.st_size:
                 yield UserError(f"{path} is empty", where=f"{where}.files")
             if not os.access(path, os.R_OK):
                 yield UserError(f"{path} cannot be read: no permission", where=f"{where}.files")
@@ -93,24 +103,23 @@ def text_bytes(study: LanguageRuns, name: str) -> int | None:
     if source.documents and source.max_document_bytes:
         limits.append(source.documents * source.max_document_bytes)
     if corpus_kind(source) == "files":
-        paths = [path for pattern in listed(source.options["files"]) for path in matching(pattern)]
-        sizes = [path.stat().st_size * (3 if _packed(path) else 1) for path in paths]
-        limits.append(sum(sizes))
+        found = study.local_files.of(source.options["files"]).items()
+        limits.append(sum(s.st_size * (3 if _packed(path) else 1) for path, s in found))
     return min(limits, default=None)
 
 
-def _packed(path: Path) -> bool:
-    return is_compressed(path) or path.suffix.lower() == ".parquet"
+def _packed(path: str) -> bool:
+    return is_compressed(path) or path.lower().endswith(".parquet")
 
 
-def _most_bytes(source: Source) -> float:
+def _most_bytes(study: LanguageRuns, source: Source) -> float:
     """The most text that a source's files can have; infinite where that cannot be told."""
     if corpus_kind(source) != "files":
         return math.inf
-    paths = [path for pattern in listed(source.options["files"]) for path in matching(pattern)]
-    if any(map(_packed, paths)):
+    found = study.local_files.of(source.options["files"])
+    if any(map(_packed, found)):
         return math.inf
-    return sum(path.stat().st_size for path in paths)
+    return sum(status.st_size for status in found.values())
 
 
 def _too_small(study: LanguageRuns) -> Iterator[UserError]:
@@ -119,7 +128,8 @@ def _too_small(study: LanguageRuns) -> Iterator[UserError]:
     A token is a byte of text at least, or the end of a document; as duplicates are dropped, there
     are at most half as many documents as bytes, but for the 256 of a single byte.
     """
-    most = {name: 1.5 * _most_bytes(entry) + 256 for name, entry in study.config.sources.items()}
+    entries = study.config.sources.items()
+    most = {name: 1.5 * _most_bytes(study, entry) + 256 for name, entry in entries}
     for name, entry in study.config.distributions.items():
         named = [source for source in sources_named(entry.options) if source in most]
         size = entry.size or study.config.selection.size

@@ -26,10 +26,11 @@ SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 # A job in the words of a dry run.
 JOB = re.compile(r"^(?:local)?rule (\w+):\n(?: .*\n)*?    log: (.*)$", re.MULTILINE)
 # CPU seconds and rates of one core (AVX-512, 2.x GHz), where nothing has been measured yet.
-START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.6, "pool": 0.4, "task": 2.0, "select": 1.5}
+START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.6, "pool": 0.4, "items": 2.0, "select": 1.5}
+START |= {"overlap": 0.6, "task": 0.6}
 START |= {"train": 2.0, "evaluate": 2.5, "features": 3.0, "score": 7.0, "figure": 2.0}
 OTHER = 1.5  # seconds of any other job
-BYTES = {"corpus": 12e6, "pack": 1.6e6, "tokenizer": 0.5e6}  # of text, a second
+BYTES = {"corpus": 12e6, "pack": 1.6e6, "overlap": 20e6, "tokenizer": 0.5e6}  # of text, a second
 FORWARD = 1 / 3  # of a training step is the forward pass that measures a loss
 FEATURES = 2.5  # a per-example gradient and its projection, in training steps of the same tokens
 # A calibration takes ten steps: beyond so many FLOPs it would be no short one.
@@ -112,9 +113,9 @@ class Estimate:
     def _estimated(self, job: Job) -> float | None:
         study, subject = self.study, self.subject(job)
         start = START.get(job.rule, OTHER)
-        if job.rule in ("corpus", "pack"):
+        if job.rule in ("corpus", "pack", "overlap"):
             size = text_bytes(study, subject)
-            shards = study.config.sources[subject].shards if job.rule == "pack" else 1
+            shards = 1 if job.rule == "corpus" else study.config.sources[subject].shards
             return None if size is None else start + size / shards / BYTES[job.rule]
         if job.rule == "tokenizer":
             trained = study.config.tokenizer.sample_bytes if study.tokenizer_sources() else 0

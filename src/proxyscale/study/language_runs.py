@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from proxyscale import registry
-from proxyscale.data.records import listed, stamp
+from proxyscale.data.records import listed
 from proxyscale.study import extra
 from proxyscale.study.config import Config
 from proxyscale.study.proxy_selection import Selected, selections
@@ -257,12 +257,13 @@ class LanguageRuns(Study[Config]):
 
     def source_stamp(self, source: str) -> str:
         """The local files that a source is read from, told by a stamp."""
-        return stamp(self.config.sources[source].options.get("files"))
+        return self.local_files.stamp(self.config.sources[source].options.get("files"))
 
     def record_stamp(self, task: str) -> str:
         """The local files that a task's records are read from, told by a stamp."""
         records = self.config.tasks[task].records
-        return " ".join(stamp(part.files) for part in (records.parts.values() if records else ()))
+        parts = records.parts.values() if records else ()
+        return " ".join(self.local_files.stamp(part.files) for part in parts)
 
     def tokenizer_sources(self) -> list[str]:
         """Sources that the tokenizer is trained on: none if it is not trained here."""
@@ -270,7 +271,7 @@ class LanguageRuns(Study[Config]):
 
     def tokenizer_stamp(self) -> str:
         """The local tokenizer.json that the study uses, if it uses one, told by a stamp."""
-        return stamp(self.config.tokenizer.file)
+        return self.local_files.stamp(self.config.tokenizer.file)
 
     @property
     def installed(self) -> set[str]:

@@ -16,6 +16,8 @@ from proxyscale.study.option_checks import corpus_kind
 from proxyscale.study.proxy_selection import SUBSETS
 from proxyscale.study.study import Words
 
+AFTERWARDS = ("overlap_window", "drop_context")  # keys of a task that its items do not depend on
+
 
 def corpus(study: LanguageRuns, source: str) -> Words:
     """A source: its kind, options, splits and limits; how it is sharded is no part of its text."""
@@ -38,14 +40,26 @@ def pack(study: LanguageRuns, source: str, shard: int) -> Words:
     return {**own, "shard": shard, "shards": shards}
 
 
-def task(study: LanguageRuns, task: str) -> Words:
-    """A test set: its kind, options, where its records come from."""
+def items(study: LanguageRuns, task: str) -> Words:
+    """A test set's items: their kind, its options, where its records come from, how many."""
     entry = study.config.tasks[task]
-    own = {name: getattr(entry, name) for name in type(entry).model_fields}
+    fields = [name for name in type(entry).model_fields if name not in AFTERWARDS]
+    own = {name: getattr(entry, name) for name in fields}
     own["sources"] = study.task_sources(task)
     own["records"] = entry.records.model_dump(exclude_none=True) if entry.records else None
     common = {"length": study.config.pool.length, "seed": study.config.seed}
     return {**own, "options": entry.options, **common}
+
+
+def overlap(study: LanguageRuns) -> Words:
+    """Words in a window of every task."""
+    return {name: task.overlap_window for name, task in study.config.tasks.items()}
+
+
+def task(study: LanguageRuns, task: str) -> Words:
+    """A test set: how many of its items, and what of them is dropped for where else it stands."""
+    entry = study.config.tasks[task]
+    return {name: getattr(entry, name) for name in ("examples", "target_examples", *AFTERWARDS)}
 
 
 def select(study: LanguageRuns, distribution: str) -> Words:

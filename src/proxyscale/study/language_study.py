@@ -94,7 +94,7 @@ class LanguageStudy(LanguageRuns):
     def plugins(self, rule: str, name: str) -> list[str]:
         if rule == "corpus":
             called = registry.corpus, corpus_kind(self.config.sources[name])
-        elif rule == "task":
+        elif rule == "items":
             called = registry.task, self.config.tasks[name].kind
         elif rule == "select":
             called = registry.selection, self.config.distributions[name].method

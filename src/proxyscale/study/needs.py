@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from proxyscale.data.encoded_items import SURPLUS
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_times import Estimate, Job
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
@@ -28,6 +29,8 @@ HASHES = 0.1  # bytes of memory per byte of a corpus: a hash of every document, 
 GRADIENTS = 128  # examples whose gradients are in memory together
 BATCH_TOKENS = 4096  # measured at a time
 LOSS_BYTES, LOSS_RATE = 200, 1e5  # memory of a row of losses, and rows a second
+CANDIDATE, WINDOW = 60, 60  # bytes of memory per word of a test set: as it is encoded, as sought
+QUESTION = 256  # words of a question with what is given with it, at most
 UNTOLD = 1e9  # bytes of a source whose size cannot be told beforehand
 
 START = 120.0  # seconds: a node's first touch of the files, Snakemake's own start
@@ -100,6 +103,28 @@ class Needs:
         seconds = sum(self._seconds("pack", source) for source in sources)
         held = max(_text(self._bytes(source)) for source in sources)
         return Need(held + SELECTED * self._rows, seconds)
+
+    def items(self, task: str) -> Need:
+        """The candidates of a test set, text and tokens, out of documents or records."""
+        sources = self.study.task_sources(task)
+        held = max((_text(self._bytes(source)) for source in sources), default=_text(TEXT))
+        return Need(held + CANDIDATE * self._words(task), self._seconds("items", task))
+
+    def overlap(self, source: str) -> Need:
+        """A job over the text of a shard of a source: windows of all tasks' items."""
+        sought = sum(self._words(task) for task in self.study.config.tasks)
+        return Need(BARE + WINDOW * sought, self._seconds("overlap", source))
+
+    def task(self, task: str) -> Need:
+        """The candidates of a test set, and their windows."""
+        return Need(BARE + (CANDIDATE + WINDOW) * self._words(task), self._seconds("task", task))
+
+    def _words(self, task: str) -> float:
+        """Words of a test set's candidates, at most: of whole texts, or of questions."""
+        entry = self.study.config.tasks[task]
+        length = self.study.config.pool.length
+        held = SURPLUS * (entry.examples + entry.target_examples)
+        return float(held * (length if entry.kind == "text" else min(length, QUESTION)))
 
     def train(self, scale: str, distribution: str) -> Need:
         """One run: weights, gradients and two moments in float32; 6·P·D operations."""

@@ -7,6 +7,7 @@ two strings: `spec`, the job's own slice of the config, and `code`, a digest of 
 
 from __future__ import annotations
 
+import functools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from proxyscale.base.digest import code_digest, defining
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.base.paths import Paths
 from proxyscale.base.seals import intact
+from proxyscale.data.records import Files
 from proxyscale.study import common_checks
 from proxyscale.study.config import StudyConfig
 from proxyscale.study.validation import validated
@@ -179,6 +181,11 @@ class Study(ABC, Generic[C]):
     @abstractmethod
     def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
         """What it will do and what that will cost, for people. UserError if that cannot be told."""
+
+    @functools.cached_property
+    def local_files(self) -> Files:
+        """The local files that it reads, as they are when they are first looked for."""
+        return Files()
 
     def check_inputs(self) -> None:
         """UserErrors with every file that is missing, unreadable or too small."""

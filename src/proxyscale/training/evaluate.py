@@ -20,6 +20,7 @@ from torch import Tensor
 from proxyscale.base import artifacts, seals
 from proxyscale.base.progress import Progress
 from proxyscale.base.tables import check_losses
+from proxyscale.base.vouching import Vouching
 from proxyscale.training import language_model
 from proxyscale.training.matmul import linear
 from proxyscale.training.model import LanguageModel
@@ -61,8 +62,6 @@ def evaluate(
     same `version` of the code, same bytes) is not measured again.
     """
     language_model.prepare_cpu(threads)
-    record = out / "manifest.json"
-    known = artifacts.read_json(record) if seals.intact(record) else {}
     digest = artifacts.sha256(seals.verified(run / "model.safetensors"))
     wanted = {
         name: {
@@ -72,7 +71,8 @@ def evaluate(
         }
         for name, folder in tasks.items()
     }
-    stale = [name for name in tasks if not _vouched(out, name, wanted[name], known.get(name))]
+    vouching = Vouching(out, ".parquet", wanted)
+    stale = vouching.stale
     if not stale:
         return
     model = language_model.load(run).to(language_model.device())
@@ -85,16 +85,9 @@ def evaluate(
         measured = losses(model, table, precision)
         check_losses(measured, f"{title}, {name}", facts["model"]["vocabulary"])
         artifacts.write(file, measured, "run_losses")
-        known[name] = {**wanted[name], "sha256": artifacts.sha256(file)}
-        artifacts.write_json(record, known)
+        vouching.made(name, file)
         progress.step(done, name)
     progress.close()
-
-
-def _vouched(out: Path, name: str, wanted: dict[str, str], known: dict[str, str] | None) -> bool:
-    """Whether the task's file is the one that would be made."""
-    file = out / f"{name}.parquet"
-    return seals.intact(file) and known == {**wanted, "sha256": artifacts.sha256(file)}
 
 
 def losses(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from proxyscale.base.cost import resnet_flops, resnet_parameters
-from proxyscale.data.records import stamp
 from proxyscale.study.study import Study, canonical
 from proxyscale.vision.config import REMOVALS, SCORED, SIMILAR, ImageConfig
 
@@ -126,4 +125,4 @@ class ImageRuns(Study[ImageConfig]):
 
     def source_stamp(self, source: str) -> str:
         """The local files that a source is read from, told by a stamp."""
-        return stamp(self.config.sources[source].options.get("files"))
+        return self.local_files.stamp(self.config.sources[source].options.get("files"))

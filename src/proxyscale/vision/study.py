@@ -10,8 +10,9 @@ from typing import ClassVar
 import pyarrow as pa
 
 from proxyscale.base.errors import UserError, UserErrors
-from proxyscale.data.records import listed, matching
+from proxyscale.data.records import listed
 from proxyscale.registry import Facts
+from proxyscale.study import field_checks
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
 from proxyscale.study.study import Calibrate, plugin_files
 from proxyscale.vision import cross_checks, specs
@@ -40,13 +41,19 @@ class ImageStudy(ImageRuns):
         )
 
     def check_inputs(self) -> None:
-        """UserErrors with every pattern of images that matches no file."""
-        found = [
-            UserError(f"no file matches {pattern!r}", where=f"sources.{name}.files")
-            for name, source in self.config.sources.items()
-            for pattern in listed(source.options.get("files") or ())
-            if not matching(pattern)
-        ]
+        """UserErrors with every pattern of images that matches no file, and every source of which
+        none of the first images can be used."""
+        found: list[UserError] = []
+        for name, source in self.config.sources.items():
+            if corpus_kind(source, image_corpus) != "files":
+                continue
+            missing = [
+                UserError(f"no file matches {pattern!r}", where=f"sources.{name}.files")
+                for pattern in listed(source.options["files"])
+                if not self.local_files.of(pattern) and not self.local_files.below(pattern)
+            ]
+            images = image_corpus["files"](**source.options)
+            found += missing or field_checks.unusable(f"sources.{name}", images)
         if found:
             raise UserErrors(found)
 
