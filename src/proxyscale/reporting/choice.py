@@ -63,7 +63,8 @@ class _Words:
     def of(self, task: str, proxies: Mapping[str, Rows], scales: list[str]) -> Iterator[str]:
         """Who picks what, what the others' picks cost here, and what the cheapest costs next."""
         known = [scale for scale in scales if "pick" in proxies.get(scale, {})]
-        alike, others = [], []
+        alike: list[str] = []
+        others: list[str] = []
         for scale in known:
             rows = proxies[scale]
             same = rows["pick"]["named"] == rows["reference_pick"]["named"]

@@ -66,7 +66,7 @@ class LanguageStudy(LanguageRuns):
 
     @property
     def report_tables(self) -> dict[str, str]:
-        shown = {name: name for name in ("composition", "effects") if name in self.tables}
+        shown: dict[str, str] = {n: n for n in ("composition", "effects") if n in self.tables}
         shown |= {"selection": "selection"} if self.config.proxy_selection else {}
         return {name: self.paths.table(table) for name, table in shown.items()}
 
