@@ -58,7 +58,7 @@ nothing:
     architecture augment base_width batch batch_tokens betas bias candidate_sources candidates
     checkpoint_minutes checkpoints clip compare compile config context count data_dir
     datamodels decay documents draws engine epochs eps example examples file
-    final_learning_rate format foundry gpus heads hidden_learning_rate holdout hub images
+    final_learning_rate flops format foundry gpus heads hidden_learning_rate holdout hub images
     initial_learning_rate large layers learning_rate learning_rate_factor limit max_bytes
     max_document_bytes micro_batch_tokens mlp_ratio momentum noise options parameters
     parametrization precision projection proxy proxy_selection recipe records revision scale
