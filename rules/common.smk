@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, f"{workflow.basedir}/src")
 
 from proxyscale import registry
-from proxyscale.base import lock, run_cache
+from proxyscale.base import ending, lock, run_cache
 from proxyscale.base.errors import UserError
 from proxyscale.base.repair import repair
 from proxyscale.cli.load_study import load
@@ -46,6 +46,7 @@ try:
     if not workflow.is_main_process:
         lock.join(parent_dies=False)
     else:
+        ending.end_when_told()
         for told in repair(study.config.results, study.made):
             print(told, file=sys.stderr)
 except UserError as error:

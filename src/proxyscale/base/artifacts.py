@@ -228,9 +228,10 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_csv(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a CSV file that `write_csv` wrote; empty cells are None."""
+    """The rows of a CSV file that `write_csv` wrote; empty cells are None. UserError if damaged."""
     options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
-    found: list[dict[str, Any]] = pyarrow.csv.read_csv(path, convert_options=options).to_pylist()
+    table = pyarrow.csv.read_csv(seals.verified(path), convert_options=options)
+    found: list[dict[str, Any]] = table.to_pylist()
     return found
 
 

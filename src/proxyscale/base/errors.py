@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class UserError(Exception):
@@ -51,3 +56,27 @@ class UserErrors(UserError):
         count = len(self.errors)
         head = f"{count} mistake{'s' if count != 1 else ''}"
         super().__init__("\n".join([head, *(f"- {error.told()}" for error in self.errors)]))
+
+
+class DiskFull(UserError):
+    """There is no room for a file on the disk, or within a quota."""
+
+    def __init__(self, path: str | Path) -> None:
+        hint = "make room and run the same command again: it goes on"
+        super().__init__("the disk is full", where=str(path), hint=hint)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk is full; safetensors says so in words alone."""
+    return getattr(error, "errno", None) in FULL or f"os error {errno.ENOSPC})" in str(error)
+
+
+@contextlib.contextmanager
+def room(path: Path) -> Iterator[None]:
+    """While a file is written: DiskFull with its name when there is no room for it."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or not is_full(error):
+            raise
+        raise DiskFull(path) from None

@@ -7,6 +7,7 @@ python -m proxyscale VERB --flag value …
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 import sys
 import time
@@ -15,8 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from proxyscale.base import devices, lock
-from proxyscale.base.errors import UserError
+from proxyscale.base import devices, ending, lock
+from proxyscale.base.errors import DiskFull, UserError, is_full
 from proxyscale.base.progress import duration, logged, note_duration
 from proxyscale.base.verbs import COMMANDS, VERBS, Registered
 from proxyscale.cli import (
@@ -92,23 +93,35 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command or verb. Exit code 0; 2 for a user's mistake, told without a traceback."""
     args = parser().parse_args(spelled_out(sys.argv[1:] if argv is None else argv))
     with ExitStack() as stack:
-        if args.log:
-            stack.enter_context(logged(Path(args.log)))
         start, used = time.monotonic(), time.process_time()
         try:
+            if args.log:
+                stack.enter_context(logged(Path(args.log)))
             lock.join(parent_dies=True)
             devices.take(args.gpus)
             told = WORDS[args.word][0](args)
-        except UserError as error:
-            print(f"proxyscale {args.word}: {error}", file=sys.stderr)
-            return 2
-        except Exception:
-            traceback.print_exc()
-            return 1
+        except Exception as error:
+            return _failed(args.word, error)
         took = time.monotonic() - start
         if told:
             # in one piece, so that the lines of jobs side by side stay whole
             sys.stderr.write(f"{args.word} {told} · {duration(took)}\n")
     if args.log:
-        note_duration(Path(args.log), took, time.process_time() - used)
+        with contextlib.suppress(OSError):
+            note_duration(Path(args.log), took, time.process_time() - used)
     return 0
+
+
+def _failed(word: str, error: Exception) -> int:
+    """Tell of an error; the exit code."""
+    if not isinstance(error, UserError) and is_full(error):
+        error = DiskFull(getattr(error, "filename", None) or Path.cwd())
+    if not isinstance(error, UserError):
+        traceback.print_exception(error)
+        return 1
+    print(f"proxyscale {word}: {error}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        lock.note_mistake()
+    if isinstance(error, DiskFull):
+        ending.end_workflow()
+    return 2

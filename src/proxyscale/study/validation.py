@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from proxyscale.base import seals
 from proxyscale.base.errors import UserError, UserErrors
 
 
@@ -21,6 +22,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML file's mapping. UserError with the line if it is broken or says a key twice."""
     try:
         text = Path(path).read_text("utf-8")
+        if seals.MARK.decode() in text and (wrong := seals.damage(Path(path))):
+            hint = "if you have edited it, take out its last line"
+            raise UserError(f"is not what was written: {wrong}", where=str(path), hint=hint)
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except (OSError, UnicodeDecodeError) as error:
