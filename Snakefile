@@ -27,6 +27,8 @@ onstart:
     try:
         lock.take(study.config.results)
         study.claim_results(write=True)
+        for told in leave(study.config.results, study.made):
+            print(told, file=sys.stderr)
     except UserError as error:
         refuse(error)
 

@@ -42,9 +42,10 @@ rule tokenizer:
     params:
         spec=study.spec("tokenizer"),
         file=study.tokenizer_stamp(),
+        corpora=lambda w, input: words(*input.corpora),
         code=study.code("tokenizer"),
     shell:
-        "python -m proxyscale tokenizer --log {log:q} --corpus {input.corpora:q}"
+        "python -m proxyscale tokenizer --log {log:q} --corpus {params.corpora}"
         " --spec {params.spec:q} --out {output:q}"
 
 
@@ -87,8 +88,9 @@ rule pool:
         **asks(lambda w: needs.pooled()),
     params:
         code=study.code("pool"),
+        packs=lambda w, input: words(*input),
     shell:
-        "python -m proxyscale pool --log {log:q} --pack {input:q} --out {output:q}"
+        "python -m proxyscale pool --log {log:q} --pack {params.packs} --out {output:q}"
 
 
 rule task:
@@ -116,6 +118,7 @@ rule task:
         files=lambda w: study.record_stamp(w.task),
         code=lambda w: study.code("task", w.task),
         plugins=lambda w: plugin_flags("task", w.task),
+        corpora=lambda w, input: words(*input.corpora),
     shell:
-        "python -m proxyscale task --log {log:q} {params.plugins} --corpus {input.corpora:q}"
+        "python -m proxyscale task --log {log:q} {params.plugins} --corpus {params.corpora}"
         " --tokenizer {input.tokenizer:q} --pool {input.pool:q} --spec {params.spec:q} --out {output.manifest:q}"

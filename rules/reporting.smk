@@ -23,12 +23,12 @@ rule statistics:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.spec("statistics"),
+        spec=lambda w: words("--spec", study.spec("statistics")),
         code=study.code("statistics"),
         weights=lambda w, input: files_flags("weights", input.weights),
     shell:
         "python -m proxyscale statistics --log {log:q} --losses {input.losses:q}"
-        " --runs {input.runs:q} {params.weights} --spec {params.spec:q} --out {output:q}"
+        " --runs {input.runs:q} {params.weights} {params.spec} --out {output:q}"
 
 
 rule report:
@@ -47,7 +47,7 @@ rule report:
     conda:
         "../envs/proxyscale.yaml"
     params:
-        spec=lambda w: study.spec("report"),
+        spec=lambda w: words("--spec", study.spec("report")),
         code=study.code("report"),
         pool=lambda w, input: files_flags("pool", input.pool),
         reading=lambda w, input: files_flags("reading", input.reading),
@@ -59,4 +59,4 @@ rule report:
     shell:
         "python -m proxyscale report --log {log:q} --statistics {input.statistics:q}"
         " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.reading}"
-        " {params.tasks} --spec {params.spec:q} --out {output:q}"
+        " {params.tasks} {params.spec} --out {output:q}"

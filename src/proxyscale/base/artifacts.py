@@ -229,9 +229,8 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def read_csv(path: str | Path) -> list[dict[str, Any]]:
     """The rows of a CSV file that `write_csv` wrote; empty cells are None. UserError if damaged."""
-    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
-    table = pyarrow.csv.read_csv(seals.verified(path), convert_options=options)
-    found: list[dict[str, Any]] = table.to_pylist()
+    options, found = pyarrow.csv.ConvertOptions(strings_can_be_null=True), list[dict[str, Any]]()
+    found += pyarrow.csv.read_csv(seals.verified(path), convert_options=options).to_pylist()
     return found
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from proxyscale.base import lock
 

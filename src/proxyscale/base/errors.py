@@ -49,12 +49,13 @@ class UserError(Exception):
 
 
 class UserErrors(UserError):
-    """All mistakes found in one reading, so that they can be mended in one sitting."""
+    """All mistakes found in one reading of a file, so that they can be mended in one sitting."""
 
-    def __init__(self, errors: Iterable[UserError]) -> None:
+    def __init__(self, errors: Iterable[UserError], file: str | None = None) -> None:
         self.errors = list(errors)
         count = len(self.errors)
-        head = f"{count} mistake{'s' if count != 1 else ''}"
+        head = f"{file}: " if file else ""
+        head += f"{count} mistake{'s' if count != 1 else ''}"
         super().__init__("\n".join([head, *(f"- {error.told()}" for error in self.errors)]))
 
 

@@ -49,9 +49,12 @@ def take(results: str | Path) -> None:
     UserError if another workflow is at work.
     """
     folder = Path(results).absolute() / CLAIM
-    with room(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        workflow = _open(folder / "workflow.lock")
+    try:
+        with room(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            workflow = _open(folder / "workflow.lock")
+    except OSError as error:
+        raise UserError(f"{results} cannot be made: {error.strerror}", where="results") from None
     if not _lock(workflow, fcntl.LOCK_EX | fcntl.LOCK_NB):
         raise UserError(
             f"another call is at work on {results}: {_told(folder)}",

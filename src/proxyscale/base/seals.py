@@ -46,6 +46,13 @@ class Damaged(UserError):
     """A file is not what was written. It has been set aside, and can be made again."""
 
 
+def rename(path: Path, to: Path) -> None:
+    """Give a file another name, its sum with it."""
+    if path.suffix in LINES and beside(path).exists():
+        beside(path).replace(beside(to))
+    path.replace(to)
+
+
 def beside(path: Path) -> Path:
     """Where the sum of a file of `LINES` lies."""
     return path.with_name(f".{path.name}.sum")
@@ -177,16 +184,19 @@ def verified(path: str | Path) -> Path:
     return path
 
 
+def carries_sum(path: Path) -> bool:
+    """Whether a file has a sum of itself, right or wrong: somebody else's has none."""
+    if path.suffix in LINES:
+        return beside(path).exists()
+    if path.suffix not in SEALED or not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _place(data, path.suffix) is not None
+
+
 def trusted(path: str | Path) -> Path:
     """The path of a file that anybody may have written: verified if it carries a sum."""
-    path = Path(path)
-    if path.suffix in LINES:
-        return verified(path) if beside(path).exists() else path
-    if path.suffix not in SEALED or not path.is_file() or not path.stat().st_size:
-        return path
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        carries = _place(data, path.suffix) is not None
-    return verified(path) if carries else path
+    return verified(path) if carries_sum(Path(path)) else Path(path)
 
 
 def intact(path: Path) -> bool:

@@ -81,12 +81,13 @@ def _add(sub: argparse.ArgumentParser, flag: str) -> None:
 
 
 def spelled_out(argv: list[str]) -> list[str]:
-    """The command line with the lines of a file in the place of `--arguments FILE`."""
-    if "--arguments" not in argv[:-1]:
-        return argv
-    place = argv.index("--arguments")
-    lines = Path(argv[place + 1]).read_text("utf-8").split("\n")
-    return [*argv[:place], *lines, *argv[place + 2 :]]
+    """The command line with the lines of a file in the place of every `--arguments FILE`."""
+    words = iter(argv)
+    found: list[str] = []
+    for word in words:
+        file = next(words, None) if word == "--arguments" else None
+        found += [word] if file is None else Path(file).read_text("utf-8").split("\n")
+    return found
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -63,6 +63,7 @@ def build_task(
         length=spec["length"],
         window=spec["overlap_window"],
         counts=builder.counts,
+        few_shot={"asked_for": spec.get("few_shot") or 0, "available": len(builder.bank)},
         dropped={name: dict(one.dropped) for name, one in builder.accounts.items()},
         dropped_first={name: one.named for name, one in builder.accounts.items()},
         found_in=builder.found_in,

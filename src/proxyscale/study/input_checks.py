@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from proxyscale.base.errors import UserError, UserErrors
+from proxyscale.data.installed import check_installed
 from proxyscale.data.opening import is_compressed
 from proxyscale.data.records import format_of, listed, matching, no_match
 from proxyscale.study.config_data import Source
@@ -23,7 +24,7 @@ from proxyscale.study.scales import tokenizer_size
 
 def check_inputs(study: LanguageRuns) -> None:
     """UserErrors with every file that is missing or unreadable, and every source too small."""
-    found = [*_missing(study), *_too_small(study)]
+    found = list(_missing(study)) or list(_too_small(study))
     if found:
         raise UserErrors(found)
 
@@ -33,6 +34,11 @@ def _missing(study: LanguageRuns) -> Iterator[UserError]:
         options = source.options
         if corpus_kind(source) == "files":
             yield from _files(f"sources.{name}", options["files"], options.get("format"))
+        elif corpus_kind(source) == "installed":
+            try:
+                check_installed(listed(options["installed"]), options["part"])
+            except UserError as error:
+                yield _at(f"sources.{name}.{error.where}", error)
     for name, task in study.config.tasks.items():
         for key, part in task.records.parts.items() if task.records else ():
             where = ".".join(filter(None, ("tasks", name, "records", key)))
