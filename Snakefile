@@ -26,9 +26,11 @@ report: "workflow/report/workflow.rst"
 onstart:
     try:
         lock.take(study.config.results)
+        study.claim_results(write=True)
+        for told in leave(study.config.results, study.made):
+            print(told, file=sys.stderr)
     except UserError as error:
         refuse(error)
-    study.claim_results(write=True)
 
 
 onsuccess:
@@ -37,6 +39,11 @@ onsuccess:
     told = ending(study)
     if told:
         print(f"\n{told}\n", file=sys.stderr)
+
+
+onerror:
+    if lock.mistaken(study.config.results):
+        sys.exit(2)
 
 
 rule all:

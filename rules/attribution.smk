@@ -37,9 +37,10 @@ rule features:
         spec=lambda w: study.spec("features", w.candidates),
         code=lambda w: study.code("features", w.scale),
         plugins=lambda w: plugin_flags("features", w.scale),
+        tasks=lambda w, input: words(*input.tasks),
     shell:
         "python -m proxyscale features --log {log:q} --gpus {resources.gpu} {params.plugins}"
-        " --run {input.run:q} --pool {input.pool:q} --task {input.tasks:q}"
+        " --run {input.run:q} --pool {input.pool:q} --task {params.tasks}"
         " --title 'features of {wildcards.scale}/{wildcards.distribution}"
         " draw {wildcards.draw} seed {wildcards.seed}'"
         " --code {params.code} --spec {params.spec:q} --out {output.pool:q}"
@@ -62,8 +63,10 @@ rule score:
     params:
         spec=study.spec("score"),
         code=study.code("score"),
+        pool=lambda w, input: words(*input.pool),
+        target=lambda w, input: words(*input.target),
     shell:
-        "python -m proxyscale score --log {log:q} --pool {input.pool:q} --target {input.target:q}"
+        "python -m proxyscale score --log {log:q} --pool {params.pool} --target {params.target}"
         " --spec {params.spec:q} --out {output.scores:q}"
 
 
@@ -94,9 +97,10 @@ rule candidate_losses:
         spec=lambda w: study.spec("candidate_losses", w.candidates),
         code=lambda w: study.code("candidate_losses", w.scale),
         plugins=lambda w: plugin_flags("candidate_losses", w.scale),
+        runs=lambda w, input: words(*input.runs),
     shell:
         "python -m proxyscale candidate_losses --log {log:q} --gpus {resources.gpu} {params.plugins}"
-        " --run {input.runs:q} --pool {input.pool:q} --spec {params.spec:q}"
+        " --run {params.runs} --pool {input.pool:q} --spec {params.spec:q}"
         " --title 'losses of candidates under {wildcards.scale}/{wildcards.distribution}'"
         " --out {output:q}"
 

@@ -12,10 +12,10 @@ import sys
 sys.path.insert(0, f"{workflow.basedir}/src")
 
 from proxyscale import registry
-from proxyscale.base import lock, run_cache
+from proxyscale.base import ending, lock, run_cache
 from proxyscale.base.errors import UserError
-from proxyscale.base.repair import repair
-from proxyscale.cli.load_study import load
+from proxyscale.base.repair import leave, repair
+from proxyscale.cli.load_study import config_of, load
 from proxyscale.study.validation import read_yaml
 
 
@@ -40,12 +40,14 @@ if not workflow.configfiles:
 try:
     # No file of the working folder is taken for a module.
     sys.path[:] = [p for p in sys.path if p and os.path.realpath(p) != os.getcwd()]
-    study = load(config)
-    study.check_inputs()
-    study.claim_results()
+    with config_of(workflow.configfiles):
+        study = load(config)
+        study.check_inputs()
+        study.claim_results()
     if not workflow.is_main_process:
         lock.join(parent_dies=False)
     else:
+        ending.end_when_told()
         for told in repair(study.config.results, study.made):
             print(told, file=sys.stderr)
 except UserError as error:
@@ -91,16 +93,24 @@ def manifest(folder):
     return inside(folder, "manifest.json")
 
 
+LONG = 20_000  # characters: a command may have 128 KiB
+
+
+def words(*said):
+    """Words of a command line; where they are many, they lie in a file, a line each."""
+    text = " ".join(shlex.quote(str(word)) for word in said)
+    return text if len(text) < LONG else f"--arguments {in_a_file(said)}"
+
+
 def flags(name, pairs, root=""):
     """`--name key=path` for every pair: named inputs of one kind on a command line."""
-    return " ".join(
-        f"--{name} {shlex.quote(f'{key}={root}{path}')}" for key, path in pairs
-    )
+    named = [(f"--{name}", f"{key}={root}{path}") for key, path in pairs]
+    return words(*(word for pair in named for word in pair))
 
 
-def in_a_file(*words):
-    """A file that holds a job's arguments, a line each: a command may be no longer than 128 KiB."""
-    text = "\n".join(map(str, words))
+def in_a_file(said):
+    """The file that holds words of a command."""
+    text = "\n".join(map(str, said))
     path = f".snakemake/arguments/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
@@ -109,15 +119,9 @@ def in_a_file(*words):
     return path
 
 
-def pairs_in_a_file(name, pairs):
-    """`--name key=path` for every pair, in such a file."""
-    words = [(f"--{name}", f"{key}={path}") for key, path in pairs]
-    return in_a_file(*(word for pair in words for word in pair))
-
-
 def files_flags(name, files):
     """`--name file` for every file, of which there may be none."""
-    return " ".join(f"--{name} {shlex.quote(str(file))}" for file in files)
+    return words(*(word for file in files for word in (f"--{name}", file)))
 
 
 def plugin_flags(rule, name):

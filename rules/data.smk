@@ -44,9 +44,10 @@ rule tokenizer:
     params:
         spec=study.spec("tokenizer"),
         file=study.tokenizer_stamp(),
+        corpora=lambda w, input: words(*input.corpora),
         code=study.code("tokenizer"),
     shell:
-        "python -m proxyscale tokenizer --log {log:q} --corpus {input.corpora:q}"
+        "python -m proxyscale tokenizer --log {log:q} --corpus {params.corpora}"
         " --spec {params.spec:q} --out {output:q}"
 
 
@@ -89,8 +90,9 @@ rule pool:
         **asks(lambda w: needs.pooled()),
     params:
         code=study.code("pool"),
+        packs=lambda w, input: words(*input),
     shell:
-        "python -m proxyscale pool --log {log:q} --pack {input:q} --out {output:q}"
+        "python -m proxyscale pool --log {log:q} --pack {params.packs} --out {output:q}"
 
 
 rule items:
@@ -115,8 +117,9 @@ rule items:
         files=lambda w: study.record_stamp(w.task),
         code=lambda w: study.code("items", w.task),
         plugins=lambda w: plugin_flags("items", w.task),
+        corpora=lambda w, input: words(*input.corpora),
     shell:
-        "python -m proxyscale items --log {log:q} {params.plugins} --corpus {input.corpora:q}"
+        "python -m proxyscale items --log {log:q} {params.plugins} --corpus {params.corpora}"
         " --tokenizer {input.tokenizer:q} --spec {params.spec:q} --out {output.manifest:q}"
 
 
@@ -137,12 +140,13 @@ rule overlap:
     resources:
         **asks(lambda w: needs.overlap(w.source)),
     params:
-        spec=study.spec("overlap"),
+        spec=words("--spec", study.spec("overlap")),
         code=study.code("overlap"),
+        encoded=lambda w, input: words(*input.encoded),
         out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale overlap --log {log:q} --pack {input.pack:q} --items {input.encoded:q}"
-        " --spec {params.spec:q} --code {params.code} --out {params.out:q}"
+        "python -m proxyscale overlap --log {log:q} --pack {input.pack:q} --items {params.encoded}"
+        " {params.spec} --code {params.code} --out {params.out:q}"
 
 
 rule task:
@@ -166,6 +170,7 @@ rule task:
     params:
         spec=lambda w: study.spec("task", w.task),
         code=study.code("task"),
+        found=lambda w, input: words(*input.found),
     shell:
-        "python -m proxyscale task --log {log:q} --items {input.encoded:q} --found {input.found:q}"
+        "python -m proxyscale task --log {log:q} --items {input.encoded:q} --found {params.found}"
         " --spec {params.spec:q} --out {output.manifest:q}"

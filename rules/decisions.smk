@@ -24,13 +24,13 @@ rule proposal:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.spec("proposal"),
+        spec=lambda w: words("--spec", study.spec("proposal")),
         code=study.code("proposal"),
         pool=lambda w, input: files_flags("pool", input.pool),
         stem=lambda w, output: output.json.removesuffix(".json"),
     shell:
         "python -m proxyscale proposal --log {log:q} --losses {input.losses:q}"
-        " --runs {input.runs:q} --weights {input.weights:q} {params.pool} --spec {params.spec:q}"
+        " --runs {input.runs:q} --weights {input.weights:q} {params.pool} {params.spec}"
         " --out {params.stem:q}"
 
 
@@ -49,9 +49,9 @@ rule next_steps:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.spec("next_steps"),
+        spec=lambda w: words("--spec", study.spec("next_steps")),
         code=study.code("next_steps"),
         stem=lambda w, output: output.json.removesuffix(".json"),
     shell:
         "python -m proxyscale next_steps --log {log:q} --losses {input.losses:q}"
-        " --runs {input.runs:q} --spec {params.spec:q} --out {params.stem:q}"
+        " --runs {input.runs:q} {params.spec} --out {params.stem:q}"

@@ -33,7 +33,7 @@ rule figure:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.spec("figure", w.figure),
+        spec=lambda w: words("--spec", study.spec("figure", w.figure)),
         code=lambda w: study.code("figure", w.figure),
         caption=lambda w: registry.figure[w.figure].caption,
         reads=lambda w, input: figure_reads(w, figure_root(w, input[0]))[1],
@@ -44,4 +44,4 @@ rule figure:
         stem=lambda w, output: output.pdf.removesuffix(".pdf"),
     shell:
         "python -m proxyscale figure --log {log:q} {params.drawn_by} {params.reads}"
-        " --spec {params.spec:q} --out {params.stem:q}"
+        " {params.spec} --out {params.stem:q}"

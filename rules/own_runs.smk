@@ -19,7 +19,7 @@ rule own_runs:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.spec("own_runs"),
+        spec=lambda w: words("--spec", study.spec("own_runs")),
         code=study.code("own_runs"),
         tables=flags(
             "table",
@@ -30,6 +30,6 @@ rule own_runs:
             ],
         ),
     shell:
-        "python -m proxyscale own_runs --log {log:q} {params.tables} --spec {params.spec:q}"
+        "python -m proxyscale own_runs --log {log:q} {params.tables} {params.spec}"
         " --losses {output.losses:q} --runs {output.runs:q}"
         " --checkpoints {output.checkpoints:q} --reading {output.reading:q}"

@@ -28,12 +28,12 @@ rule selection_collect:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        arguments=in_a_file("--spec", study.spec("collect", study.selection_runs)),
+        spec=words("--spec", study.spec("collect", study.selection_runs)),
         code=study.code("collect"),
         results=subpath(output.losses, ancestor=2),
     shell:
         "python -m proxyscale collect --log {log:q} --results {params.results:q}"
-        " --arguments {params.arguments} --losses {output.losses:q} --runs {output.runs:q}"
+        " {params.spec} --losses {output.losses:q} --runs {output.runs:q}"
 
 
 rule gains:
@@ -52,9 +52,9 @@ rule gains:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=study.spec("gains"),
+        spec=words("--spec", study.spec("gains")),
         code=study.code("gains"),
         results=subpath(output[0], ancestor=2),
     shell:
         "python -m proxyscale gains --log {log:q} --results {params.results:q}"
-        " --losses {input.losses:q} --runs {input.runs:q} --spec {params.spec:q} --out {output:q}"
+        " --losses {input.losses:q} --runs {input.runs:q} {params.spec} --out {output:q}"

@@ -34,7 +34,7 @@ rule report:
     conda:
         "../envs/proxyscale.yaml"
     params:
-        spec=lambda w: study.spec("report"),
+        spec=lambda w: words("--spec", study.spec("report")),
         code=study.code("report"),
         pool=lambda w, input: files_flags("pool", input.pool),
         reading=lambda w, input: files_flags("reading", input.reading),
@@ -48,4 +48,4 @@ rule report:
     shell:
         "python -m proxyscale report --log {log:q} --statistics {input.statistics:q}"
         " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.reading}"
-        " {params.tasks} {params.tables} {params.pictures} --spec {params.spec:q} --out {output:q}"
+        " {params.tasks} {params.tables} {params.pictures} {params.spec} --out {output:q}"

@@ -19,9 +19,9 @@ rule statistics:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.spec("statistics"),
+        spec=lambda w: words("--spec", study.spec("statistics")),
         code=study.code("statistics"),
         weights=lambda w, input: files_flags("weights", input.weights),
     shell:
         "python -m proxyscale statistics --log {log:q} --losses {input.losses:q}"
-        " --runs {input.runs:q} {params.weights} --spec {params.spec:q} --out {output:q}"
+        " --runs {input.runs:q} {params.weights} {params.spec} --out {output:q}"

@@ -24,12 +24,12 @@ rule collect:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        arguments=in_a_file("--spec", study.spec("collect", study.runs)),
+        spec=words("--spec", study.spec("collect", study.runs)),
         code=study.code("collect"),
         results=subpath(output.losses, parent=True),
     shell:
         "python -m proxyscale collect --log {log:q} --results {params.results:q}"
-        " --arguments {params.arguments} --losses {output.losses:q} --runs {output.runs:q}"
+        " {params.spec} --losses {output.losses:q} --runs {output.runs:q}"
 
 
 rule mixtures:
@@ -47,11 +47,11 @@ rule mixtures:
         **asks(lambda w: needs.reading()),
     params:
         code=study.code("mixtures"),
-        arguments=lambda w, input: pairs_in_a_file(
+        distributions=lambda w, input: flags(
             "distribution", zip(study.mixed, input.distributions)
         ),
     shell:
-        "python -m proxyscale mixtures --log {log:q} --pool {input.pool:q} --arguments {params.arguments}"
+        "python -m proxyscale mixtures --log {log:q} --pool {input.pool:q} {params.distributions}"
         " --out {output:q}"
 
 
@@ -73,12 +73,12 @@ rule table:
     resources:
         **asks(lambda w: needs.reading()),
     params:
-        spec=lambda w: study.spec("table", w.table),
+        spec=lambda w: words("--spec", study.spec("table", w.table)),
         code=study.code("table"),
         features=flags("features", study.features_logs),
     shell:
         "python -m proxyscale table --log {log:q} --runs {input.runs:q} --pool {input.pool:q}"
-        " {params.features} --spec {params.spec:q} --out {output.csv:q}"
+        " {params.features} {params.spec} --out {output.csv:q}"
 
 
 rule composition:
@@ -95,12 +95,12 @@ rule composition:
         "../envs/proxyscale.yaml"
     params:
         code=study.code("composition"),
-        arguments=lambda w, input: pairs_in_a_file(
+        distributions=lambda w, input: flags(
             "distribution", zip(sorted(study.grid), input.distributions)
         ),
     shell:
         "python -m proxyscale composition --log {log:q} --pool {input.pool:q}"
-        " --arguments {params.arguments} --out {output.csv:q}"
+        " {params.distributions} --out {output.csv:q}"
 
 
 rule effects:
@@ -115,8 +115,8 @@ rule effects:
     conda:
         "../envs/proxyscale.yaml"
     params:
-        spec=study.spec("effects"),
+        spec=words("--spec", study.spec("effects")),
         code=study.code("effects"),
     shell:
         "python -m proxyscale effects --log {log:q} --losses {input.losses:q}"
-        " --runs {input.runs:q} --spec {params.spec:q} --out {output.csv:q}"
+        " --runs {input.runs:q} {params.spec} --out {output.csv:q}"

@@ -63,8 +63,9 @@ rule evaluate:
     params:
         code=lambda w: study.code("evaluate", w.scale),
         plugins=lambda w: plugin_flags("evaluate", w.scale),
+        tasks=lambda w, input: words(*input.tasks),
         out=subpath(output[0], parent=True),
         title="{scale}/{distribution} draw {draw} seed {seed}",
     shell:
         "python -m proxyscale evaluate --log {log:q} --gpus {resources.gpu} {params.plugins}"
-        " --run {input.run:q} --task {input.tasks:q} --title {params.title:q} --code {params.code} --out {params.out:q}"
+        " --run {input.run:q} --task {params.tasks} --title {params.title:q} --code {params.code} --out {params.out:q}"

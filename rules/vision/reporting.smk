@@ -21,12 +21,12 @@ rule collect_ensembles:
     conda:
         "../../envs/proxyscale.yaml"
     params:
-        arguments=in_a_file("--spec", study.spec("collect_ensembles")),
+        spec=words("--spec", study.spec("collect_ensembles")),
         code=study.code("collect_ensembles"),
         results=subpath(output.losses, parent=True),
     shell:
         "python -m proxyscale collect_ensembles --log {log:q} --results {params.results:q}"
-        " --arguments {params.arguments} --losses {output.losses:q} --runs {output.runs:q}"
+        " {params.spec} --losses {output.losses:q} --runs {output.runs:q}"
 
 
 rule image_statistics:
@@ -48,7 +48,7 @@ rule image_statistics:
     conda:
         "../../envs/proxyscale.yaml"
     params:
-        spec=study.spec("image_statistics"),
+        spec=words("--spec", study.spec("image_statistics")),
         code=study.code("image_statistics"),
         tasks=task_flags,
         truth=lambda w, input: flags("truth", enumerate(input.truth)),
@@ -59,7 +59,7 @@ rule image_statistics:
     shell:
         "python -m proxyscale image_statistics --log {log:q} --losses {input.losses:q}"
         " --runs {input.runs:q} --pool {input.pool:q} {params.tasks} {params.truth} {params.scores}"
-        " {params.datamodels} --spec {params.spec:q} --out {output:q}"
+        " {params.datamodels} {params.spec} --out {output:q}"
 
 
 rule image_table:

@@ -147,7 +147,7 @@ def main() -> None:
     torch.set_num_threads(1)
     study = load(read_yaml(STUDY) | {"results": said.results})
     paths, name = study.paths, study.config.attribution.trak.distribution
-    ensemble = Ensemble(Path(paths.image_pack(said.scale, name, "0-0")))
+    ensemble = Ensemble(Path(paths.image_ensemble(said.scale, name, "0-0")))
     states = ensemble.states()[: said.models]
     train = Batches(Images.open(Path(paths.pool)))
     test = Batches(Images.open(Path(paths.task("digits"), "holdout/manifest.json")))

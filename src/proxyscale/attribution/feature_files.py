@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
+import xxhash
 from torch import Tensor
 
 from proxyscale.base import arrays, artifacts, seals
+from proxyscale.base.errors import room
 from proxyscale.base.progress import Progress
 
 FLUSH = 1024  # examples between two marks of how far the features are
@@ -41,7 +44,7 @@ def write_features(
     batch: int,
     title: str,
 ) -> None:
-    """Write `features` of all slices of the examples to a memory map, and the manifest last.
+    """Write `features` of all slices of the examples, and the manifest last.
 
     `facts["dimension"]` is their number of columns. `facts` and `ids` decide whether what an
     interrupted job left behind can be gone on with.
@@ -50,25 +53,49 @@ def write_features(
     out.mkdir(parents=True, exist_ok=True)
     (out / "manifest.json").unlink(missing_ok=True)
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode() + ids.tobytes()).hexdigest()
-    known = artifacts.read_json(marker) if partial.exists() and seals.intact(marker) else {}
-    done = known["done"] if known.get("key") == key else 0
-    shape = (len(ids), facts["dimension"])
-    written = np.lib.format.open_memmap(partial, "r+" if done else "w+", np.float32, shape)
-    progress = Progress(title, len(ids))
-    for start in range(done, len(ids), batch):
-        stop = min(start + batch, len(ids))
-        written[start:stop] = features(slice(start, stop)).cpu().numpy()
-        if stop // FLUSH > start // FLUSH or stop == len(ids):
-            written.flush()
-            artifacts.write_json(marker, {"key": key, "done": stop})
-        progress.step(stop)
+    row = 4 * facts["dimension"]
+    with room(partial), partial.open("r+b" if partial.exists() else "w+b") as rows:
+        done, written = _left_behind(rows, marker, key, row)
+        if not done:
+            arrays.write_header(rows, np.float32, (len(ids), facts["dimension"]))
+        progress = Progress(title, len(ids))
+        for start in range(done, len(ids), batch):
+            stop = min(start + batch, len(ids))
+            block = features(slice(start, stop)).cpu().numpy().astype(np.float32).tobytes()
+            rows.write(block)
+            written.update(block)
+            if stop // FLUSH > start // FLUSH or stop == len(ids):
+                rows.flush()
+                os.fsync(rows.fileno())
+                mark = {"key": key, "done": stop, "sum": written.hexdigest()}
+                artifacts.write_json(marker, mark)
+            progress.step(stop)
+        rows.truncate()
     progress.close(f"{len(ids)} examples")
     arrays.write(out / "ids.npy", ids.astype(np.uint32))
-    del written
     with artifacts.atomic(file) as temporary:
         partial.replace(temporary)
     marker.unlink()
     artifacts.write_manifest(out / "manifest.json", [file, out / "ids.npy"], **facts)
+
+
+def _left_behind(rows: BinaryIO, marker: Path, key: str, row: int) -> tuple[int, xxhash.xxh3_128]:
+    """How many rows of so many bytes an interrupted job left, and their sum so far.
+
+    None of another job, and none if they are not what it wrote. The file is left behind them.
+    """
+    known = artifacts.read_json(marker) if seals.intact(marker) else {}
+    if known.get("key") == key:
+        done, written = known["done"], xxhash.xxh3_128()
+        arrays.skip_header(rows)
+        left = done * row
+        while left and (block := rows.read(min(left, 1 << 20))):
+            written.update(block)
+            left -= len(block)
+        if not left and written.hexdigest() == known.get("sum"):
+            return done, written
+    rows.truncate(0)
+    return 0, xxhash.xxh3_128()
 
 
 class Features(NamedTuple):

@@ -94,9 +94,9 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_csv(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a CSV file that `write_csv` wrote; empty cells are None."""
-    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
-    found: list[dict[str, Any]] = pyarrow.csv.read_csv(path, convert_options=options).to_pylist()
+    """The rows of a CSV file that `write_csv` wrote; empty cells are None. UserError if damaged."""
+    options, found = pyarrow.csv.ConvertOptions(strings_can_be_null=True), list[dict[str, Any]]()
+    found += pyarrow.csv.read_csv(seals.verified(path), convert_options=options).to_pylist()
     return found
 
 

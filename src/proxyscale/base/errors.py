@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class UserError(Exception):
@@ -44,10 +49,35 @@ class UserError(Exception):
 
 
 class UserErrors(UserError):
-    """All mistakes found in one reading, so that they can be mended in one sitting."""
+    """All mistakes found in one reading of a file, so that they can be mended in one sitting."""
 
-    def __init__(self, errors: Iterable[UserError]) -> None:
+    def __init__(self, errors: Iterable[UserError], file: str | None = None) -> None:
         self.errors = list(errors)
         count = len(self.errors)
-        head = f"{count} mistake{'s' if count != 1 else ''}"
+        head = f"{file}: " if file else ""
+        head += f"{count} mistake{'s' if count != 1 else ''}"
         super().__init__("\n".join([head, *(f"- {error.told()}" for error in self.errors)]))
+
+
+class DiskFull(UserError):
+    """There is no room for a file on the disk, or within a quota."""
+
+    def __init__(self, path: str | Path) -> None:
+        hint = "make room and run the same command again: it goes on"
+        super().__init__("the disk is full", where=str(path), hint=hint)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk is full; safetensors says so in words alone."""
+    return getattr(error, "errno", None) in FULL or f"os error {errno.ENOSPC})" in str(error)
+
+
+@contextlib.contextmanager
+def room(path: Path) -> Iterator[None]:
+    """While a file is written: DiskFull with its name when there is no room for it."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or not is_full(error):
+            raise
+        raise DiskFull(path) from None

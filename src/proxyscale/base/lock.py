@@ -6,6 +6,7 @@ be stale, and nothing has to be unlocked by hand. In `{results}/.claim`:
     workflow.lock   held alone by the workflow at work
     owner.json      who that is: a token made at its start, which its jobs carry in ENVIRONMENT
     jobs.lock       shared by its running jobs
+    mistakes        a line for each of its jobs that ended by a mistake of the user's
 
 A job whose token is no longer the owner's ends itself before it has touched a file, or within a
 second; a new workflow waits until no job of an earlier one holds `jobs.lock`. Whether the jobs run
@@ -28,12 +29,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from proxyscale.base.errors import UserError
+from proxyscale.base.errors import UserError, room
 from proxyscale.base.paths import CLAIM, own_files
 
 ENVIRONMENT = "PROXYSCALE_CLAIM"  # "token folder"
 PARENT = "PROXYSCALE_PARENT"  # process id of the Snakemake that starts a job
 PARTIAL = ".partial-"  # how names of half-written files begin
+MISTAKES = "mistakes"
 INTERVAL = 1.0  # seconds between two looks at the owner
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 _UNSUPPORTED = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -47,8 +49,12 @@ def take(results: str | Path) -> None:
     UserError if another workflow is at work.
     """
     folder = Path(results).absolute() / CLAIM
-    folder.mkdir(parents=True, exist_ok=True)
-    workflow = _open(folder / "workflow.lock")
+    try:
+        with room(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            workflow = _open(folder / "workflow.lock")
+    except OSError as error:
+        raise UserError(f"{results} cannot be made: {error.strerror}", where="results") from None
     if not _lock(workflow, fcntl.LOCK_EX | fcntl.LOCK_NB):
         raise UserError(
             f"another call is at work on {results}: {_told(folder)}",
@@ -59,8 +65,10 @@ def take(results: str | Path) -> None:
     token = secrets.token_hex(8)
     owner = {"token": token, "host": socket.gethostname(), "process": os.getpid()}
     temporary = folder / f"{PARTIAL}{token}"
-    temporary.write_text(json.dumps(owner))
-    temporary.replace(folder / "owner.json")
+    with room(temporary):
+        temporary.write_text(json.dumps(owner))
+        temporary.replace(folder / "owner.json")
+    (folder / MISTAKES).unlink(missing_ok=True)
     _wait_for_orphans(folder)
     for file in own_files(results):
         if file.name.startswith(PARTIAL):
@@ -98,6 +106,18 @@ def join(parent_dies: bool) -> None:
     if not _is_owner(folder, token):
         sys.exit("this job's workflow is gone")
     threading.Thread(target=_watch, args=(folder, token), daemon=True).start()
+
+
+def note_mistake() -> None:
+    """Let this job's workflow, if it has one, know that the job ends by a mistake of the user's."""
+    if claim := os.environ.get(ENVIRONMENT):
+        with (Path(claim.partition(" ")[2]) / MISTAKES).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+
+def mistaken(results: str | Path) -> bool:
+    """Whether a job of the workflow that claims these results ended by a mistake of the user's."""
+    return (Path(results) / CLAIM / MISTAKES).exists()
 
 
 def _is_orphan() -> bool:

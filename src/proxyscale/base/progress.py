@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
+from proxyscale.base.errors import room
+
 LOG_INTERVAL = 10.0
 TERMINAL_INTERVAL = 0.2
 
@@ -108,7 +110,10 @@ def noted_duration(log: Path) -> tuple[float, float] | None:
 
 
 class _Tee:
-    """Standard error that also fills a log, redrawn lines left out."""
+    """Standard error that also fills a log, redrawn lines left out.
+
+    A log that cannot be written, on a full disk, ends no job.
+    """
 
     def __init__(self, stream: TextIO, log: TextIO) -> None:
         self.stream = stream
@@ -116,12 +121,13 @@ class _Tee:
 
     def write(self, text: str) -> int:
         if not text.startswith("\r"):
-            self.log.write(text)
+            with contextlib.suppress(OSError):
+                self.log.write(text)
+                self.log.flush()
         return self.stream.write(text)
 
     def flush(self) -> None:
         self.stream.flush()
-        self.log.flush()
 
     def isatty(self) -> bool:
         return self.stream.isatty()
@@ -130,6 +136,12 @@ class _Tee:
 @contextlib.contextmanager
 def logged(path: Path) -> Iterator[None]:
     """While the block runs, what goes to standard error also goes to a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as log, contextlib.redirect_stderr(cast(TextIO, _Tee(sys.stderr, log))):
-        yield
+    with room(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = path.open("w")
+    try:
+        with contextlib.redirect_stderr(cast(TextIO, _Tee(sys.stderr, log))):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            log.close()

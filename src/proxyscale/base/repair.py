@@ -5,8 +5,10 @@ Files that have not changed since the last look are not read again; jobs check w
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from proxyscale.base import lock, seals
@@ -18,6 +20,7 @@ FOLDERS = (
     *("scores", "selection", "datamodels", "tables"),
 )
 UNSEALED = frozenset({"foundry"})  # what llm-foundry works in
+LEFT = "no-longer-made"  # the folder for what a study made and makes no longer
 
 
 def repair(results: str, products: Iterable[str]) -> list[str]:
@@ -52,3 +55,43 @@ def _changed(results: str, products: Iterable[str], since: int) -> Iterable[Path
 def _judged(path: Path) -> str:
     wrong = seals.damage(path)
     return f"{path} is damaged: {wrong}; {seals.set_aside(path)}" if wrong else ""
+
+
+def leave(results: str, products: Iterable[str]) -> list[str]:
+    """Set aside what lies beside a study's products and is none of them any more; in words.
+
+    What people read: figures, tables, the report. A file that carries no sum is somebody else's.
+    """
+    stems = {Path(path).with_suffix("") for path in products}
+    places = [*Path(results).glob("*"), *Path(results, "tables").glob("*")]
+    told = []
+    for path in sorted(places):
+        if path.with_suffix("") not in stems and path.is_file() and seals.carries_sum(path):
+            aside = Path(results, LEFT, path.relative_to(results))
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            seals.rename(path, aside)
+            told.append(f"{path} is of an earlier form of this study; it is now {aside}")
+    return told
+
+
+@contextlib.contextmanager
+def replacing(results: str) -> Iterator[str]:
+    """A folder beside `results`, whose files take the places of theirs when the block ends.
+
+    If it is ended before, they are as they were.
+    """
+    target = Path(results)
+    beside = target.with_name(f".{target.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield str(beside)
+        if not target.exists():
+            beside.rename(target)
+            return
+        for path in sorted(path for path in beside.rglob("*") if path.is_file()):
+            place = target / path.relative_to(beside)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -1,9 +1,10 @@
 """Every file that is written carries a sum of the rest of itself, checked where it is opened.
 
 The sum (XXH3, 128 bits) stands in the footer of parquet, in the header of safetensors, under a key
-of JSON, and behind the content of arrays, PDF, SVG and HTML, where their readers do not look. So a
-file is its own witness wherever it is copied or linked to. What is damaged is set aside under a
-name that says so, together with the manifest that vouched for it: the same command makes it again.
+of JSON, and behind the content of arrays, PDF, SVG, HTML and YAML, where their readers do not look.
+So a file is its own witness wherever it is copied or linked to. CSV and plain text have no such
+place: their sum lies in a hidden file beside them. What is damaged is set aside under a name that
+says so, together with the manifest that vouched for it: the same command makes it again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import xxhash
 
-from proxyscale.base.errors import UserError
+from proxyscale.base.errors import UserError, room
 from proxyscale.base.lock import PARTIAL
 
 MARK = b"proxyscale-xxh128:"
@@ -33,15 +34,28 @@ TRAILERS = {
     ".pdf": (b"% ", b"\n"),
     ".svg": (b"<!-- ", b" -->\n"),
     ".html": (b"<!-- ", b" -->\n"),
+    ".yaml": (b"# ", b"\n"),
 }
 SEALED = frozenset({*TRAILERS, ".parquet", ".safetensors", ".json"})
-LINES = frozenset({".csv", ".txt"})  # have no place for a sum: only what is torn is seen
+LINES = frozenset({".csv", ".txt"})  # have no place for a sum
 ASIDE = ".damaged"
 _sound: set[tuple[str, int, int, int]] = set()  # files that this process has checked
 
 
 class Damaged(UserError):
     """A file is not what was written. It has been set aside, and can be made again."""
+
+
+def rename(path: Path, to: Path) -> None:
+    """Give a file another name, its sum with it."""
+    if path.suffix in LINES and beside(path).exists():
+        beside(path).replace(beside(to))
+    path.replace(to)
+
+
+def beside(path: Path) -> Path:
+    """Where the sum of a file of `LINES` lies."""
+    return path.with_name(f".{path.name}.sum")
 
 
 def seal(path: Path) -> None:
@@ -84,8 +98,7 @@ def damage(path: Path) -> str:
         return "it is empty"
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if path.suffix in LINES:
-            torn = data[-1:] != b"\n" or data.find(b"\0") >= 0
-            return "it ends within a line, or holds zeros" if torn else ""
+            return _damaged_lines(path, data)
         place = _place(data, path.suffix)
         if place is None:
             return "it carries no sum of itself"
@@ -93,30 +106,52 @@ def damage(path: Path) -> str:
     return "" if same else "its content does not have the sum that it carries"
 
 
+def _damaged_lines(path: Path, data: mmap.mmap) -> str:
+    """What is wrong with CSV or text: without a sum beside it, only what is torn is seen."""
+    try:
+        told = beside(path).read_bytes()
+    except FileNotFoundError:
+        torn = data[-1:] != b"\n" or data.find(b"\0") >= 0
+        return "it ends within a line, or holds zeros" if torn else ""
+    same = told == _sum(data, len(data))
+    return "" if same else f"its content does not have the sum in {beside(path).name}"
+
+
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed onto it when the block ends without an error.
 
-    Before that it is sealed and brought to the disk.
+    Before that it is sealed and brought to the disk. UserError if there is no room on it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f"{PARTIAL}{path.stem}-", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        seal(temporary)
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with room(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f"{PARTIAL}{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _finish(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _finish(temporary: Path, path: Path) -> None:
+    """Seal a file that has been written, bring it to the disk and give it its name."""
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
+    seal(temporary)
+    _flush(temporary)
+    if path.suffix in LINES:
+        with temporary.open("rb") as file:
+            text = file.read()
+        beside(path).write_bytes(xxhash.xxh3_128(text).hexdigest().encode())
+        _flush(beside(path))
+    temporary.replace(path)
+    _flush(path.parent)
 
 
 def _flush(path: Path) -> None:
@@ -149,6 +184,21 @@ def verified(path: str | Path) -> Path:
     return path
 
 
+def carries_sum(path: Path) -> bool:
+    """Whether a file has a sum of itself, right or wrong: somebody else's has none."""
+    if path.suffix in LINES:
+        return beside(path).exists()
+    if path.suffix not in SEALED or not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _place(data, path.suffix) is not None
+
+
+def trusted(path: str | Path) -> Path:
+    """The path of a file that anybody may have written: verified if it carries a sum."""
+    return verified(path) if carries_sum(Path(path)) else Path(path)
+
+
 def intact(path: Path) -> bool:
     """Whether there is a file and it is what was written; a damaged one is set aside, and told."""
     if not path.exists():
@@ -172,6 +222,7 @@ def set_aside(path: Path) -> str:
         target.replace(aside)
         if path.is_symlink():
             path.unlink()
+        beside(path).unlink(missing_ok=True)
         for manifest in (path.parent / "manifest.json", path.parent.parent / "manifest.json"):
             if manifest != path and _names(manifest, path):
                 manifest.replace(manifest.with_name(manifest.name + ASIDE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def export(args: Arguments) -> None:
 )
 def plan(args: Arguments) -> None:
     """What a study will do and what it will cost."""
-    from proxyscale.cli.load_study import load
+    from proxyscale.cli.load_study import config_of, load
     from proxyscale.study.validation import read_yaml
 
     def calibrate(*scale: Any) -> float:
@@ -36,9 +37,13 @@ def plan(args: Arguments) -> None:
 
         return calibrate(*scale)
 
-    study = load(read_yaml(args.configfile or "config.yaml"))
-    study.check_inputs()
-    print(study.plan(args.configfile, int(args.cores or os.cpu_count() or 1), calibrate))
+    file = args.configfile or "config.yaml"
+    cores = whole(args.cores, "cores") if args.cores is not None else os.cpu_count() or 1
+    raw = read_yaml(file)
+    with config_of([file]):
+        study = load(raw)
+        study.check_inputs()
+    print(study.plan(args.configfile, cores, calibrate))
 
 
 READING = (  # how tables from outside are read
@@ -159,6 +164,13 @@ def number(text: str, key: str) -> float:
         return float(text)
     except ValueError:
         raise UserError(f"is {text!r}, which is no number", where=f"--{key}") from None
+
+
+def whole(text: str, key: str) -> int:
+    """A count from the command line. UserError if it is none."""
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text):
+        raise UserError(f"is {text!r}, which is no count", where=f"--{key}")
+    return int(text)
 
 
 @command(FAMILY, "key*: training.tokens, tasks, scales.xs.width, sources.installed, …")

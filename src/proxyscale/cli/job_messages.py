@@ -45,7 +45,8 @@ def task_line(out: Path) -> str:
     lost: Counter[str] = Counter()
     for split in facts["dropped"].values():
         lost.update({reason: n for reason, n in split.items() if reason != "not asked for"})
-    warnings = [*_cut(counts), *_unknown(counts.values(), "tokens")]
+    warnings = [*_cut(counts), *_shots(counts, **facts["few_shot"])]
+    warnings += _unknown(counts.values(), "tokens")
     if prior := facts["prior"]:
         warnings.append(
             f"warning: all examples have the same {prior['choices']} choices, of which one is "
@@ -63,6 +64,20 @@ def _cut(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
             yield (
                 f"{warning}{told['lost']:,} of {told['kept']:,} {split} prompts were cut and lost "
                 "their answer's evidence" + (" (whole_prompts: true drops them)" * bool(warning))
+            )
+
+
+def _shots(
+    counts: Mapping[str, Mapping[str, int]], asked_for: int, available: int
+) -> Iterator[str]:
+    """A warning where prompts have fewer solved examples than they are to have."""
+    if available <= asked_for > 0:
+        yield f"warning: few_shot is {asked_for}, and there are {available} to draw them from"
+    for split, told in counts.items():
+        if asked_for and told["cut"]:
+            yield (
+                f"warning: few_shot is {asked_for}, and in {told['cut']:,} of {told['kept']:,} "
+                f"{split} prompts not all of them fit"
             )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from proxyscale.base.errors import UserError
+from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.study.language_study import LanguageStudy
 from proxyscale.study.own_runs_study import OwnRunsStudy
 from proxyscale.vision.study import ImageStudy
@@ -18,6 +19,16 @@ def known(family: str) -> str:
     if family not in FAMILIES:
         raise UserError(f"is {family!r}", where="model.family", value=family, allowed=FAMILIES)
     return family
+
+
+@contextlib.contextmanager
+def config_of(files: Iterable[str]) -> Iterator[None]:
+    """While what these config files say is checked: mistakes are told with their names."""
+    try:
+        yield
+    except UserError as error:
+        errors = error.errors if isinstance(error, UserErrors) else [error]
+        raise UserErrors(errors, ", ".join(map(str, files))) from None
 
 
 def load(raw: Mapping[str, Any]) -> LanguageStudy | OwnRunsStudy | ImageStudy:

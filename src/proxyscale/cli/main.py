@@ -7,6 +7,7 @@ python -m proxyscale VERB --option value …
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 import sys
 import time
@@ -16,8 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from proxyscale import __version__
-from proxyscale.base import devices, lock
-from proxyscale.base.errors import UserError
+from proxyscale.base import devices, ending, lock
+from proxyscale.base.errors import DiskFull, UserError, is_full
 from proxyscale.base.progress import duration, logged, note_duration
 from proxyscale.base.verbs import COMMANDS, VERBS, Registered
 from proxyscale.cli import (
@@ -102,12 +103,13 @@ def _add(sub: argparse.ArgumentParser, flag: str, bare: bool) -> None:
 
 
 def spelled_out(argv: list[str]) -> list[str]:
-    """The command line with the lines of a file in the place of `--arguments FILE`."""
-    if "--arguments" not in argv[:-1]:
-        return argv
-    place = argv.index("--arguments")
-    lines = Path(argv[place + 1]).read_text("utf-8").split("\n")
-    return [*argv[:place], *lines, *argv[place + 2 :]]
+    """The command line with the lines of a file in the place of every `--arguments FILE`."""
+    words = iter(argv)
+    found: list[str] = []
+    for word in words:
+        file = next(words, None) if word == "--arguments" else None
+        found += [word] if file is None else Path(file).read_text("utf-8").split("\n")
+    return found
 
 
 def understood(argv: list[str], words: Registered, prog: str) -> argparse.Namespace:
@@ -140,23 +142,35 @@ def main(
         return 2
     log = getattr(args, "log", None)
     with ExitStack() as stack:
-        if log:
-            stack.enter_context(logged(Path(log)))
         start, used = time.monotonic(), time.process_time()
         try:
+            if log:
+                stack.enter_context(logged(Path(log)))
             lock.join(parent_dies=True)
             devices.take(int(getattr(args, "gpus", None) or 0))
             told = words[args.word][0](args)
-        except UserError as error:
-            print(f"proxyscale {args.word}: {error}", file=sys.stderr)
-            return 2
-        except Exception:
-            traceback.print_exc()
-            return 1
+        except Exception as error:
+            return _failed(args.word, error)
         took = time.monotonic() - start
         if told:
             # in one piece, so that the lines of jobs side by side stay whole
             sys.stderr.write(f"{args.word} {told} · {duration(took)}\n")
     if log:
-        note_duration(Path(log), took, time.process_time() - used)
+        with contextlib.suppress(OSError):
+            note_duration(Path(log), took, time.process_time() - used)
     return 0
+
+
+def _failed(word: str, error: Exception) -> int:
+    """Tell of an error; the exit code."""
+    if not isinstance(error, UserError) and is_full(error):
+        error = DiskFull(getattr(error, "filename", None) or Path.cwd())
+    if not isinstance(error, UserError):
+        traceback.print_exception(error)
+        return 1
+    print(f"proxyscale {word}: {error}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        lock.note_mistake()
+    if isinstance(error, DiskFull):
+        ending.end_workflow()
+    return 2

@@ -56,6 +56,7 @@ def encode_items(
         files,
         kind=spec["kind"],
         length=spec["length"],
+        few_shot={"asked_for": spec.get("few_shot") or 0, "available": len(encoding.bank)},
         counts=encoding.counts,
         accounts={split: account.facts() for split, account in encoding.accounts.items()},
     )

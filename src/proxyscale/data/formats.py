@@ -272,6 +272,7 @@ def _lacking(name: str, rows: int, layout: Layout, names: Sequence[str]) -> Iter
 def _rows_of(name: str, batches: Iterable[Any]) -> Records:
     number = 0
     for batch in batches:
+        batch.validate(full=True)  # arrow would follow broken offsets wherever they point
         for start in range(0, len(batch), 64):
             for row in batch.slice(start, 64).to_pylist():
                 number += 1

@@ -31,8 +31,7 @@ def read_installed(
     strip_docstrings: bool,
 ) -> Iterator[Record | Dropped]:
     """Texts of one `part` of installed distributions, as the corpus `installed` tells."""
-    if part not in PARTS:
-        raise UserError(f"unknown part {part!r}", where="part", value=part, allowed=PARTS)
+    check_installed(packages, part)
     paths = {name: path for package in packages for name, path in _files(package)}
     keep, lose = _globs(include or ["*"]), _globs(exclude)
     names = [name for name in paths if _part(name, part) and keep(name) and not lose(name)]
@@ -51,6 +50,26 @@ def read_installed(
             yield Dropped(name, "not Python")
 
 
+def check_installed(packages: Sequence[str], part: str) -> None:
+    """UserError for a part that there is not, or a distribution that is not installed."""
+    if part not in PARTS:
+        raise UserError(f"is {part!r}", where="part", value=part, allowed=PARTS)
+    for package in packages:
+        if package != "stdlib":
+            _distribution(package)
+
+
+def _distribution(package: str) -> importlib.metadata.Distribution:
+    try:
+        return importlib.metadata.distribution(package)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        names = {d.metadata["Name"] for d in importlib.metadata.distributions()}
+        message = f"no distribution {package!r} is installed"
+        raise UserError(
+            message, where="installed", value=package, allowed=["stdlib", *sorted(names)]
+        ) from None
+
+
 def _files(package: str) -> Iterator[tuple[str, Path]]:
     """Files of a distribution, by their path below site-packages or the standard library."""
     if package == "stdlib":
@@ -60,15 +79,7 @@ def _files(package: str) -> Iterator[tuple[str, Path]]:
             if name.parts[0] not in ("site-packages", "dist-packages"):
                 yield name.as_posix(), path
         return
-    try:
-        files = importlib.metadata.distribution(package).files
-    except importlib.metadata.PackageNotFoundError:
-        names = {d.metadata["Name"] for d in importlib.metadata.distributions()}
-        message = f"no distribution {package!r} is installed"
-        raise UserError(
-            message, where="installed", value=package, allowed=["stdlib", *sorted(names)]
-        ) from None
-    for file in files or ():
+    for file in _distribution(package).files or ():
         if ".." not in file.parts:
             yield file.as_posix(), Path(str(file.locate()))
 

@@ -43,6 +43,7 @@ def build_task(out: Path, spec: Mapping[str, Any], items: Path, found: Sequence[
         length=facts["length"],
         window=spec["overlap_window"],
         counts=choice.counts,
+        few_shot=facts["few_shot"],
         dropped={name: dict(one.dropped) for name, one in choice.accounts.items()},
         dropped_first={name: one.named for name, one in choice.accounts.items()},
         found_in=choice.found_in,

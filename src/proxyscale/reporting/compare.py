@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, repair
 from proxyscale.base.errors import UserError
+from proxyscale.base.paths import Paths
 from proxyscale.base.progress import aligned
 from proxyscale.figures.draw import draw
 from proxyscale.figures.figure_data import evenly
@@ -111,7 +112,6 @@ def compare(raw: Mapping[str, Any]) -> None:
     UserError as from each of the steps.
     """
     study = OwnRunsStudy.load(raw)
-    paths = study.paths
     found = read_outside_runs(study.table_files, study.config.runs.model_dump())
     losses, runs = found.losses, found.runs
     words, notes, weights = study.words("statistics"), list(found.notes), None
@@ -120,22 +120,28 @@ def compare(raw: Mapping[str, Any]) -> None:
         weights = mixtures.shares
         notes.append(mixtures.told())
     statistics = every_statistic(losses, runs, words, weights)
-    study.claim_results(write=True)
-    with artifacts.atomic(Path(study.config.results) / "study.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(dict(raw), sort_keys=False))
-    artifacts.write(paths.losses, losses, "losses")
-    artifacts.write(paths.runs, runs, "runs")
-    artifacts.write(paths.checkpoints, found.checkpoints, "checkpoints")
-    artifacts.write_json(paths.reading, {"notes": notes})
-    artifacts.write(paths.statistics, statistics, "statistics")
+    study.claim_results()
     grid = read_grid(losses, runs)
     compute = bool(np.isfinite(grid.flops).all())
     by_example = any(len(ids) > 1 for ids in grid.examples.values())
-    read = {"statistics": statistics, "losses": losses, "runs": runs}
-    for name in figure.of(study.facts._replace(compute=compute, examples=by_example)):
-        spec = {k: v for k, v in study.words("figure", name).items() if k != "figure"}
-        draw(name, paths.figure(name), **read, **spec)
-    write_report(Path(paths.report), study.words("report"), **read, notes=notes)
+    figures = figure.of(study.facts._replace(compute=compute, examples=by_example))
+    with repair.replacing(study.config.results) as folder:
+        paths = Paths(folder)
+        with artifacts.atomic(Path(folder) / "study.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(dict(raw), sort_keys=False))
+        artifacts.write_json(Path(folder) / "study.json", {"study": study.config.study})
+        artifacts.write(paths.losses, losses, "losses")
+        artifacts.write(paths.runs, runs, "runs")
+        artifacts.write(paths.checkpoints, found.checkpoints, "checkpoints")
+        artifacts.write_json(paths.reading, {"notes": notes})
+        artifacts.write(paths.statistics, statistics, "statistics")
+        read = {"statistics": statistics, "losses": losses, "runs": runs}
+        for name in figures:
+            spec = {k: v for k, v in study.words("figure", name).items() if k != "figure"}
+            draw(name, paths.figure(name), **read, **spec)
+        write_report(Path(paths.report), study.words("report"), **read, notes=notes)
+    made = [*study.made, *map(study.paths.figure, figures)]
+    notes += repair.leave(study.config.results, made)
     lines = told(grid, study.config.reference, statistics, notes)
     print("\n".join([*lines, *mixtures_told(statistics)]))
     print(f"\n{ending(study)}")

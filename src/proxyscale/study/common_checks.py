@@ -46,10 +46,13 @@ def _unfit(path: Path) -> str:
         here, place = Path.cwd().resolve(), path.resolve()
         if place == here or place in here.parents:
             return f"is {text!r}, which holds the study itself"
+        if place == Path.home().resolve():
+            return f"is {text!r}, which is a home"
         if place.is_relative_to(here) and place.relative_to(here).parts[0] in OWN:
             return f"is {text!r}, which is a folder of the workflow"
-        if path.is_symlink() and not path.exists():
-            return f"is {text!r}, a link that leads nowhere"
+        for part in (path, *path.parents):
+            if part.is_symlink() and not part.exists():
+                return f"is {text!r}, and {part} is a link that leads nowhere"
         there = next(p for p in (place, *place.parents) if p.exists())
         if not there.is_dir():
             return f"is {text!r}, and {there} is a file"

@@ -45,8 +45,10 @@ def _weights(where: str, weights: Any) -> Iterator[UserError]:
     if not isinstance(weights, Mapping):
         return
     numbers = [value for value in weights.values() if isinstance(value, int | float)]
+    if len(numbers) < len(weights):
+        return  # told as an option of another type
     for name, value in weights.items():
-        if isinstance(value, bool) or value not in numbers or not 0 <= value < float("inf"):
+        if isinstance(value, bool) or not 0 <= value < float("inf"):
             message = f"is {value!r}: a weight is a number from 0 on"
             yield UserError(message, where=f"{where}.{name}")
             return

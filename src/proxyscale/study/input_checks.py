@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from proxyscale.base.errors import UserError, UserErrors
+from proxyscale.data.installed import check_installed
 from proxyscale.data.opening import is_compressed
 from proxyscale.data.records import format_of, listed, matching, no_match
 from proxyscale.study import field_checks
@@ -25,7 +26,7 @@ from proxyscale.study.scales import tokenizer_size
 
 def check_inputs(study: LanguageRuns) -> None:
     """UserErrors with every file that is missing or unreadable, and every source too small."""
-    found = [*_missing(study), *_too_small(study)]
+    found = list(_missing(study)) or list(_too_small(study))
     if found:
         raise UserErrors(found)
 
@@ -37,6 +38,11 @@ def _missing(study: LanguageRuns) -> Iterator[UserError]:
             where = f"sources.{name}"
             missing = list(_files(study, where, options["files"], options.get("format")))
             yield from missing or field_checks.of_source(where, source)
+        elif corpus_kind(source) == "installed":
+            try:
+                check_installed(listed(options["installed"]), options["part"])
+            except UserError as error:
+                yield _at(f"sources.{name}.{error.where}", error)
     for name, task in study.config.tasks.items():
         missing = []
         for key, part in task.records.parts.items() if task.records else ():

@@ -126,14 +126,15 @@ class Study(ABC, Generic[C]):
 
     @property
     def made(self) -> list[str]:
-        """The files that it may have in its results folder itself."""
+        """The files that it may have in its results folder itself, and its tables."""
         paths = self.paths
+        gained = any("gains" in registry.figure[name].reads for name in self.figures)
         return [
             *self.products,
-            paths.losses,
-            paths.runs,
-            paths.mixtures,
-            f"{paths.results}/study.json",
+            *(paths.losses, paths.runs, paths.mixtures),
+            *([paths.checkpoints, paths.reading] if self.reading else []),
+            *([paths.gains] if gained else []),
+            *(f"{paths.results}/study.{kind}" for kind in ("json", "yaml")),
         ]
 
     @abstractmethod

@@ -14,13 +14,28 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from proxyscale.base import seals
 from proxyscale.base.errors import UserError, UserErrors
+
+MISTYPED = ("_type", "_parsing", "_from_float")  # how pydantic calls values of another type
+WORDS = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "an integer is wanted"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number is wanted"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is wanted"),
+    "string_type": "a string of text is wanted",
+    "list_type": "a list is wanted",
+    "too_short": "at least {min_length} wanted",
+    "too_long": "at most {max_length} wanted",
+}
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML file's mapping. UserError with the line if it is broken or says a key twice."""
     try:
         text = Path(path).read_text("utf-8")
+        if seals.MARK.decode() in text and (wrong := seals.damage(Path(path))):
+            hint = "if you have edited it, take out its last line"
+            raise UserError(f"is not what was written: {wrong}", where=str(path), hint=hint)
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -66,10 +81,14 @@ def validated(root: type[S], raw: Mapping[str, Any]) -> S:
 
 def deepest(errors: Iterable[Any], root: type[BaseModel]) -> list[Any]:
     """One of pydantic's errors for each place: of a key that takes several types every type has
-    its say, and the one that got furthest into the value counts."""
-    found = {tuple(_keys(details["loc"], root)): details for details in reversed(list(errors))}
+    its say, and the one that got furthest into the value counts, a wrong type the least."""
+    found: dict[tuple[Any, ...], Any] = {}
+    for details in errors:
+        place = tuple(_keys(details["loc"], root))
+        if place not in found or found[place]["type"].endswith(MISTYPED):
+            found[place] = details
     inner = {place[:depth] for place in found for depth in range(len(place))}
-    return [details for place, details in reversed(found.items()) if place not in inner]
+    return [details for place, details in found.items() if place not in inner]
 
 
 def _mistake(details: Any, root: type[BaseModel]) -> UserError:
@@ -99,6 +118,8 @@ def said(details: Any) -> str:
         )
     if details["type"] in ("model_type", "dict_type", "model_attributes_type"):
         return "a mapping of keys to values is wanted"
+    if details["type"] in WORDS:
+        return WORDS[details["type"]].format(**details.get("ctx", {}))
     message = str(details["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
@@ -107,8 +128,9 @@ def _keys(location: Iterable[Any], root: type[BaseModel]) -> list[Any]:
     """A location without the types that pydantic tried at a key that takes several."""
     keys: list[Any] = []
     for part in location:
-        if not (_is_union(_annotation_at(keys, root)) and isinstance(part, str)):
-            keys.append(part)
+        if part == "[key]" or (_is_union(_annotation_at(keys, root)) and isinstance(part, str)):
+            continue
+        keys.append(part)
     return keys
 
 

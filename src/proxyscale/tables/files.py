@@ -9,9 +9,11 @@ import io
 import lzma
 import os
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -20,21 +22,21 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import zstandard
 
+from proxyscale.base import seals
 from proxyscale.base.errors import UserError
 from proxyscale.tables.harness import evaluation_files, is_evaluation, read_evaluations
 from proxyscale.tables.json_layouts import load, read_json_table
 from proxyscale.tables.sheet import UNNAMED, Sheet, from_rows, unique
 
-UNPACK: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.decompress,
-    ".bz2": bz2.decompress,
-    ".xz": lzma.decompress,
-    ".zst": lambda data: (
-        zstandard.ZstdDecompressor(max_window_size=2**31)
-        .stream_reader(data, read_across_frames=True)
-        .read()
+UNPACK: dict[str, Callable[[IO[bytes]], Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": lambda file: zstandard.ZstdDecompressor(max_window_size=2**31).stream_reader(
+        file, read_across_frames=True
     ),
 }
+MOST = 1 << 31  # bytes of a table, unpacked
 SEPARATORS = (",", ";", "\t", "|")
 KINDS = {
     ".csv": "text",
@@ -56,6 +58,8 @@ BROKEN = (
     ValueError,
     OSError,
     EOFError,
+    RecursionError,
+    zlib.error,
     lzma.LZMAError,
     zstandard.ZstdError,
     pa.ArrowException,
@@ -102,21 +106,37 @@ def read_sheets(paths: Sequence[str], header: Sequence[str] | None = None) -> li
 def _value(path: str) -> Any:
     try:
         return load(unpacked(path).decode("utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not a JSON table: {error}", where=path) from None
 
 
 def unpacked(path: str) -> bytes:
     """A file's bytes, unpacked."""
     try:
-        data = Path(path).read_bytes()
+        data = seals.trusted(path).read_bytes()
         for suffix in kind_of(path)[1]:
-            data = UNPACK[suffix](data)
+            with UNPACK[suffix](io.BytesIO(data)) as stream:
+                data = _bounded(stream, path)
     except FileNotFoundError:
         raise UserError(f"no such file: {path}", where="runs.table") from None
     except BROKEN as error:
         raise UserError(f"cannot be unpacked: {error}", where=path) from None
     return data
+
+
+def _bounded(stream: IO[bytes], path: str) -> bytes:
+    """All of a stream, a piece at a time. UserError if it is too much."""
+    found = bytearray()
+    while piece := stream.read(1 << 20):
+        found += piece
+        _refuse_size(len(found), path)
+    return bytes(found)
+
+
+def _refuse_size(size: int, path: str) -> None:
+    if size > MOST:
+        hint = "a table of fewer columns, or several tables"
+        raise UserError(f"is above {MOST >> 30} GiB, unpacked", where=path, hint=hint)
 
 
 def read_sheet(path: str, header: Sequence[str] | None = None) -> Sheet:
@@ -196,17 +216,19 @@ def _xlsx(path: str, data: bytes, header: Sequence[str] | None) -> Sheet:
     except ImportError:
         hint = "pip install openpyxl, or save the sheet as CSV"
         raise UserError("xlsx needs the package openpyxl", where=path, hint=hint) from None
-    import zipfile
-
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise UserError(f"not a .xlsx table: {error}", where=path) from None
     sheets = {}
-    for sheet in book.worksheets:
-        cells = [[c.strip() if isinstance(c, str) else c for c in row] for row in sheet.values]
-        if rows := [row for row in cells if any(c not in ("", None) for c in row)]:
-            sheets[sheet.title] = rows
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _refuse_size(sum(part.file_size for part in archive.infolist()), path)
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        for sheet in book.worksheets:
+            cells = [[c.strip() if isinstance(c, str) else c for c in row] for row in sheet.values]
+            if rows := [row for row in cells if any(c not in ("", None) for c in row)]:
+                sheets[sheet.title] = rows
+    except UserError:
+        raise
+    except Exception as error:  # of zip, of XML, and what openpyxl stumbles over
+        raise UserError(f"not a .xlsx table: {error}", where=path) from None
     if len(sheets) != 1:
         message = f"{len(sheets)} sheets hold something: {', '.join(sheets)}"
         raise UserError(message, where=path, hint="save the one that is meant as a file of its own")
@@ -216,6 +238,8 @@ def _xlsx(path: str, data: bytes, header: Sequence[str] | None) -> Sheet:
 
 
 def _parquet(path: str, data: bytes, header: Sequence[str] | None) -> Sheet:
+    facts = pq.ParquetFile(pa.BufferReader(data)).metadata
+    _refuse_size(8 * facts.num_rows * facts.num_columns, path)
     return _from_arrow(path, pq.read_table(pa.BufferReader(data)), header)
 
 
@@ -230,6 +254,7 @@ def _from_arrow(path: str, table: pa.Table, header: Sequence[str] | None) -> She
     """The columns as they are: an index that pandas keeps in metadata is never applied."""
     if header is not None:
         raise UserError("the columns of this file have names", where=f"{path}: runs.header")
+    table.validate(full=True)  # arrow would follow broken offsets wherever they point
     names = [UNNAMED if n.startswith("__index_level_") else n.strip() for n in table.column_names]
     index = [i for i, name in enumerate(table.column_names) if name.startswith("__index_level_")]
     if len(index) > 1 or (index and UNNAMED in table.column_names):

@@ -17,10 +17,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 
-from proxyscale.base import artifacts
+from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import Progress
 from proxyscale.data.pool import Pool
@@ -83,10 +82,10 @@ def _prepare(folder: Path, config: Mapping[str, Any], model: Gpt, batches: Batch
     weights = {mpt_name(name): tensor for name, tensor in model.state_dict().items()}
     safetensors.torch.save_file(weights, folder / "initial.safetensors")
     shape = (len(batches) * batches.batch, batches.context)
-    pieces = np.lib.format.open_memmap(folder / "pieces.npy", "w+", batches[0].dtype, shape)
-    for step in range(len(batches)):
-        pieces[step * batches.batch : (step + 1) * batches.batch] = batches[step]
-    pieces.flush()
+    with (folder / "pieces.npy").open("wb") as pieces:
+        arrays.write_header(pieces, batches[0].dtype, shape)
+        for step in range(len(batches)):
+            batches[step].tofile(pieces)
     with artifacts.atomic(path) as temporary:
         temporary.write_text(json.dumps(config))
 
