@@ -24,6 +24,7 @@ from proxyscale.statistics.grid import Grid
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.partners import partners_told
 from proxyscale.study.own_runs_study import OwnRunsStudy
+from proxyscale.study.study import READ
 from proxyscale.tables.runs import read_outside_runs
 from proxyscale.tables.sizes import amount
 from proxyscale.tables.weights import read_weights
@@ -132,7 +133,8 @@ def compare(raw: Mapping[str, Any]) -> None:
     compute = bool(np.isfinite(grid.flops).all())
     by_example = any(len(ids) > 1 for ids in grid.examples.values())
     read = {"statistics": statistics, "losses": losses, "runs": runs}
-    for name in figure.of(study.facts._replace(compute=compute, examples=by_example)):
+    facts = study.facts._replace(compute=compute, examples=by_example, reads=READ)
+    for name in figure.of(facts):
         spec = {k: v for k, v in study.words("figure", name).items() if k != "figure"}
         draw(name, paths.figure(name), **read, **spec)
     write_report(Path(paths.report), study.words("report"), **read, notes=notes)
