@@ -120,7 +120,7 @@ def compare_scores(args: Arguments) -> str:
 
 @verb(
     *("module?", "plugin=", "statistics?", "losses?", "runs?", "agreement?", "influence?"),
-    *("gains?", "curves?", "asked=", "pool?", "task=", "scores=", "spec", "out"),
+    *("gains?", "curves?", "asked=", "pool?", "task=", "scores=", "proposal?", "spec", "out"),
 )
 def figure(args: Arguments) -> str:
     """Draw one figure as PDF and SVG, with its numbers as CSV."""
@@ -138,6 +138,8 @@ def figure(args: Arguments) -> str:
             given[kind] = artifacts.read(path, kind)
     if args.gains:
         given["gains"] = artifacts.read_csv(Path(args.gains))
+    if args.proposal:
+        given["proposal"] = artifacts.read_json(Path(args.proposal))
     if args.curves:
         given["curves"] = read_curves(given["runs"], args.curves)
     asked = pairs(args.asked).items()
@@ -164,7 +166,7 @@ def table(args: Arguments) -> str:
 
 @verb(
     *("statistics", "losses", "runs", "pool?", "reading?"),
-    *("task=", "table=", "picture=", "spec", "out"),
+    *("task=", "table=", "picture=", "decided=", "spec", "out"),
 )
 def report(args: Arguments) -> None:
     """Write the report: one file with the answer, what to train on, figures and tables."""
@@ -182,4 +184,5 @@ def report(args: Arguments) -> None:
         tables=pairs(args.table),
         pictures=pairs(args.picture),
         notes=artifacts.read_json(args.reading)["notes"] if args.reading else [],
+        decided=[artifacts.read_json(Path(path)) for path in args.decided],
     )
