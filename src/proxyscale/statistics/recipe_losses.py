@@ -47,7 +47,8 @@ class RecipeLosses:
         counts = self.counts.ravel()
         with np.errstate(invalid="ignore"):
             found = [np.bincount(cell, column, counts.size) / counts for column in self.runs.T]
-        return np.stack(found, axis=1).reshape(*shape, -1)
+        means: Array = np.stack(found, axis=1).reshape(*shape, -1)
+        return means
 
     def runs_of(self, scale: int, recipe: int) -> Array:
         """Losses of a recipe's runs at a scale: [runs, tasks]."""
