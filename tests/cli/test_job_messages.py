@@ -22,7 +22,7 @@ from proxyscale.cli.job_messages import task_line
 def test_solved_examples_that_do_not_fit_are_told(
     tmp_path: Path, asked_for: int, available: int, cut: int, told: list[str]
 ) -> None:
-    counts = {"kept": 8, "cut": cut, "lost": 0, "tokens": 50, "unknown_tokens": 0}
+    counts = {"items": 9, "kept": 8, "cut": cut, "lost": 0, "tokens": 50, "unknown_tokens": 0}
     facts = {"counts": {"holdout": counts}, "dropped": {}, "prior": None}
     few_shot = {"asked_for": asked_for, "available": available}
     artifacts.write_manifest(tmp_path / "manifest.json", [], few_shot=few_shot, **facts)

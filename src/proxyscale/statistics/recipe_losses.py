@@ -47,8 +47,7 @@ class RecipeLosses:
         counts = self.counts.ravel()
         with np.errstate(invalid="ignore"):
             found = [np.bincount(cell, column, counts.size) / counts for column in self.runs.T]
-        means: Array = np.stack(found, axis=1).reshape(*shape, -1)
-        return means
+        return np.asarray(found).T.reshape(*shape, -1)
 
     def runs_of(self, scale: int, recipe: int) -> Array:
         """Losses of a recipe's runs at a scale: [runs, tasks]."""
