@@ -11,6 +11,7 @@ FIGURE_TABLES = {
     "gains": paths.gains,
     "agreement": paths.compared("agreement"),
     "influence": paths.compared("influence"),
+    "proposal": f"{paths.proposal}.json",
 }
 
 

@@ -27,6 +27,7 @@ rule report:
         tasks=holdouts(study.tasks),
         tables=list(study.report_tables.values()),
         pictures=list(study.report_pictures.values()),
+        decided=[f"{stem}.json" for stem in study.decisions],
     output:
         report(paths.report, caption="../workflow/report/report.rst", category="Report"),
     log:
@@ -45,7 +46,9 @@ rule report:
         pictures=lambda w, input: report_flags(
             "picture", study.report_pictures, input.losses
         ),
+        decided=lambda w, input: files_flags("decided", input.decided),
     shell:
         "python -m proxyscale report --log {log:q} --statistics {input.statistics:q}"
         " --losses {input.losses:q} --runs {input.runs:q} {params.pool} {params.reading}"
-        " {params.tasks} {params.tables} {params.pictures} {params.spec} --out {output:q}"
+        " {params.tasks} {params.tables} {params.pictures} {params.decided} {params.spec}"
+        " --out {output:q}"

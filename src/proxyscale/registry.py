@@ -186,9 +186,9 @@ class Figures:
 
         `data` is a `figures.figure_data.FigureData`. `reads` are kinds of files: `statistics`,
         `losses`, `runs`, `asked` (the test examples), `curves`, `agreement`, `influence`,
-        `gains`; of image studies `images` and `scores`, too. A study of that family has the figure
-        if it has all of them, and `exists` says so of its `Facts`. UserError for a name that is
-        taken.
+        `gains`, `proposal`; of image studies `images` and `scores`, too. A study of that family has
+        the figure if it has all of them, and `exists` says so of its `Facts`. UserError for a name
+        that is taken.
         """
 
         def register(function: Function) -> Function:

@@ -47,6 +47,27 @@ def ended(folder: Path, **more: object) -> str:
     return ending(study) or ""
 
 
+def test_what_was_decided_is_said_while_it_is_of_these_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("recipe,loss\n")
+    Path("w.csv").write_text("recipe,wiki,web\n")
+    runs = {"table": "t.csv", "weights": {"table": "w.csv"}, "tokens_per_parameter": 20}
+    study = OwnRunsStudy.load({"reference": "ref", "runs": runs})
+    made = synthetic(distributions=tuple(f"d{i}" for i in range(8)), examples=2, tasks=("one",))
+    for name in ("losses", "runs", "statistics"):
+        artifacts.write(getattr(study.paths, name), made[name], name)
+    before = ending(study) or ""
+    record = Path(f"{study.paths.next_steps}.json")
+    artifacts.write_json(record, {"told": ["Next: a.", "b", "c"], "closing": ["Next: a.", "b"]})
+    first, *decided, where = (ending(study) or "").splitlines()
+    assert [first, where] == before.splitlines()
+    assert decided == ["Next: a.", "b"]
+    os.utime(record, (1e9, 1e9))
+    assert ending(study) == before
+
+
 def test_an_inverted_order_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     said = ended(tmp_path, tasks=("one", "two"), falling="two")

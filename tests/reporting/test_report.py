@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -136,6 +137,22 @@ def test_nothing_is_fetched_and_names_are_escaped(tmp_path: Path, study: Study) 
     assert "<" not in raw[1]
     assert page.count("</script>") == 2
     assert page.index("two: 2") < page.index("one: 1")
+
+
+def test_decisions_stand_in_words_with_their_picture(tmp_path: Path, study: Study) -> None:
+    plain = write(tmp_path / "r.html", study)
+    assert 'id="decisions"' not in plain
+    picture = tmp_path / "p.svg"
+    picture.write_text("<svg/>")
+    decided = [{"told": ["Proposed: <b>."]}, {"told": ["Next: x.", "No forecast."]}]
+    pictures = {"proposed_mixture": picture}
+    page = write(tmp_path / "r.html", study, decided=decided, pictures=pictures)
+    for line in ("Proposed: &lt;b&gt;.", "Next: x.", "No forecast."):
+        assert f"<p>{line}</p>" in page
+    shown = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
+    assert shown is not None
+    assert base64.b64decode(shown[1]) == b"<svg/>"
+    assert "<img" not in write(tmp_path / "r.html", study, decided=decided)
 
 
 def test_metrics_of_which_higher_is_better_stand_as_measured(tmp_path: Path, study: Study) -> None:

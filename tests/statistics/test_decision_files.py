@@ -156,11 +156,19 @@ def test_caps_follow_from_tokens_and_passes():
         caps_of(SOURCES, {"available": {"code": 1}})
 
 
-def test_a_run_without_a_tasks_loss_is_refused():
-    weights = mixtures(3)
+def test_a_run_without_a_tasks_loss_is_left_out_and_told():
+    weights = mixtures(8)
     losses, runs = tables({"10M": dict.fromkeys(weights, 1)}, weights)
-    with pytest.raises(UserError, match="1 runs lack a task's loss"):
-        recipe_losses(losses.slice(1), runs)
+    known = recipe_losses(losses.slice(1), runs)
+    assert known.recipes == [f"m{i}" for i in range(1, 8)]
+    told = "1 runs lack a task's loss and are left out, the first scale 10M, distribution m0"
+    assert known.incomplete.startswith(told)
+    found = proposal_of(losses.slice(1), runs, SOURCES, weights, SPEC | LIMITS)
+    assert (found["mixtures"], found["warnings"][-1]) == (7, known.incomplete)
+    planned = next_of(losses.slice(1), runs, next_spec(target="10M"))
+    assert f"Note: {known.incomplete}." in next_plan.told(planned)
+    with pytest.raises(UserError, match="no run has a loss on every task"):
+        recipe_losses(pa.concat_tables([losses.slice(0, 1), losses.slice(3, 1)]), runs)
 
 
 def next_spec(**more):
@@ -180,6 +188,16 @@ def test_the_rule_is_a_config_that_trains_three_at_the_target(tmp_path):
     assert "as the rule has it" in said[0]
     rows = artifacts.read_csv(tmp_path / "next.csv")
     assert rows[0]["step"] == "stop"
+
+
+@pytest.mark.parametrize("recipes", [2, 3])
+def test_few_recipes_are_planned_for_too(recipes):
+    weights = mixtures(recipes)
+    grid = {scale: dict.fromkeys(weights, 2) for scale in SCALES}
+    equal = {"weights": {"a": 1, "b": 1}}
+    found = next_of(*tables(grid, weights), next_spec(objective=equal))
+    best = min(weights, key=lambda name: truth(np.array(weights[name]), "160M").mean())
+    assert (found["by_rule"], found["choice"]) == (True, best)
 
 
 def test_seeds_are_a_config_with_one_more_and_to_stop_is_none():

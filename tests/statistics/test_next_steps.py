@@ -83,10 +83,11 @@ def test_more_at_the_target_leaves_less_regret():
 
 
 def test_the_target_out_of_reach_leaves_thirds_through_the_proxies():
-    found = plan(example(seed=1, n=40)[1], reachable=False)
+    found = plan(example(seed=1, n=40)[1], reach=2)
     assert {step.kind for step in found.steps} <= {"stop", "middle"}
     thirds = [step for step in found.steps if step.kind == "middle"]
     assert [step.runs for step in thirds] == [13]
+    assert not any(step.kind == "middle" for step in plan(example(seed=1, n=40)[1], reach=1).steps)
     assert all(0.4 * found.steps[0].regret < s.regret <= found.steps[0].regret for s in thirds)
 
 

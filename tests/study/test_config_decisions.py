@@ -50,11 +50,18 @@ def test_mistakes_name_their_key(minimal, section, told):
         LanguageStudy.load(minimal | section)
 
 
+def test_next_steps_are_planned_where_nothing_is_mixed(minimal):
+    study = LanguageStudy.load(minimal)
+    assert study.decisions == [f"{study.config.results}/next"]
+    assert "proposed_mixture" not in study.figures
+
+
 def test_mixtures_are_proposed_from_and_a_proposal_is_a_config(minimal):
     minimal["distributions"]["mixed"] = {"method": "dirichlet", "count": 6}
     study = LanguageStudy.load(minimal)
     assert "decisions" in study.rules
     assert f"{study.config.results}/proposal.yaml" in study.products
+    assert f"{study.config.results}/proposed_mixture.svg" in study.products
     source = next(iter(minimal["sources"]))
     entry = {"method": "mixture", "weights": {source: 1.0}, "role": "selection"}
     minimal["distributions"]["proposal"] = entry

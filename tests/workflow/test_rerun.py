@@ -24,7 +24,7 @@ from proxyscale.study.validation import validated
 RUNS = 9
 FIGURE = {"figure": len(LanguageStudy(validated(Config, study())).figures)}
 COSTS = {"table": len(TABLES)}
-READING = {"collect": 1, "statistics": 1, "report": 1, **FIGURE, **COSTS}
+READING = {"collect": 1, "statistics": 1, "next_steps": 1, "report": 1, **FIGURE, **COSTS}
 TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}
 TESTED = {"items": 2, "overlap": 3, "task": 2}
 POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, **TESTED}
@@ -73,6 +73,7 @@ def test_every_job_says_one_line_and_the_end_two_sentences(finished: Workflow) -
     ):
         assert re.search(rf"^{re.escape(line)}", said, re.MULTILINE), line
     assert re.search(r"Losses of xs go with those of ref at 1/\d+ of the compute across 3", said)
+    assert "\nTo be chosen now: " in said
     assert "\nresults/report.html\n" in said
     logs = list((finished.folder / "results/logs").rglob("*.log"))
     assert all(noted_duration(log) for log in logs)

@@ -129,7 +129,8 @@ def propose(args: Arguments) -> None:
     proxyscale propose 1M=a.csv 1B=b.csv --recipe index --metrics 'metric/*' --reference 1B \
         --weights weights.csv --caps wiki=0.2
 
-    A study's results folder, or tables and their options as of `compare`.
+    A study's results folder, or tables and their options as of `compare`. Of a folder the tables
+    alone are read: limits and objective are those given here.
 
     proposal.json, .csv and .yaml are written to `decided`, if --results says nothing else.
     """
@@ -141,6 +142,7 @@ def propose(args: Arguments) -> None:
 @command(
     "reference?: the scale that is decided for",
     OBJECTIVE,
+    "largest?: the largest scale that can still be trained at (default: the reference)",
     "forecast?: parameters and tokens of a model that is larger than any here: 7B:140B",
     *READING,
 )
@@ -149,7 +151,8 @@ def next(args: Arguments) -> None:
 
     proxyscale next results/study --forecast 7B:140B
 
-    A study's results folder, or tables and their options as of `compare`.
+    A study's results folder, or tables and their options as of `compare`. Of a folder the tables
+    alone are read: the objective is the one given here.
 
     next.json, .csv and .yaml are written to `decided`, if --results says nothing else.
     """

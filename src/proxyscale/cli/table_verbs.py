@@ -164,7 +164,7 @@ def table(args: Arguments) -> str:
 
 @verb(
     *("statistics", "losses", "runs", "pool?", "reading?"),
-    *("task=", "table=", "picture=", "spec", "out"),
+    *("task=", "table=", "picture=", "decided=", "spec", "out"),
 )
 def report(args: Arguments) -> None:
     """Write the report: one file with the answer, what to train on, figures and tables."""
@@ -182,4 +182,5 @@ def report(args: Arguments) -> None:
         tables=pairs(args.table),
         pictures=pairs(args.picture),
         notes=artifacts.read_json(args.reading)["notes"] if args.reading else [],
+        decided=[artifacts.read_json(Path(path)) for path in args.decided],
     )

@@ -23,13 +23,17 @@ def ending(study: Study[Any]) -> str | None:
     sentences = study.findings(table)
     if not sentences:
         return figure
-    decided = [said for stem in study.decisions for said in _decided(Path(f"{stem}.json"))]
+    since = Path(study.paths.losses).stat().st_mtime
+    decided = [said for stem in study.decisions for said in _decided(Path(f"{stem}.json"), since)]
     return "\n".join([" ".join(sentences), *decided, _report(study)])
 
 
-def _decided(record: Path) -> list[str]:
-    """What a proposal or a plan says first; nothing where there is none."""
-    return artifacts.read_json(record)["told"][:1] if record.exists() else []
+def _decided(record: Path, since: float) -> list[str]:
+    """What a proposal or a plan says at the end; nothing where there is none of these losses."""
+    if not record.exists() or record.stat().st_mtime < since:
+        return []
+    closing: list[str] = artifacts.read_json(record)["closing"]
+    return closing
 
 
 def _report(study: Study[Any]) -> str:

@@ -25,6 +25,7 @@ from proxyscale.statistics.grid import Grid
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.partners import partners_told
 from proxyscale.study.own_runs_study import OwnRunsStudy
+from proxyscale.study.study import READ
 from proxyscale.tables.runs import read_outside_runs
 from proxyscale.tables.sizes import amount
 from proxyscale.tables.weights import read_weights
@@ -124,7 +125,8 @@ def compare(raw: Mapping[str, Any]) -> None:
     grid = read_grid(losses, runs)
     compute = bool(np.isfinite(grid.flops).all())
     by_example = any(len(ids) > 1 for ids in grid.examples.values())
-    figures = figure.of(study.facts._replace(compute=compute, examples=by_example))
+    facts = study.facts._replace(compute=compute, examples=by_example, reads=READ)
+    figures = figure.of(facts)
     with repair.replacing(study.config.results) as folder:
         paths = Paths(folder)
         with artifacts.atomic(Path(folder) / "study.yaml") as temporary:

@@ -12,6 +12,8 @@ import pyarrow as pa
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import Paths
+from proxyscale.figures import registered  # noqa: F401
+from proxyscale.figures.draw import draw
 from proxyscale.reporting.compare import config_of
 from proxyscale.statistics.decision_files import write_next, write_proposal
 from proxyscale.statistics.recipe_losses import recipe_losses
@@ -19,6 +21,7 @@ from proxyscale.study.config_decisions import Forecast, Propose
 from proxyscale.study.own_runs_study import OwnRunsStudy
 from proxyscale.study.validation import validated
 from proxyscale.tables.runs import read_outside_runs
+from proxyscale.tables.sizes import amount
 from proxyscale.tables.weights import Weights, read_weights
 
 Tables = tuple[pa.Table, pa.Table, Weights | None, str]
@@ -64,7 +67,11 @@ def propose(given: Sequence[str], said: Mapping[str, Any]) -> list[str]:
         "target": reference,
         "limits": section.model_dump(exclude_none=True, exclude={"scale"}),
     }
-    return write_proposal(_folder(said) / "proposal", losses, runs, *weights, spec)
+    paths = Paths(str(_folder(said)))
+    told = write_proposal(Path(paths.proposal), losses, runs, *weights, spec)
+    record = artifacts.read_json(Path(f"{paths.proposal}.json"))
+    draw("proposed_mixture", paths.figure("proposed_mixture"), style={}, proposal=record)
+    return told
 
 
 def next_steps(given: Sequence[str], said: Mapping[str, Any]) -> list[str]:
@@ -72,7 +79,10 @@ def next_steps(given: Sequence[str], said: Mapping[str, Any]) -> list[str]:
     losses, runs, weights, reference = tables_of(given, said)
     beyond = None
     if said["forecast"]:
-        parameters, _, tokens = said["forecast"].partition(":")
+        parameters, parted, tokens = said["forecast"].partition(":")
+        if not parted:
+            hint = "--forecast 7B:140B, parameters and tokens"
+            raise UserError(f"is {said['forecast']!r}", where="--forecast", hint=hint)
         beyond = validated(Forecast, {"parameters": parameters, "tokens": tokens}).model_dump()
     recipes = len(np.unique(runs["distribution"].to_numpy(zero_copy_only=False)))
     spec = {
@@ -82,6 +92,7 @@ def next_steps(given: Sequence[str], said: Mapping[str, Any]) -> list[str]:
         "seeds": {},
         "more": recipes if weights else 0,
         "forecast": beyond,
+        "largest": said["largest"],
     }
     return write_next(_folder(said) / "next", losses, runs, spec)
 
@@ -93,15 +104,18 @@ def objective_of(text: str | None) -> Any:
     return {"weights": _numbers(text.split(","), "objective")}
 
 
-def _numbers(entries: Sequence[str], key: str) -> dict[str, Any]:
-    """`wiki=0.2` by name."""
+def _numbers(entries: Sequence[str], key: str) -> dict[str, float]:
+    """`wiki=0.2` or `wiki=3B` by name."""
     found = {}
     for entry in entries:
-        name, parted, number = entry.rpartition("=")
-        if not parted:
+        name, _, number = entry.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            found[name] = amount(number)
+        if not name or np.isnan(found[name]):
             raise UserError(f"is {entry!r}", where=f"--{key}", hint=f"--{key} NAME=NUMBER")
-        found[name] = number
-    return found if key != "objective" else {k: float(v) for k, v in found.items()}
+    return found
 
 
 def _folder(said: Mapping[str, Any]) -> Path:

@@ -26,6 +26,7 @@ from proxyscale.reporting import report_data
 from proxyscale.reporting.answer import Answer
 from proxyscale.reporting.attribution import attribution_data, attribution_headline
 from proxyscale.reporting.choice import choice_words
+from proxyscale.reporting.decisions import decisions_words
 from proxyscale.reporting.private import config_text, without_paths
 from proxyscale.reporting.statistic_names import MAIN, NAMES
 from proxyscale.statistics.grid_reading import ROLES
@@ -36,6 +37,7 @@ ASSETS = Path(__file__).parent / "assets"
 SECTIONS = {
     "answer": "Answer",
     "choice": "What to train on",
+    "decisions": "Next",
     "attribution": "Attribution",
     "pictures": "Images",
     "figures": "Figures",
@@ -45,6 +47,7 @@ SECTIONS = {
     "data-counts": "Data",
     "reproduce": "Reproduce",
 }
+PROPOSAL = "proposed_mixture"  # the figure of what is proposed
 Parts = dict[str, Any]
 
 
@@ -60,6 +63,7 @@ def write_report(
     tables: Mapping[str, Path] | None = None,
     pictures: Mapping[str, Path] | None = None,
     notes: Sequence[str] = (),
+    decided: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the report of tables of these schemas.
 
@@ -68,7 +72,7 @@ def write_report(
     (as for `figures.draw`) and the scale `trained` on selections. `pool` is a pool's manifest and
     `tasks` are folders of artifacts, `tables` the CSV of `effects`, `composition` and `selection`,
     `pictures` SVG files by figure; without them what they tell is left out. `notes`: how tables
-    from outside were read.
+    from outside were read. `decided`: the records of a proposal and of a plan.
     """
     shown = FigureData(
         Style.of(spec["style"]),
@@ -81,6 +85,10 @@ def write_report(
         "notes": list(notes if texts else map(without_paths, notes)),
     }
     parts = {"made": html.escape(_made()), "title": html.escape(spec["study"])}
+    parts["decisions"] = decisions_words(decided)
+    if picture := (pictures or {}).get(PROPOSAL):
+        told = "Shares of the proposed mixture; losses foretold against losses measured"
+        parts["decisions"] += _picture(picture, told)
     if {*ROLES} & {*runs["role"].unique().to_pylist()}:
         parts |= _of_distributions(shown, spec, data, pool, tasks or {}, texts)
     else:
@@ -178,16 +186,20 @@ def _of_images(shown: FigureData, data: Parts, pictures: Mapping[str, Path]) -> 
         ),
         "headline": html.escape(attribution_headline(shown.statistics, shown.reference, scales)),
         "verdict": "<p>How good scores are is the linear datamodeling score, below by width.</p>",
-        "pictures": "".join(_picture(name, path) for name, path in pictures.items()),
+        "pictures": "".join(
+            _picture(
+                path, f"{name}: training images that help and harm a test image most, by width"
+            )
+            for name, path in pictures.items()
+        ),
     }
 
 
-def _picture(name: str, path: Path) -> str:
+def _picture(path: Path, told: str) -> str:
     """A figure as it is printed, in the page itself."""
     encoded = base64.b64encode(path.read_bytes()).decode("ascii")
     source = f"data:image/svg+xml;base64,{encoded}"
-    told = html.escape(f"{name}: training images that help and harm a test image most, by width")
-    return f'<figure class="picture"><img alt="{told}" src="{source}"></figure>'
+    return f'<figure class="picture"><img alt="{html.escape(told)}" src="{source}"></figure>'
 
 
 def _exist(data: Parts, parts: Parts) -> Iterator[str]:
@@ -195,6 +207,7 @@ def _exist(data: Parts, parts: Parts) -> Iterator[str]:
     compared = bool(data["distributions"])
     having = {
         "choice": compared,
+        "decisions": bool(parts["decisions"]),
         "figures": compared,
         "attribution": bool(data["attribution"]),
         "pictures": bool(parts.get("pictures")),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import yaml
 
 from proxyscale.base import artifacts
-from proxyscale.statistics import mixture_proposal, next_plan
+from proxyscale.statistics import mixture_proposal, next_plan, proposal_words
 
 HEAD = "# What trains it, as a second config: snakemake --configfile STUDY.yaml {name}\n"
 
@@ -38,11 +38,12 @@ def write_proposal(
     named = {"objective": spec["objective"], "target": spec["target"]}
     record = mixture_proposal.proposal_of(losses, runs, sources, shares, limits | named)
     scales = list(dict.fromkeys([record["trained_at"], spec["target"]]))
-    sentences = mixture_proposal.told(record)
+    sentences = proposal_words.told(record)
+    closing = proposal_words.closing(record)
     fragment = mixture_proposal.fragment(record, scales, limits.get("passes", 1) > 1)
     columns = ("weights", "best_weights", "low_shares", "high_shares")
     rows = [{"source": name, **{key: record[key][name] for key in columns}} for name in sources]
-    _write(stem, record | {"told": sentences}, fragment, rows)
+    _write(stem, record | {"told": sentences, "closing": closing}, fragment, rows)
     return sentences
 
 
@@ -53,7 +54,7 @@ def write_next(stem: Path, losses: pa.Table, runs: pa.Table, spec: Mapping[str, 
     fragment = next_plan.fragment(
         record, spec["seeds"].get(record["chosen"]["scale"], 1), spec.get("families")
     )
-    _write(stem, record | {"told": sentences}, fragment, record["steps"])
+    _write(stem, record | {"told": sentences, "closing": sentences}, fragment, record["steps"])
     return sentences
 
 

@@ -13,7 +13,7 @@ from proxyscale.base.errors import UserError
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.mixture_model import fit_all, predicted_losses
 from proxyscale.statistics.mixture_scales import LINE
-from proxyscale.statistics.mixture_search import Caps
+from proxyscale.statistics.mixture_search import Caps, Prediction
 from proxyscale.statistics.objective import STANDARDIZED, WORST, Objective, in_sds, objective_of
 from proxyscale.statistics.proposal import Proposal, Trained, propose, rank_agreement
 from proxyscale.statistics.recipe_losses import RecipeLosses, recipe_losses, shares_of
@@ -47,7 +47,7 @@ def caps_of(sources: Sequence[str], spec: Mapping[str, Any]) -> Caps:
                 low[place] = max(low[place], value)
             if key in ("available", "caps", "fixed"):
                 high[place] = min(high[place], value)
-    return Caps(low, high)
+    return Caps(low, high, sources)
 
 
 def proposal_of(
@@ -83,28 +83,40 @@ def proposal_of(
         "best_weights": dict(zip(sources, weights[found.best_trained].tolist(), strict=True)),
         "low_shares": dict(zip(sources, caps.low.tolist(), strict=True)),
         "high_shares": dict(zip(sources, caps.high.tolist(), strict=True)),
-        "warnings": _warnings(found, len(recipes), len(sources), spec["objective"]),
+        "warnings": [
+            *_warnings(found, len(recipes), len(sources), spec["objective"]),
+            *[known.incomplete] * bool(known.incomplete),
+        ],
         "larger": _larger(trained, known, units, found, objective),
+        "left_out": [
+            {"recipe": name, "foretold": float(a), "measured": float(b)}
+            for name, a, b in zip(
+                np.array(recipes)[trained.known], found.foretold, found.measured, strict=True
+            )
+        ],
     }
     every = recipe_losses(losses, runs)
-    return record | {"promise": _promise(every, objective, record)}
+    return record | {"promise": _promise(every, objective, record, found.predict, shares)}
 
 
 def _scales(known: RecipeLosses, wanted: str) -> tuple[int, int]:
     """The scale that mixtures are fitted at, and the one that is foretold.
 
-    The one with most mixtures, of these the dearest; above it the wanted one, if it has enough for
-    a line and fewer than all. UserError where there are too few to fit anything.
+    The one with most mixtures, of these the wanted one, else the dearest; above it the wanted one,
+    if it has enough for a line and fewer than all. UserError where there are too few to fit
+    anything.
     """
     trained = (known.counts > 0).sum(axis=1)
     base = int(np.flatnonzero(trained == trained.max())[-1])
+    if wanted in known.scales and trained[known.scales.index(wanted)] == trained.max():
+        base = known.scales.index(wanted)
     if trained[base] < 6:
         hint = "train more mixtures: twice as many as there are sources"
         raise UserError(f"{trained[base]} mixtures are too few", where="propose", hint=hint)
     target = known.scales.index(wanted) if wanted in known.scales else base
     if trained[target] < LINE or target < base:
         return base, base
-    return (target, target) if trained[target] == trained[base] else (base, target)
+    return base, target
 
 
 def _numbers(
@@ -131,6 +143,8 @@ def _warnings(found: Proposal, mixtures: int, sources: int, objective: Objective
         )
     if objective == WORST:
         told.append(NO_TRANSFER)
+    if not found.allowed:
+        told.append("no trained mixture is within the limits: the gain is over one that is not")
     if found.sure_gain <= 0:
         told.append("the interval holds no gain at all: train it before you rely on it")
     return told
@@ -168,7 +182,11 @@ def _larger(
 
 
 def _promise(
-    every: RecipeLosses, objective: Any, record: Mapping[str, Any]
+    every: RecipeLosses,
+    objective: Any,
+    record: Mapping[str, Any],
+    predict: Prediction,
+    shares: Mapping[str, list[float]],
 ) -> list[dict[str, Any]]:
     """Of each scale that trained the proposal: its objective, its rivals', and what was gained."""
     if NAME not in every.recipes:
@@ -183,7 +201,15 @@ def _promise(
             "value": float(values[there == own][0]),
             "rank": int((values < values[there == own][0]).sum()) + 1,
             "of": len(there),
-            "recipes": {every.recipes[i]: float(v) for i, v in zip(there, values, strict=True)},
+            "recipes": [
+                {
+                    "recipe": every.recipes[i],
+                    "measured": float(value),
+                    "runs": objective(every.runs_of(int(scale), int(i))).tolist(),
+                    "foretold": _foretold(every.recipes[i], predict, shares),
+                }
+                for i, value in zip(there, values, strict=True)
+            ],
             "gain": None,
             "gain_low": None,
             "gain_high": None,
@@ -198,13 +224,16 @@ def _promise(
     return found
 
 
+def _foretold(recipe: str, predict: Prediction, shares: Mapping[str, list[float]]) -> float | None:
+    """The objective that is expected of a recipe; None of one whose shares are not known."""
+    return float(predict(shares_of([recipe], shares))[0]) if recipe in shares else None
+
+
 def _gained(
     every: RecipeLosses, objective: Any, scale: int, champion: int, own: int
 ) -> tuple[float, float | None, float | None]:
     """What the proposal gains over the best trained mixture; Welch's 90 % interval over seeds."""
-    a, b = (
-        objective(every.runs[(every.scale == scale) & (every.recipe == i)]) for i in (champion, own)
-    )
+    a, b = (objective(every.runs_of(scale, i)) for i in (champion, own))
     gain = float(a.mean() - b.mean())
     if min(len(a), len(b)) < 2:
         return gain, None, None
@@ -226,36 +255,3 @@ def fragment(record: Mapping[str, Any], scales: Sequence[str], repeat: bool) -> 
         "distributions": {NAME: entry},
         "extra": {name: list(scales) for name in (NAME, record["best_trained"])},
     }
-
-
-def told(record: Mapping[str, Any]) -> list[str]:
-    """The proposal in a sentence, its warnings, and whether its promise held."""
-    shares = sorted(record["weights"].items(), key=lambda entry: -entry[1])
-    named = ", ".join(f"{share:.0%} {name}" for name, share in shares if share >= 0.005)
-    unit = record["unit"]
-    lines = [
-        f"Proposed from {record['mixtures']} mixtures: {named}; at {record['scale']} its objective "
-        f"is expected at {record['predicted']:.3f} [{record['low']:.3f}, {record['high']:.3f}] "
-        f"({unit}), {abs(record['gain']):.3f} {'below' if record['gain'] >= 0 else 'above'} the "
-        f"best trained mixture ({record['best_trained']}); {max(record['sure_gain'], 0.0):.3f} of "
-        f"gain is sure."
-    ]
-    if larger := record["larger"]:
-        lines.append(
-            f"With {larger['runs']} runs of {record['scale']} on top, mixtures left out are ordered"
-            f" at Spearman {larger['with']:.2f}, by {record['trained_at']} alone at "
-            f"{larger['without']:.2f}."
-        )
-    lines += [f"Note: {warning}." for warning in record["warnings"]]
-    for row in record["promise"]:
-        gain = "" if row["gain"] is None else f", {row['gain']:+.3f} gained over the best trained"
-        if row["gain_low"] is not None:
-            gain += f" [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]"
-        kept = ""
-        if "held" in row:
-            kept = "; the promise held" if row["held"] else "; the promise did not hold"
-        lines.append(
-            f"Trained at {row['scale']} the proposal is number {row['rank']} of {row['of']} at "
-            f"{row['value']:.3f}{gain}{kept}."
-        )
-    return lines

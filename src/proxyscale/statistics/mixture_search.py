@@ -5,7 +5,7 @@ Random draws meet tight caps almost never; every mixture here is moved inside th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ STARTS = 8
 STEPS = (0.16, 0.08, 0.04, 0.02, 0.01, 0.005)  # shares exchanged, in turn
 MOST_EXCHANGES = 60  # of one size of step
 TOLERANCE = 1e-9
+NEAR = 1e-3  # of a share: mixtures that were trained are rounded
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Caps:
 
     low: Array
     high: Array
+    names: Sequence[str] = ()  # of the sources, for errors
 
     def __post_init__(self) -> None:
         if (self.low > self.high + TOLERANCE).any():
             source = int(np.argmax(self.low - self.high))
-            raise UserError(f"source {source}: its floor is above its cap", where="caps")
+            name = self.names[source] if self.names else f"source {source}"
+            raise UserError(f"{name}: its floor is above its cap", where="caps")
         if self.low.sum() > 1 + TOLERANCE or self.high.sum() < 1 - TOLERANCE:
             raise UserError(
                 f"no mixture fits: floors add up to {self.low.sum():.3g}, "
@@ -40,6 +43,11 @@ class Caps:
                 where="caps",
                 hint="allow more passes over the sources, or fewer tokens",
             )
+
+    def hold(self, weights: Array) -> Array:
+        """Which mixtures [n, sources] lie within the caps: [n]."""
+        within = (weights >= self.low - NEAR) & (weights <= self.high + NEAR)
+        return np.asarray(within.all(axis=1))
 
     def moved_inside(self, weights: Array) -> Array:
         """The nearest shares within the caps, each row summing to 1: [mixtures, sources].

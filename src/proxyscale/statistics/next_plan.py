@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from proxyscale.base.cost import training_flops
 from proxyscale.base.errors import UserError
+from proxyscale.base.progress import quantity
 from proxyscale.statistics import forecast
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.mixture_proposal import NAME as PROPOSAL
 from proxyscale.statistics.next_steps import Step, plan
-from proxyscale.statistics.objective import NAME
+from proxyscale.statistics.objective import NAME, in_sds
 from proxyscale.statistics.recipe_losses import RecipeLosses, recipe_losses
 
 KINDS = {
@@ -26,6 +27,10 @@ KINDS = {
     "seeds": "one more seed of the best",
     "stop": "nothing more",
 }
+SMALL_GAIN = (
+    "thirds through the proxies, a small gain where the target is out of reach (0 to 50 % less "
+    "regret where it was tried)"
+)
 
 
 def next_of(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,18 +38,16 @@ def next_of(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any]) -> dict[s
 
     `spec`: `objective`; `target`, the scale that is decided for; `costs`, FLOPs of one run at
     scales that can be trained at, by name; `more`, recipes that could be added; perhaps
-    `forecast`, parameters and tokens of a model that is larger than any here. UserError where the
-    compute of a scale is not known.
+    `forecast`, parameters and tokens of a model that is larger than any here, and `largest`, the
+    largest scale that can still be trained at. UserError where the compute of a scale is not known.
     """
     known = _with_untrained(recipe_losses(losses, runs, leave_out=[PROPOSAL]), spec["costs"])
     if not np.isfinite(known.compute).all():
         unknown = known.scales[int(np.flatnonzero(np.isnan(known.compute))[0])]
         hint = "give parameters and tokens"
         raise UserError(f"no compute is known for {unknown}", where="next", hint=hint)
-    if spec["target"] not in known.scales:
-        where = "reference"
-        raise UserError("no such scale", where=where, value=spec["target"], allowed=known.scales)
-    target = known.scales.index(spec["target"])
+    target = _position(known.scales, spec["target"], "reference")
+    reach = _position(known.scales, spec.get("largest") or spec["target"], "largest")
     # scales above the target have no say in what is trained for it
     ladder = known.ladder(spec["objective"], target)
     below = dataclasses.replace(
@@ -55,17 +58,25 @@ def next_of(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any]) -> dict[s
         counts=ladder.counts[: target + 1],
         noise=ladder.noise[: target + 1],
     )
-    found = plan(below, more=spec.get("more", 0), reachable=spec.get("reachable", True))
+    found = plan(below, more=spec.get("more", 0), reach=reach)
     return {
         "target": spec["target"],
         "steps": [_row(step) for step in found.steps],
         "chosen": _row(found.chosen) | {"recipes": list(found.chosen.recipes)},
+        "out_of_reach": reach < target,
         "choice": found.choice,
         "by_rule": found.by_rule,
         "sd": found.sd,
+        "incomplete": known.incomplete,
         "noise_known": bool(np.isfinite(ladder.noise[target])),
         "forecast": _forecast(known, spec) if spec.get("forecast") else None,
     }
+
+
+def _position(scales: list[str], name: str, key: str) -> int:
+    if name not in scales:
+        raise UserError("no such scale", where=key, value=name, allowed=scales)
+    return scales.index(name)
 
 
 def _with_untrained(known: RecipeLosses, costs: Mapping[str, float]) -> RecipeLosses:
@@ -104,23 +115,24 @@ def _forecast(known: RecipeLosses, spec: Mapping[str, Any]) -> dict[str, Any]:
     whole = (known.counts[trained] > 0).all(axis=0)
     compute = known.compute[trained]
     reason = forecast.why_not(compute, int(whole.sum()), target)
+    told = {**size, "flops": target, "why_not": reason}
     if reason:
-        return {"flops": target, "why_not": reason}
+        return told
     names = [known.scales[i] for i in trained]
     values = {t: known.means[trained][:, whole, i] for i, t in enumerate(known.tasks)}
     if len(known.tasks) > 1:
         ladder = known.ladder(spec["objective"], int(trained[-1]))
         values[NAME] = ladder.values[trained][:, whole]
     recipes = [known.recipes[i] for i in np.flatnonzero(whole)]
-    return {
-        "flops": target,
-        "why_not": None,
+    # of each scale's own standard deviations there is no law over scales
+    laws = {t: v for t, v in values.items() if t != NAME or not in_sds(spec["objective"])}
+    return told | {
         "ranges": [
             {"task": task, "scale": name, **dataclasses.asdict(found)}
             for task, losses in values.items()
             for name, found in zip(names, forecast.ranges(losses, compute, target), strict=True)
         ],
-        "losses": {t: _expected(v, compute, target, recipes) for t, v in values.items()},
+        "losses": {t: _expected(v, compute, target, recipes) for t, v in laws.items()},
     }
 
 
@@ -168,14 +180,25 @@ def told(record: Mapping[str, Any]) -> list[str]:
     if not record["noise_known"]:
         now += " (as single runs tell: their seed noise is not known)"
     lines = [f"{now}. {_advice(record, step)}"]
-    if found := record["forecast"]:
-        if found["why_not"]:
-            lines.append(f"No forecast: {found['why_not']}.")
-        else:
-            row = found["ranges"][-1]
-            size = f"{found['flops']:.2g} FLOPs"
-            of = f" ({row['task']})"
-            lines.append(forecast.told(row["scale"] + of, size, row["expected"], row["least"]))
+    if record["incomplete"]:
+        lines.append(f"Note: {record['incomplete']}.")
+    return [*lines, *(_foretold(record["forecast"]) if record["forecast"] else [])]
+
+
+def _foretold(found: Mapping[str, Any]) -> list[str]:
+    """The forecast of the largest scale, and which losses are foretold; or why there is none."""
+    if found["why_not"]:
+        return [f"No forecast: {found['why_not']}."]
+    row, size = found["ranges"][-1], f"{quantity(found['parameters'])} parameters"
+    lines = [forecast.told(f"{row['scale']} ({row['task']})", size, row["expected"], row["least"])]
+    known = ", ".join(task for task, rows in found["losses"].items() if rows)
+    if known:
+        lines.append(f"Losses expected of each recipe there, with 90 % intervals: {known}.")
+    if unknown := ", ".join(task for task, rows in found["losses"].items() if not rows):
+        lines.append(
+            f"No losses are foretold of {unknown}: power laws through three scales or more are "
+            f"needed that err by less than recipes differ."
+        )
     return lines
 
 
@@ -184,10 +207,13 @@ def _advice(record: Mapping[str, Any], step: Mapping[str, Any]) -> str:
         return "No further run is worth its cost."
     cost = f"{step['runs']} runs, {step['flops']:.2g} FLOPs, {step['gpu_hours']:.2g} GPU hours"
     what = f"Next: {KINDS[step['step']]}, {step['scale']} ({cost})"
+    further = "the three best at the target"
+    if record["out_of_reach"]:
+        further = SMALL_GAIN
     if step["regret"] is None:
         return (
             f"{what}, as the rule has it where no two scales share enough recipes: all at the "
-            f"smallest scale, then the three best at the target."
+            f"smallest scale, then {further}."
         )
     then = f"{max(step['regret'], 0.0):.2f} sd above the best, held with {step['best']:.2f}"
-    return f"{what}: then {then}."
+    return f"{what}: then {then}{f'; {SMALL_GAIN}' * record['out_of_reach']}."

@@ -57,17 +57,18 @@ class Plan:
     by_rule: bool
 
 
-def plan(ladder: Ladder, *, more: int = 0, reachable: bool = True, seed: int = 0) -> Plan:
+def plan(ladder: Ladder, *, more: int = 0, reach: int | None = None, seed: int = 0) -> Plan:
     """The cheapest step after which the expected regret is below `ENOUGH`, else the best one.
 
-    `more`: how many recipes could be added at the smallest scale. `reachable`: whether the target
-    can be trained at; if not, thirds go through the proxies.
+    `more`: how many recipes could be added at the smallest scale. `reach`: the largest scale that
+    can be trained at (default: the target); below the target, thirds go through the proxies.
     """
     known = known_of(ladder)
     order = np.argsort(known.posterior()[0][:, ladder.target], kind="stable")
-    cells = list(_candidates(ladder, order, more, reachable))
+    reach = ladder.target if reach is None else reach
+    cells = list(_candidates(ladder, order, more, reach))
     if not known.shared:
-        return _by_rule(ladder, known, order, cells, reachable)
+        return _by_rule(ladder, known, order, cells, reach >= ladder.target)
     steps = [_simulated(ladder, known, kind, cell, seed) for kind, cell in cells]
     stop = steps[0]
     chosen = min(
@@ -89,9 +90,7 @@ class Cell:
     new: int = 0
 
 
-def _candidates(
-    ladder: Ladder, order: Array, more: int, reachable: bool
-) -> Iterator[tuple[str, Cell]]:
+def _candidates(ladder: Ladder, order: Array, more: int, reach: int) -> Iterator[tuple[str, Cell]]:
     """Kinds of steps and their runs; first to stop. `order`: recipes, the best first."""
     target, counts = ladder.target, ladder.counts
     yield "stop", Cell()
@@ -101,11 +100,11 @@ def _candidates(
     if more:
         yield "recipes", Cell(0, (), more)
     third = max(len(order) // 3, 1)
-    for scale in range(1, target):
+    for scale in range(1, min(target, reach + 1)):
         untrained = tuple(i for i in order[:third].tolist() if not counts[scale, i])
         if untrained:
             yield "middle", Cell(scale, untrained)
-    if not reachable:
+    if reach < target:
         return
     for top in TOPS:
         untrained = tuple(i for i in order[:top].tolist() if not counts[target, i])

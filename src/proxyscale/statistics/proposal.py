@@ -21,6 +21,7 @@ from proxyscale.statistics.mixture_search import Caps, Prediction, optimum
 Objective = Callable[[Array], Array]  # losses [mixtures, tasks] → what is minimized [mixtures]
 
 SPLITS = 5
+TINY = 1e-12
 CONFIDENCE = 0.9  # of the intervals
 
 
@@ -67,28 +68,41 @@ def halves(
     models: Sequence[Model],
     objective: Objective,
     caps: Caps,
+    best: Array,
     rng: np.random.Generator,
 ) -> Halves:
     """The optimum of a fit on one half, read off a fit on the other, which did not choose it.
 
     The mean of both ways of `SPLITS` splits. The process's own standard deviation does not know of
-    the choice. To a larger scale all halves go by the line and the rest of `models`.
+    the choice, but of how much better the whole knows than a half does: the mean is scaled by that
+    of `models` at their optimum `best` [1, sources] over that of the halves at theirs. To a larger
+    scale all halves go by the line and the rest of `models`.
     """
     there = np.flatnonzero(np.isfinite(trained.losses).all(axis=1))
     weights, losses = trained.weights[there], trained.losses[there]
-    lost, agreed = [], []
+    lost, spread, agreed = [], [], []
     for _ in range(SPLITS):
         order = rng.permutation(len(weights))
         parts = order[: len(order) // 2], order[len(order) // 2 :]
         fits = [_half(weights[part], losses[part], models) for part in parts]
         foretell = [_prediction(each, objective) for each in fits]
         for own, other in ((0, 1), (1, 0)):
-            best = optimum(foretell[own], weights[parts[own]], caps, rng)[None]
-            lost.append(foretell[other](best)[0] - foretell[own](best)[0])
+            at = optimum(foretell[own], weights[parts[own]], caps, rng)[None]
+            lost.append(foretell[other](at)[0] - foretell[own](at)[0])
+            spread.append(_deviation(fits[own], objective, at))
             below = [m.small if isinstance(m, Transferred) else m for m in fits[own]]
             foretold = objective(predicted_losses(below, weights[parts[other]]))
             agreed.append(rank_agreement(foretold, objective(losses[parts[other]])))
-    return Halves(float(np.mean(lost)), float(np.mean(agreed)))
+    share = _deviation(models, objective, best) / max(float(np.mean(spread)), TINY)
+    return Halves(float(np.mean(lost)) * min(share, 1.0), float(np.mean(agreed)))
+
+
+def _deviation(
+    models: Sequence[Model], objective: Objective, mixture: Array, sds: float = 1.0
+) -> float:
+    """What the objective rises by if all losses are so many standard deviations higher."""
+    above, expected = (predicted_losses(models, mixture, each) for each in (sds, 0.0))
+    return float(objective(above)[0] - objective(expected)[0])
 
 
 def _half(weights: Array, losses: Array, models: Sequence[Model]) -> list[Model]:
@@ -152,13 +166,17 @@ class Proposal:
     predicted: float  # optimism added
     low: float
     high: float
-    best_trained: int  # the trained mixture of which most is expected
+    best_trained: int  # the trained mixture of which most is expected, within the caps if any is
+    allowed: bool  # whether it is
     best_predicted: float  # of that mixture, by the fit
     optimism: float
     distance: float  # total variation from the nearest trained mixture, 0 to 1
     losses: Array  # [tasks], expected at the mixture
     spearman: float  # of what is foretold of mixtures left out with what they lost
     half_spearman: float  # the same from half as many, at the scale that trained most
+    predict: Prediction  # of any mixtures, the objective that is expected
+    foretold: Array  # [measured mixtures], of each by a fit of others
+    measured: Array  # [measured mixtures]
 
     @property
     def gain(self) -> float:
@@ -188,30 +206,33 @@ def propose(
     weights, models = trained.weights, trained.models()
     predict = _prediction(models, objective)
     best = optimum(predict, weights, caps, rng)[None]
-    parts = halves(trained, models, objective, caps, rng)
+    parts = halves(trained, models, objective, caps, best, rng)
     predicted = float(predict(best)[0]) + max(parts.optimism, 0.0)
     known = trained.known
     actual = objective(trained.measured[known])
     foretold = objective(left_out(trained, rng)[known])
-    above = predicted_losses(models, best, deviations=2.0)
     width = max(
         _width(actual, foretold, predicted, confidence),
-        float(objective(above)[0] - predict(best)[0]),
+        _deviation(models, objective, best, 2.0),
     )
-    expected = predict(weights)
-    champion = int(np.argmin(expected))
+    expected, allowed = predict(weights), caps.hold(weights)
+    champion = int(np.argmin(np.where(allowed | ~allowed.any(), expected, np.inf)))
     return Proposal(
         weights=best[0],
         predicted=predicted,
         low=predicted - width,
         high=predicted + width,
         best_trained=champion,
+        allowed=bool(allowed[champion]),
         best_predicted=float(expected[champion]),
         optimism=max(parts.optimism, 0.0),
         distance=float(np.abs(weights - best).sum(axis=1).min() / 2),
         losses=predicted_losses(models, best)[0],
         spearman=rank_agreement(foretold, actual),
         half_spearman=parts.spearman,
+        predict=predict,
+        foretold=foretold,
+        measured=actual,
     )
 
 

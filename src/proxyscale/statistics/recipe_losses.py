@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ class RecipeLosses:
     runs: Array  # [runs, tasks] mean losses over examples
     scale: Array  # [runs] position
     recipe: Array  # [runs]
+    incomplete: str = ""  # how many runs were left out since they lack a loss, and the first
 
     @property
     def counts(self) -> Array:
@@ -46,6 +48,10 @@ class RecipeLosses:
         with np.errstate(invalid="ignore"):
             found = [np.bincount(cell, column, counts.size) / counts for column in self.runs.T]
         return np.stack(found, axis=1).reshape(*shape, -1)
+
+    def runs_of(self, scale: int, recipe: int) -> Array:
+        """Losses of a recipe's runs at a scale: [runs, tasks]."""
+        return self.runs[(self.scale == scale) & (self.recipe == recipe)]
 
     def ladder(self, objective: Objective, target: int) -> Ladder:
         """The recipes' objective at every scale, in that scale's own units, and its seed noise."""
@@ -72,16 +78,18 @@ def recipe_losses(
 ) -> RecipeLosses:
     """Means of tables of these schemas, of all recipes but some, of one role or of all.
 
-    A run that lacks one of the tasks, or has a loss that is no finite number, is refused.
+    A run that lacks one of the tasks, or has a loss that is no finite number, is left out and told.
+    UserError if none is left.
     """
     rows = runs.to_pandas()[[*RUN, "role", "flops"]]
     rows = rows[~rows["distribution"].isin(list(leave_out))]
     rows = rows[rows["role"] == roles] if roles else rows
     wide = _wide(losses).reindex(pd.MultiIndex.from_frame(rows[RUN]))
     bad = ~np.isfinite(wide.to_numpy(float)).all(axis=1)
-    if bad.any():
-        key = dict(zip(RUN, wide.index[np.flatnonzero(bad)[0]], strict=True))
-        raise UserError(f"{bad.sum()} runs lack a task's loss, the first {key}", where="losses")
+    if bad.all():
+        raise UserError("no run has a loss on every task", where="losses")
+    incomplete = _told(wide.index[bad].tolist())
+    rows, wide = rows[~bad], wide[~bad]
     cost = rows.groupby("scale", sort=False)["flops"].median()
     scales = cost.sort_values(kind="stable").index.tolist()
     recipes = sorted(rows["distribution"].unique())  # draws must not hang on what else was trained
@@ -93,7 +101,15 @@ def recipe_losses(
         wide.to_numpy(float),
         pd.Index(scales).get_indexer(rows["scale"]),
         pd.Index(recipes).get_indexer(rows["distribution"]),
+        incomplete,
     )
+
+
+def _told(runs: Sequence[tuple[Any, ...]]) -> str:
+    if not runs:
+        return ""
+    first = ", ".join(f"{key} {value}" for key, value in zip(RUN, runs[0], strict=True))
+    return f"{len(runs)} runs lack a task's loss and are left out, the first {first}"
 
 
 def _wide(losses: pa.Table) -> pd.DataFrame:

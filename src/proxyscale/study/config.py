@@ -127,8 +127,19 @@ class Reading(StudyConfig):
         description="what a scale must be known to do, for the verdict: order more than this share "
         "of pairs right, or lose less than so much next time, in loss or as a factor of compute",
     )
-    propose: Propose = Field(default_factory=Propose)
-    forecast: Forecast | None = Field(None, description="tell what to expect of a larger model")
+    propose: Propose = Field(
+        default_factory=Propose,
+        description="the mixture to train on that proposal.yaml holds, where mixtures are varied "
+        "(`method: dirichlet`): the one that does best under `objective` within these limits, by a "
+        "Gaussian process of each loss; given as a second --configfile it is trained, and told is "
+        "whether its promise held",
+    )
+    forecast: Forecast | None = Field(
+        None,
+        description="tell what to expect of a larger model, with what to train next (next.json): a "
+        "range of the pairs that are ordered right if nothing new happens on the way, false in a "
+        "quarter to two fifths of cases if a new regime begins; never part of the verdict",
+    )
     figures: Figures = Field(default_factory=Figures)
 
     def objective_words(self) -> str | dict[str, dict[str, float]]:

@@ -51,6 +51,7 @@ class LanguageStudy(LanguageRuns):
         tasks, compared = self.config.tasks.values(), self.compared_tasks
         reads = {"asked", "curves", *(["agreement", "influence"] if compared else [])}
         reads |= {"gains"} if self.config.proxy_selection else set()
+        reads |= {"proposal"} if self.weights else set()
         return Facts(
             "language",
             READ | reads,
@@ -75,6 +76,10 @@ class LanguageStudy(LanguageRuns):
         """The distributions whose shares of the sources are told: the grid's and the extra ones."""
         return list(dict.fromkeys([*self.grid, *(run.distribution for run in self.runs)]))
 
+    @property
+    def decisions(self) -> list[str]:
+        return super().decisions or [self.paths.next_steps]
+
     def findings(self, statistics: pa.Table) -> list[str]:
         from proxyscale.study import findings  # scipy takes half a second to import
 
@@ -83,7 +88,7 @@ class LanguageStudy(LanguageRuns):
     @property
     def rules(self) -> list[str]:
         more = ["proxy_selection"] * (self.config.proxy_selection is not None)
-        return [*RULES, *more, *(["decisions"] * bool(self.weights))]
+        return [*RULES, *more, "decisions"]
 
     def named_modules(self, rule: str, name: str) -> list[str]:
         """The engine that trains a scale, or what draws a figure."""

@@ -75,7 +75,8 @@ class OwnRunsStudy(Study[OwnRuns]):
         named = runs.columns.tokens or runs.columns.flops or runs.tokens_per_parameter
         compute = named or (costs and all(costs))
         by_example = runs.columns.example is not None
-        return Facts("language", READ, compute=bool(compute), examples=by_example)
+        reads = READ | ({"proposal"} if self.weights else set())
+        return Facts("language", reads, compute=bool(compute), examples=by_example)
 
     def findings(self, statistics: pa.Table) -> list[str]:
         from proxyscale.study import findings  # scipy takes half a second to import

@@ -108,7 +108,8 @@ class Study(ABC, Generic[C]):
     @property
     def report_pictures(self) -> dict[str, str]:
         """The figures that its report shows as they are printed, by name."""
-        return {}
+        names = [name for name in self.figures if registry.figure[name].reads == ("proposal",)]
+        return {name: f"{self.paths.figure(name)}.svg" for name in names}
 
     @property
     def products(self) -> list[str]:
@@ -121,8 +122,10 @@ class Study(ABC, Generic[C]):
 
     @property
     def decisions(self) -> list[str]:
-        """Stems of the files that say what to train, where mixtures were varied."""
-        return [self.paths.proposal, self.paths.next_steps] if self.weights else []
+        """Stems of the files that say what to train: a mixture, where mixtures were varied, and the
+        next runs, where compute is known."""
+        planned = [self.paths.next_steps] * self.facts.compute
+        return [self.paths.proposal, *planned] if self.weights else []
 
     @property
     def made(self) -> list[str]:
