@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from proxyscale.base.verbs import VERBS
 from proxyscale.cli.main import main
+from proxyscale.figures import registered  # noqa: F401
+from proxyscale.registry import figure
 from proxyscale.statistics import mixture_search, proposal
 
 SIZES = {"small": (2e7, 4e8), "large": (2e8, 4e9)}
@@ -102,6 +105,13 @@ def test_mistakes_are_told_in_one_line(options, told, capsys):
     said = capsys.readouterr().err
     assert told in said
     assert "Traceback" not in said
+
+
+def test_the_verb_that_draws_takes_whatever_a_figure_reads():
+    flags = {flag.rstrip("?=") for flag in VERBS["figure"][1]}
+    read = {kind for entry in figure.entries.values() for kind in entry.reads}
+    assert "proposal" in read
+    assert read - flags <= {"images"}  # which is the pool's
 
 
 def test_a_folder_without_a_study_is_refused(capsys):

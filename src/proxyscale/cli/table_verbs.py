@@ -120,7 +120,7 @@ def compare_scores(args: Arguments) -> str:
 
 @verb(
     *("module?", "plugin=", "statistics?", "losses?", "runs?", "agreement?", "influence?"),
-    *("gains?", "curves?", "asked=", "pool?", "task=", "scores=", "spec", "out"),
+    *("gains?", "curves?", "asked=", "pool?", "task=", "scores=", "proposal?", "spec", "out"),
 )
 def figure(args: Arguments) -> str:
     """Draw one figure as PDF and SVG, with its numbers as CSV."""
@@ -138,6 +138,8 @@ def figure(args: Arguments) -> str:
             given[kind] = artifacts.read(path, kind)
     if args.gains:
         given["gains"] = artifacts.read_csv(Path(args.gains))
+    if args.proposal:
+        given["proposal"] = artifacts.read_json(Path(args.proposal))
     if args.curves:
         given["curves"] = read_curves(given["runs"], args.curves)
     asked = pairs(args.asked).items()
