@@ -164,8 +164,8 @@ def _draw_points(ax: Axes, rows: Rows, record: Mapping[str, Any]) -> None:
             ax.plot([row["low"], row["high"]], [x if y is None else y] * 2, color=OWN, lw=0.9)
         elif row["low"] is not None:
             ax.plot([x, x], [row["low"], row["high"]], color=look["color"], lw=0.8)
-        face = "white" if y is None else look["color"]
-        ax.plot([x], [x if y is None else y], ls="none", markerfacecolor=face, **look)
+        look = look | ({"markerfacecolor": "white"} if y is None else {})
+        ax.plot([x], [x if y is None else y], ls="none", **look)
     own = rows[0]["scale"] == record["scale"]
     ax.set_xlabel(f"objective foretold{'' if own else ' for ' + record['scale']}")
     ax.set_ylabel("objective measured")

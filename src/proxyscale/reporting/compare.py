@@ -125,7 +125,8 @@ def compare(raw: Mapping[str, Any]) -> None:
     grid = read_grid(losses, runs)
     compute = bool(np.isfinite(grid.flops).all())
     by_example = any(len(ids) > 1 for ids in grid.examples.values())
-    figures = figure.of(study.facts._replace(compute=compute, examples=by_example, reads=READ))
+    facts = study.facts._replace(compute=compute, examples=by_example, reads=READ)
+    figures = figure.of(facts)
     with repair.replacing(study.config.results) as folder:
         paths = Paths(folder)
         with artifacts.atomic(Path(folder) / "study.yaml") as temporary:

@@ -53,6 +53,10 @@ class RecipeLosses:
         """Losses of a recipe's runs at a scale: [runs, tasks]."""
         return self.runs[(self.scale == scale) & (self.recipe == recipe)]
 
+    def runs_of(self, scale: int, recipe: int) -> Array:
+        """Losses of a recipe's runs at a scale: [runs, tasks]."""
+        return np.asarray(self.runs[(self.scale == scale) & (self.recipe == recipe)])
+
     def ladder(self, objective: Objective, target: int) -> Ladder:
         """The recipes' objective at every scale, in that scale's own units, and its seed noise."""
         means, counts = self.means, self.counts
