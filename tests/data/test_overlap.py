@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from proxyscale.data import overlap, overlap_search
 from proxyscale.data.overlap import Sought, Standing
 from proxyscale.data.words import SEPARATOR, split, words
+from proxyscale.study.needs import WINDOW
 
 NOTHING = np.zeros(0, np.uint32)
 RNG = np.random.default_rng(5)
@@ -154,3 +157,29 @@ def test_words_are_letters_and_digits_in_lower_case() -> None:
     assert split("It's snake_case,\nÜBER 3.14") == ["it", "s", "snake", "case", "über", "3", "14"]
     assert split("北京。是") == ["北", "京", "是"]
     assert split("ﬁne cafe\u0301") == ["fine", "café"]
+
+
+def peak(words: np.ndarray, sought: list[Sought]) -> int:
+    """Bytes allocated at a time while a text is searched."""
+    tracemalloc.start()
+    overlap_search.search(sought, words)
+    found = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return found
+
+
+def test_memory_grows_with_what_is_sought_and_not_with_the_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overlap_search, "CHUNK", 1 << 12)
+    rng = np.random.default_rng(2)
+    words = rng.integers(1, 1 << 32, 400_000, np.uint32)
+    words[::500] = SEPARATOR
+    few, many = (
+        [Sought([overlap.Tested(words[n : n + 400], NOTHING, NOTHING) for n in starts], 8)]
+        for starts in (range(1, 40_001, 1000), range(1, 400_001, 1000))
+    )
+    short, long = (peak(words[:length], few) for length in (40_000, 400_000))
+    assert abs(long - short) < 0.1 * short
+    per_word = (peak(words, many) - long) / (360 * 400)
+    assert per_word < WINDOW

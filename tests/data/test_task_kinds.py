@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proxyscale import registry
 from proxyscale.base.errors import UserError
@@ -122,3 +124,40 @@ def test_records_that_do_not_fit_are_told(options, record, message):
     (told,) = refused("prompt", record, **options)
     assert told.startswith("record 1: ")
     assert message in told
+
+
+@pytest.mark.parametrize("broken", [None, [None], ["x"], [{"qas": None}], [{"context": "c"}], 3])
+def test_broken_articles_are_dropped_and_the_rest_of_them_is_read(broken: Any) -> None:
+    question = {"question": "What is blue?", "answers": [{"text": "The sky", "answer_start": 0}]}
+    good = {"context": "The sky is blue.", "qas": [question, 7, {**question, "question": None}]}
+    several = broken if isinstance(broken, list) else []
+    articles = [{"paragraphs": [*several, good]}, {"paragraphs": broken}]
+    records = (Record(article, f"r{n}") for n, article in enumerate(articles))
+    made = list(registry.task["squad"](records))
+    assert [one.choices for one in made if isinstance(one, Item)] == [(" The sky",)]
+    assert len(made) == 3 + len(several) + 1
+    assert f"r0: paragraphs[{len(several)}].qas[1]" in [getattr(one, "name", "") for one in made]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_passage_is_shown_around_its_answer(data: st.DataObject) -> None:
+    words = data.draw(st.lists(st.sampled_from(["blue", "Ida", "sea", "über"]), min_size=1))
+    passage = " ".join(words)
+    place = data.draw(st.integers(0, len(words) - 1))
+    answer, start = words[place], len(" ".join([*words[:place], ""]))
+    limit = data.draw(st.integers(1, 60))
+    told = data.draw(st.sampled_from([start, None, 10**6]))
+    answers: Any = {"text": [answer], "answer_start": [told]}
+    if data.draw(st.booleans()):
+        answers = [{"text": answer, "answer_start": told}]
+    record = {"context": passage, "question": "Who?", "answers": answers}
+    (item,) = items("squad", record, context=limit)
+    assert item.context in passage
+    assert answer in item.context
+    assert set(item.context.split()) <= set(words)
+    assert len(item.context) <= max(limit, len(answer))
+    if told == start and limit >= len(passage):
+        assert item.context == passage
+    (whole,) = items("squad", record)
+    assert whole.context == passage

@@ -62,7 +62,7 @@ def test_every_job_says_one_line_and_the_end_two_sentences(finished: Workflow) -
         "tokenizer 300 tokens",
         "pack a@0 · ",
         "pool ",
-        "task last · 20 holdout, 5 target",
+        "task last · 20 of ",
         "select mix · 60 examples",
         "ref/mix draw 0 seed 0 · ",
         "items last · ",

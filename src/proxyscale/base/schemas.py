@@ -54,7 +54,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("tokens", pa.uint32()),  # of all its choices
             ("unknown", pa.uint32()),  # of these, for text that the tokenizer does not know
             ("cut", pa.bool_()),  # the prompt lost its beginning
-            ("lost", pa.bool_()),  # and with it every answer that stood in its context
+            ("lost", pa.bool_()),  # and with it every answer that stood in it
             ("joined", pa.bool_()),  # a token holds the end of the prompt and of a choice the start
             # hashes of words
             ("question", pa.list_(pa.uint32())),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from proxyscale.base import artifacts
 from proxyscale.base.progress import quantity
+from proxyscale.data.accounts import dropped_told, prior_told
 
 SPLITS = ("holdout", "target")
 
@@ -19,7 +20,8 @@ def corpus_line(out: Path) -> str:
     """Documents, bytes and what was dropped of a corpus."""
     facts = artifacts.read_json(out / "manifest.json")
     documents, size = sum(facts["documents"].values()), sum(facts["bytes"].values())
-    return _joined([f"{documents:,} documents", f"{quantity(size)}B", _dropped(facts["dropped"])])
+    dropped = _dropped(facts["dropped"], facts["dropped_first"])
+    return _joined([f"{documents:,} documents", f"{quantity(size)}B", dropped])
 
 
 def pack_line(out: Path) -> str:
@@ -27,7 +29,7 @@ def pack_line(out: Path) -> str:
     facts = artifacts.read_json(out / "manifest.json")
     rows = f"{facts['rows']:,} examples of {facts['length']} tokens"
     told = {"tokens": facts["tokens"], "unknown_tokens": facts["unknown"]}
-    return _joined([rows, _dropped(facts["dropped"]), *_unknown([told], "tokens")])
+    return _joined([rows, _dropped(facts["dropped"], {}), *_unknown([told], "tokens")])
 
 
 def items_line(out: Path) -> str:
@@ -41,18 +43,18 @@ def task_line(out: Path) -> str:
     """Examples of both splits of a task and what was dropped."""
     facts = artifacts.read_json(out / "manifest.json")
     counts = facts["counts"]
-    kept = [f"{counts[split]['kept']:,} {split}" for split in SPLITS if split in counts]
+    told = [(split, counts[split]) for split in SPLITS if split in counts]
+    kept = [f"{own['kept']:,} of {own['items']:,} {split}" for split, own in told]
     lost: Counter[str] = Counter()
-    for split in facts["dropped"].values():
-        lost.update({reason: n for reason, n in split.items() if reason != "not asked for"})
+    first: dict[str, list[str]] = {}
+    for split, reasons in facts["dropped"].items():
+        lost.update(reasons)
+        first = facts["dropped_first"][split] | first
     warnings = [*_cut(counts), *_shots(counts, **facts["few_shot"])]
     warnings += _unknown(counts.values(), "tokens")
-    if prior := facts["prior"]:
-        warnings.append(
-            f"warning: all examples have the same {prior['choices']} choices, of which one is "
-            f"right in {prior['commonest']:.0%}: losses mostly measure how common each answer is"
-        )
-    return _joined([", ".join(kept), _dropped(lost), *warnings])
+    if facts["prior"]:
+        warnings.append(f"warning: {prior_told(facts['prior'])}")
+    return _joined([", ".join(kept), _dropped(lost, first), *warnings])
 
 
 def _cut(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
@@ -94,9 +96,9 @@ def rows_line(path: Path, what: str) -> str:
     return f"{pq.read_metadata(path).num_rows:,} {what}"
 
 
-def _dropped(reasons: Mapping[str, int]) -> str:
-    told = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in reasons.items() if count]
-    return f"dropped: {', '.join(told)}" if told else ""
+def _dropped(reasons: Mapping[str, int], first: Mapping[str, Sequence[str]]) -> str:
+    told = dropped_told(reasons, first)
+    return f"dropped: {told}" if told else ""
 
 
 def _joined(parts: Iterable[str]) -> str:

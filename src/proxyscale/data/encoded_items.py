@@ -122,7 +122,9 @@ class _Encoding:
         coder = Coder(self.tokenizer, spec["length"], spec["seed"], few_shot, whole, account)
         coder.bank = self.bank
         found = smallest(coder(self.items(split, account)), limit, account)
-        self.counts[split] = {"records": account.read, **coder.counts}
+        # a record may hold several items, and a row of packed texts is of several
+        made = len(found) + account.dropped.total()
+        self.counts[split] = {"records": account.read, **coder.counts, "items": made}
         self.accounts[split] = account
         if not found:
             raise none_left(split, self.counts[split], account)

@@ -53,6 +53,7 @@ def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None
             hint = "give more documents, fewer shards, or a shorter context"
             raise UserError(message, where=f"corpora: {spec['source']}", hint=hint)
     artifacts.write(out / "index.parquet", writer.index(spec["source"]), "index")
+    account = artifacts.read_json(corpus / "manifest.json")
     artifacts.write_manifest(
         out / "manifest.json",
         [out / "inputs.npy", out / "index.parquet", out / "words.npy"],
@@ -63,6 +64,7 @@ def pack(out: Path, corpus: Path, tokenizer: Path, spec: dict[str, Any]) -> None
         rows=writer.count,
         tokens=stream.count,
         unknown=stream.unknown,
+        account={key: account.get(key) for key in ("read", "dropped", "dropped_first")},
         dropped={"duplicate rows": writer.duplicates, "tokens of a partial row": left},
     )
 
@@ -134,7 +136,7 @@ def assemble(out: Path, packs: dict[str, Path]) -> None:
             raise UserError(message, where=str(folder), hint="pack it again")
         source = name.partition("@")[0]
         blank = {"name": source, "offset": offset, "rows": 0, "shards": [], "dropped": {}}
-        blank |= {"tokens": 0, "unknown": 0}
+        blank |= {"tokens": 0, "unknown": 0, "account": facts.get("account")}
         entry = sources.setdefault(source, blank)
         place = Path(os.path.relpath(folder, out.parent)).as_posix()
         entry["shards"].append({"folder": place, "rows": facts["rows"], "files": facts["files"]})

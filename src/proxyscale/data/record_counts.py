@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxyscale.base.errors import UserError
+from proxyscale.data.accounts import dropped_told
 from proxyscale.data.raw_record import Dropped, printable
 
 NAMED = 3  # dropped records named for each reason
@@ -55,11 +56,7 @@ class RecordCounts:
 
     def told(self) -> str:
         """The reasons in words, with the first name of each."""
-        shown = []
-        for reason, count in self.dropped.items():
-            first = f" ({self.named[reason][0]} …)" if self.named[reason] else ""
-            shown.append(f"{count} {reason}{first}")
-        return ", ".join(shown)
+        return dropped_told(self.dropped, self.named)
 
     def check(self, what: str) -> None:
         """UserError if more than half of what was read could not be used as it is."""

@@ -41,7 +41,7 @@ class Example(NamedTuple):
     item: Item
     rows: list[Row]
     cut: bool  # the prompt lost its beginning
-    lost: bool  # and with it every answer that stood in its context
+    lost: bool  # and with it every answer that stood in it
     joined: bool  # a token holds the end of the prompt and the beginning of a choice
     tested: Tested
 
@@ -196,11 +196,11 @@ class Coder:
         return _Choice(context, [0, *found.starts[:first]], found.ids[first:], joined)
 
     def lost(self, item: Item, shots: str, begin: int) -> bool:
-        """Whether the answer stands in what is given, and no more in what is left of it."""
+        """Whether the answer stands in the prompt, and no more in what is left of it."""
         prompt = item.prompt_of(item.gold)
         answers = [item.choices[item.gold].strip(), *item.others]
         seen = prompt[max(begin - len(shots), 0) :]
-        there = [answer for answer in answers if answer in item.context]
+        there = [answer for answer in answers if answer in prompt]
         return bool(there) and not any(answer in seen for answer in there)
 
     def shots(self, item: Item, key: bytes) -> str:

@@ -139,10 +139,19 @@ def squad(records: Records, *, context: int | None = None) -> Iterator[Item | Dr
 
 def _questions(article: Record) -> Iterator[Record]:
     """The questions of an article, with their paragraphs' contexts."""
-    for number, paragraph in enumerate(article["paragraphs"]):
-        for place, question in enumerate(take(paragraph, "qas")):
-            where = f"{article.where}: paragraphs[{number}].qas[{place}]"
-            yield Record({"context": paragraph.get("context"), **question}, where)
+    paragraphs = article["paragraphs"]
+    if not isinstance(paragraphs, list):
+        raise misfit(article, "'paragraphs' is no list")
+    for number, paragraph in enumerate(paragraphs):
+        where = f"{article.where}: paragraphs[{number}]"
+        above = paragraph if isinstance(paragraph, Mapping) else {}
+        asked = above.get("qas")
+        if not isinstance(asked, list):
+            yield Record(above, where)  # it lacks what a question has, and is told so
+            continue
+        for place, question in enumerate(asked):
+            own = question if isinstance(question, Mapping) else {}
+            yield Record({"context": above.get("context"), **own}, f"{where}.qas[{place}]")
 
 
 def _asked(record: Record, limit: int | None) -> Made:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from proxyscale.base import artifacts
 from proxyscale.base.tables import where
+from proxyscale.data.accounts import dropped_told, prior_told
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, PREDICTORS, Mark, Style, marks, predictor_marks
 from proxyscale.statistics.grid import Array
@@ -23,7 +24,7 @@ from proxyscale.statistics.partners import partners_told
 EXAMPLES = 150  # of each task, evenly over the ranks of their R², so that the file stays small
 SHOWN_TEXT = 2000  # characters of an example
 SHOWN_COUNTS = (
-    *("records", "kept", "in_pool", "short_in_pool", "context_in_pool", "in_holdout"),
+    *("records", "items", "kept", "in_pool", "short_in_pool", "context_in_pool", "in_holdout"),
     *("duplicates", "cut", "lost"),
 )
 
@@ -211,12 +212,27 @@ def runs_data(data: FigureData) -> dict[str, Any]:
 
 
 def _sorted_out(facts: Mapping[str, Any], split: str) -> dict[str, str]:
-    """Why records were dropped, and in which source test items were found, in words."""
+    """Why items were dropped, and in which source they were found, in words."""
     dropped = facts.get("dropped", {}).get(split, {})
     found = facts.get("found_in", {}).get(split, {})
     return {
-        "dropped": ", ".join(f"{count:,} {reason}" for reason, count in dropped.items()),
+        "dropped": dropped_told(dropped, facts.get("dropped_first", {}).get(split, {})),
         "found_in": ", ".join(f"{name} {n['items']:,}" for name, n in found.items() if n["items"]),
+        "prior": prior_told(facts["prior"]) if facts.get("prior") else "",
+    }
+
+
+def _source_data(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A source's rows, and what became of its records."""
+    account = source.get("account") or {}
+    dropped = account.get("dropped") or {}
+    read = account.get("read")
+    return {
+        "source": source["name"],
+        "rows": source["rows"],
+        "read": read,
+        "kept": None if read is None else read - sum(dropped.values()),
+        "dropped": dropped_told(dropped, account.get("dropped_first") or {}),
     }
 
 
@@ -231,6 +247,6 @@ def material_data(pool: Path | None, tasks: Mapping[str, Path]) -> dict[str, Any
             row |= {name: told.get(name, 0) for name in SHOWN_COUNTS}
             counts.append(row | _sorted_out(facts, split))
     return {
-        "sources": [{"source": source["name"], "rows": source["rows"]} for source in sources],
+        "sources": [_source_data(source) for source in sources],
         "tasks": counts,
     }

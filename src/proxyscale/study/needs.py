@@ -29,7 +29,7 @@ HASHES = 0.1  # bytes of memory per byte of a corpus: a hash of every document, 
 GRADIENTS = 128  # examples whose gradients are in memory together
 BATCH_TOKENS = 4096  # measured at a time
 LOSS_BYTES, LOSS_RATE = 200, 1e5  # memory of a row of losses, and rows a second
-CANDIDATE, WINDOW = 60, 60  # bytes of memory per word of a test set: as it is encoded, as sought
+CANDIDATE, WINDOW = 60, 100  # bytes of memory per word of a test set: as it is encoded, as sought
 QUESTION = 256  # words of a question with what is given with it, at most
 UNTOLD = 1e9  # bytes of a source whose size cannot be told beforehand
 
