@@ -75,6 +75,14 @@ class LanguageStudy(LanguageRuns):
         """The distributions whose shares of the sources are told: the grid's and the extra ones."""
         return list(dict.fromkeys([*self.grid, *(run.distribution for run in self.runs)]))
 
+    @property
+    def rivals(self) -> list[str]:
+        return list(self.config.rivals)
+
+    @property
+    def checkpoint_losses(self) -> str | None:
+        return self.paths.checkpoints if self.config.checkpoints else None
+
     def findings(self, statistics: pa.Table) -> list[str]:
         from proxyscale.study import findings  # scipy takes half a second to import
 
@@ -83,6 +91,7 @@ class LanguageStudy(LanguageRuns):
     @property
     def rules(self) -> list[str]:
         more = ["proxy_selection"] * (self.config.proxy_selection is not None)
+        more += ["rivals"] * bool(self.rivals) + ["checkpoints"] * bool(self.config.checkpoints)
         return [*RULES, *more, *(["decisions"] * bool(self.weights))]
 
     def named_modules(self, rule: str, name: str) -> list[str]:
