@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +21,18 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
+SCALE, RIVAL, CHECKPOINT = "scale", "rival", "checkpoint"  # kinds of what is drawn
+LEVELS = {SCALE: "distribution", CHECKPOINT: "checkpoint", RIVAL: "rival"}  # in the statistics
+APART = 3.0  # a factor of compute between the cheapest scale, one rival and the next
+Places = Mapping[str, float]  # where rivals stand on the axis of compute
+
+
 @figure(
     "compute_fig2",
     caption="R² over the distributions, with the sign of the correlation, against the proxy's "
     "relative compute, a panel per task, a line per group; bars are intervals, bands those of the "
-    "noise ceiling.",
+    "noise ceiling. Stars on the left train nothing; dotted lines are checkpoints, whose learning "
+    "rate has not come down.",
     exists=lambda facts: facts.compute,
 )
 def compute(data: FigureData) -> tuple[Figure, Rows]:
@@ -33,12 +41,17 @@ def compute(data: FigureData) -> tuple[Figure, Rows]:
     R² has the sign of its correlation. Bars are intervals, drawn side by side; a dashed line is the
     noise ceiling, what a perfect predictor of the reference would reach, its band the interval.
     Scales of the compute of another, as with a smaller learning rate, are crosses beside the line.
+    Rivals, which train nothing, are stars left of the axis's compute; the checkpoints of a scale
+    are a dotted line of their own, which ends where the scale stands.
     """
-    rows = [row for group in data.groups for row in _compute_rows(data, group)]
+    rows = [
+        row for group in data.groups for kind in LEVELS for row in _compute_rows(data, group, kind)
+    ]
     looks = {
         group: mark._replace(label=_group_label(data, group, rows))
         for group, mark in marks(data.groups, data.style).items()
     }
+    places = _rival_places(rows)
     figure, axes = page(
         [data.style.label(task) for task in data.drawn],
         data.style,
@@ -47,15 +60,17 @@ def compute(data: FigureData) -> tuple[Figure, Rows]:
         xlabel="compute of the proxy / compute of the reference",
         ylabel="R² over the distributions, with the sign of r",
         legend=[*keys(looks, line=True), *_compute_legend(rows)],
-        height=1.6 + _name_room(data),
+        height=1.6 + _name_room(data, places),
     )
     for ax, task in zip(axes, data.drawn, strict=True):
         mine = [row for row in rows if row["task"] == task]
         signed_axis(ax, [row[end] for row in mine for end in ("signed", "signed_low")])
         for i, group in enumerate(data.groups):
             shift = 10 ** (0.1 * (i - (len(data.groups) - 1) / 2))
-            _draw_group(ax, [row for row in mine if row["group"] == group], looks[group], shift)
-        _compute_axis(ax, data)
+            _draw_group(
+                ax, [row for row in mine if row["group"] == group], looks[group], shift, places
+            )
+        _compute_axis(ax, data, places)
         if all(math.isnan(row["value"]) for row in mine):
             say_undefined(ax, "R²")
     return figure, rows
@@ -67,21 +82,26 @@ def _group_label(data: FigureData, group: str, rows: Rows) -> str:
     return f"{name} (n = {n})"
 
 
-def _compute_rows(data: FigureData, group: str) -> Rows:
-    r2, pearson = data.estimates("r2", group), data.estimates("pearson", group)
+def _compute_rows(data: FigureData, group: str, kind: str) -> Rows:
+    """Rows of the scales, the checkpoints or the rivals, cheapest first."""
+    level = LEVELS[kind]
+    r2, pearson = (data.estimates(s, group, level) for s in ("r2", "pearson"))
     limits = data.estimates("reference_noise_ceiling", group)
+    ratios = data.beside(level)
+    named = data.proxies if kind == SCALE else sorted(ratios, key=lambda name: -ratios[name])
     rows = []
     for task in data.drawn:
-        for proxy in data.proxies:
+        for proxy in named:
             estimate, limit = (found.get((task, proxy), Estimate()) for found in (r2, limits))
             r = pearson.get((task, proxy), Estimate())
-            facts = {"relative_compute": data.relative_compute(proxy)} | estimate._asdict()
+            own = data.relative_compute(proxy) if kind == SCALE else 1 / ratios[proxy]
+            facts = {"relative_compute": own} | estimate._asdict()
             facts |= {"pearson": r.value, "signed": squared(r.value)}
             facts |= {"signed_low": squared(r.low), "signed_high": squared(r.high)}
             facts |= {"ceiling_low": limit.low, "ceiling_high": limit.high}
             variant = data.grid.variants.get(proxy, "")
             place = {"group": group, "task": task, "proxy": proxy, "variant_of": variant}
-            rows.append(place | facts)
+            rows.append(place | facts | {"kind": kind})
     return rows
 
 
@@ -92,12 +112,21 @@ def _compute_legend(rows: Rows) -> list[Line2D]:
     if any(row["variant_of"] for row in rows):
         label = "same compute, other settings"
         entries.append(key(label, ls="none", color=GREY, marker="x", ms=4))
+    kinds = {row["kind"] for row in rows}
+    if RIVAL in kinds:
+        entries.append(key("trains nothing", ls="none", color=GREY, marker="*", ms=5.5))
+    if CHECKPOINT in kinds:
+        label = "checkpoints, not annealed"
+        entries.append(key(label, color=GREY, ls=":", lw=0.8, marker=".", ms=3))
     return entries
 
 
-def _draw_group(ax: Axes, rows: Rows, mark: Mark, shift: float) -> None:
+def _draw_group(ax: Axes, rows: Rows, mark: Mark, shift: float, places: Places) -> None:
     """One group's line, its intervals, and its ceiling; shifted beside the others."""
-    rows = [row for row in rows if not math.isnan(row["value"])]
+    every = [row for row in rows if not math.isnan(row["value"])]
+    _draw_rivals(ax, [row for row in every if row["kind"] == RIVAL], mark, shift, places)
+    _draw_checkpoints(ax, [row for row in every if row["kind"] != RIVAL], mark, shift)
+    rows = [row for row in every if row["kind"] == SCALE]
     x = np.array([row["relative_compute"] for row in rows]) * shift
     line = [(a, row["signed"]) for a, row in zip(x, rows, strict=True) if not row["variant_of"]]
     ax.plot(*np.array(line).reshape(-1, 2).T, color=mark.color, ls=mark.dash, lw=1.0, zorder=2)
@@ -117,16 +146,49 @@ def _draw_group(ax: Axes, rows: Rows, mark: Mark, shift: float) -> None:
             ax.axhspan(*ends, color=mark.color, alpha=0.1, lw=0, zorder=0)
 
 
-def _compute_axis(ax: Axes, data: FigureData) -> None:
-    """A log axis of relative compute: fractions below, the proxies' names above."""
-    places = _places(data)
+def _rival_places(rows: Rows) -> dict[str, float]:
+    """Where the rivals stand: left of the least compute of what is trained, cheapest first."""
+    trained = [row["relative_compute"] for row in rows if row["kind"] != RIVAL]
+    names = dict.fromkeys(row["proxy"] for row in rows if row["kind"] == RIVAL)
+    left = min(trained, default=0.1)
+    return {name: left / APART ** (len(names) - n) for n, name in enumerate(names)}
+
+
+def _draw_rivals(ax: Axes, rows: Rows, mark: Mark, shift: float, places: Places) -> None:
+    """One group's rivals, as stars."""
+    for row in rows:
+        x, ends = places[row["proxy"]] * shift, [row["signed_low"], row["signed_high"]]
+        ax.plot([x, x], ends, color=mark.color, lw=0.9, alpha=0.7, zorder=1)
+        ax.plot([x], [row["signed"]], ls="none", color=mark.color, marker="*", ms=5.5, zorder=3)
+
+
+def _draw_checkpoints(ax: Axes, rows: Rows, mark: Mark, shift: float) -> None:
+    """The checkpoints of each scale as a dotted line, up to its end."""
+    early: dict[str, Rows] = {}
+    for row in rows:
+        if row["kind"] == CHECKPOINT:
+            early.setdefault(row["proxy"].partition("@")[0], []).append(row)
+    for scale, mine in early.items():
+        ends = [row for row in rows if row["proxy"] == scale]
+        x, y = ([row[key] for row in (*mine, *ends)] for key in ("relative_compute", "signed"))
+        at = np.array(x) * shift
+        ax.plot(at, y, color=mark.color, ls=":", lw=0.8, marker=".", ms=3, zorder=1)
+
+
+def _compute_axis(ax: Axes, data: FigureData, rivals: Places) -> None:
+    """A log axis of relative compute: fractions below, the proxies' names above; on the left, where
+    no compute is, the rivals' names.
+    """
+    places = _places(data, rivals)
     log_axis(ax)
     ax.set_xlim(min(places) / 1.6, 1.6)
+    if rivals:
+        ax.axvline(max(rivals.values()) * APART**0.5, color=PALE, lw=0.8)
     ax.grid(axis="y", color=PALE, lw=0.4)
     top = ax.secondary_xaxis("top")
     top.xaxis.minorticks_off()
-    names = _scale_names(data)
-    top.set_xticks(places, names, rotation=90 if _name_room(data) else 0)
+    names = _scale_names(data, rivals)
+    top.set_xticks(places, names, rotation=90 if _name_room(data, rivals) else 0)
     top.tick_params(colors=GREY, labelcolor=GREY, labelsize=SMALL, length=2, pad=1)
     top.spines["top"].set_visible(False)
 
@@ -136,21 +198,21 @@ def _lined(data: FigureData) -> list[str]:
     return [proxy for proxy in data.proxies if proxy not in data.grid.variants]
 
 
-def _places(data: FigureData) -> list[float]:
-    """Where the scales of the line stand, the reference last."""
-    return [*(data.relative_compute(proxy) for proxy in _lined(data)), 1.0]
+def _places(data: FigureData, rivals: Places) -> list[float]:
+    """Where the rivals and the scales of the line stand, the reference last."""
+    return [*rivals.values(), *(data.relative_compute(proxy) for proxy in _lined(data)), 1.0]
 
 
-def _scale_names(data: FigureData) -> list[str]:
-    """The scales' labels, the reference last, shortened to 0.8 inches."""
-    scales = [*_lined(data), data.reference]
-    return [shorten(data.style.label(scale), 0.8 * POINTS, SMALL) for scale in scales]
+def _scale_names(data: FigureData, rivals: Places) -> list[str]:
+    """The labels of rivals and scales, the reference last, shortened to 0.8 inches."""
+    names = [*rivals, *_lined(data), data.reference]
+    return [shorten(data.style.label(name), 0.8 * POINTS, SMALL) for name in names]
 
 
-def _name_room(data: FigureData) -> float:
+def _name_room(data: FigureData, rivals: Places) -> float:
     """Inches that the names need above the axis, being upright; 0 where they can lie."""
-    widths = [text_width(name, SMALL) for name in _scale_names(data)]
-    logs = np.log(_places(data))
+    widths = [text_width(name, SMALL) for name in _scale_names(data, rivals)]
+    logs = np.log(_places(data, rivals))
     wide = (data.style.width / columns(len(data.drawn)) - 0.5) * POINTS
     apart = np.diff(logs) / (np.ptp(logs) + 2 * math.log(1.6)) * wide
     needed = [(a + b) / 2 + 3 for a, b in itertools.pairwise(widths)]

@@ -51,10 +51,6 @@ class RecipeLosses:
 
     def runs_of(self, scale: int, recipe: int) -> Array:
         """Losses of a recipe's runs at a scale: [runs, tasks]."""
-        return self.runs[(self.scale == scale) & (self.recipe == recipe)]
-
-    def runs_of(self, scale: int, recipe: int) -> Array:
-        """Losses of a recipe's runs at a scale: [runs, tasks]."""
         return np.asarray(self.runs[(self.scale == scale) & (self.recipe == recipe)])
 
     def ladder(self, objective: Objective, target: int) -> Ladder:
