@@ -97,8 +97,20 @@ def test_a_zstd_window_beyond_the_usual_is_read(tmp_path: Path) -> None:
 def test_an_encoding_is_told(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "a.jsonl").write_bytes(LINES.encode(encoding))
     assert fields(tmp_path / "a.jsonl", encoding=encoding) == ROWS
-    with pytest.raises(UserError, match="unknown encoding 'utf-7b'"):
-        fields(tmp_path / "a.jsonl", encoding="utf-7b")
+
+
+@pytest.mark.parametrize("encoding", ["utf-7b", "base64", "rot13", "undefined", "idna", "hex"])
+def test_what_is_no_encoding_of_text_is_refused(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.jsonl").write_text(LINES)
+    with pytest.raises(UserError, match=f"no encoding of text: '{encoding}'"):
+        fields(tmp_path / "a.jsonl", encoding=encoding)
+
+
+def test_an_encoding_that_is_not_told_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(LINES.encode("latin-1"))
+    spec = {"kind": "files", "options": {"files": str(tmp_path / "a.jsonl")}}
+    with pytest.raises(UserError, match="hint: in which encoding is it"):
+        build_corpus(tmp_path / "corpus", "a", spec)
 
 
 NESTED = {

@@ -122,6 +122,11 @@ def task_file(folder: Path, kind: str, data: Path) -> None:
     (folder / f"{kind}.yaml").write_text(yaml.safe_dump(facts))
 
 
+def opened(path: Path) -> Tokenizer:
+    """A tokenizer as Hugging Face has it: the end of text is a token of its own."""
+    return Tokenizer.from_str(json.dumps(artifacts.read_json(path)))
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A tokenizer, a pool of other text and a run of random weights with its export."""
@@ -133,7 +138,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     build_tokenizer(tokenizer, {"a": root / "corpus"}, {"train": "bpe", "vocabulary": 400})
     pack(root / "pack", root / "corpus", tokenizer, {"source": "a", "length": 64, "seed": 0})
     assemble(root / "pool" / "manifest.json", {"a": root / "pack"})
-    shape = {**SHAPE, "vocabulary": Tokenizer.from_file(str(tokenizer)).get_vocab_size()}
+    shape = {**SHAPE, "vocabulary": opened(tokenizer).get_vocab_size()}
     model = language_model.build(shape, 0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -164,8 +169,7 @@ def told(world: dict[str, Path]) -> dict[str, dict[int, list[tuple[float, bool]]
 
 
 def tokens(world: dict[str, Path], text: str) -> list[int]:
-    told = artifacts.read_json(world["tokenizer"])
-    return Tokenizer.from_str(json.dumps(told)).encode(text).ids
+    return opened(world["tokenizer"]).encode(text).ids
 
 
 @pytest.mark.parametrize("kind", ASKED)

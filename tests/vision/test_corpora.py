@@ -81,13 +81,13 @@ def test_the_shared_cifar_images(data: Path, tmp_path: Path) -> None:
 
 
 def test_every_record_is_accounted_for(tmp_path: Path) -> None:
-    images = [png(COLORED[0]), png(COLORED[0]), b"broken", None, png(COLORED[1])]
-    table = pa.table({"image": images, "label": [0.0, 0.0, 1.0, 1.0, None]})
+    images = [png(COLORED[0]), png(COLORED[0]), b"broken", None, *map(png, COLORED[1:3])]
+    table = pa.table({"image": images, "label": [0.0, 0.0, 1.0, 1.0, None, 0.0]})
     pq.write_table(table, tmp_path / "a.parquet")
     spec = {"kind": "files", "options": {"files": str(tmp_path / "a.parquet")}}
     build_images(tmp_path / "corpus", "a", spec)
     facts = json.loads((tmp_path / "corpus/manifest.json").read_text())
-    assert facts["read"] == 5 == sum(facts["images"].values()) + sum(facts["dropped"].values())
+    assert facts["read"] == 6 == sum(facts["images"].values()) + sum(facts["dropped"].values())
     assert facts["classes"] == ["0"]
     assert facts["dropped_first"] == {
         "duplicate": ["a.parquet:2"],
@@ -95,6 +95,15 @@ def test_every_record_is_accounted_for(tmp_path: Path) -> None:
         "no image bytes": ["a.parquet:4"],
         "no label": ["a.parquet:5"],
     }
+
+
+def test_more_than_half_of_the_images_broken_is_a_mistake(tmp_path: Path) -> None:
+    images = [png(COLORED[0]), b"broken", b"", None]
+    table = pa.table({"image": images, "label": [0, 1, 1, 1]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    spec = {"kind": "files", "options": {"files": str(tmp_path / "a.parquet")}}
+    with pytest.raises(UserError, match=r"3 of 4 images cannot be used: 2 not an image"):
+        build_images(tmp_path / "corpus", "a", spec)
 
 
 def test_a_source_of_nothing_tells_why(tmp_path: Path) -> None:

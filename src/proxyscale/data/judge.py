@@ -80,7 +80,8 @@ class Judge:
             counts.check("documents")
         if not counts.total:
             message = f"no usable document: {counts.told() or 'none found'}"
-            raise UserError(message, where=where, hint="check the corpus and its options")
+            hint = counts.hint or "check the corpus and its options"
+            raise UserError(message, where=where, hint=hint)
         if empty:
             share = f"{counts.shares[empty[0]]:g}"
             message = (

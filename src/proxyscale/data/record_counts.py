@@ -16,6 +16,7 @@ from proxyscale.base.errors import UserError
 from proxyscale.data.accounts import dropped_told
 from proxyscale.data.raw_record import Dropped, printable
 
+NOT_UTF8 = "not UTF-8"
 NAMED = 3  # dropped records named for each reason
 FIRST = 1000  # if all of so many cannot be used, the rest is not looked at
 
@@ -69,9 +70,13 @@ class RecordCounts:
             others = [f"{self.dropped[r]} {r} ({one.name})" for r, one in self.breaks.items()]
             message = f"{self.broken} of {self.read} {what} cannot be used: {', '.join(others)}"
         word = re.search(r"'([^']*)'", worst)
-        raise UserError(
-            message, where=first.name, value=word[1] if word else None, allowed=first.keys
-        )
+        facts = {"value": word[1] if word else None, "allowed": first.keys, "hint": self.hint}
+        raise UserError(message, where=first.name, **facts)
+
+    @property
+    def hint(self) -> str | None:
+        """What may mend what could not be used."""
+        return "in which encoding is it? encoding: latin-1" if NOT_UTF8 in self.breaks else None
 
     def facts(self) -> dict[str, Any]:
         """For a manifest."""

@@ -167,10 +167,9 @@ def read_files(
     arrow files are not read. `columns` names the columns of a table without a header; `at` is a
     path into JSON (`data.paragraphs.qas`); `encoding` is that of text where it is not UTF-8.
     """
-    try:
-        codecs.lookup(encoding or "utf-8")
-    except LookupError:
-        raise UserError(f"unknown encoding {encoding!r}", where="encoding") from None
+    if encoding and not _is_encoding(encoding):
+        hint = "utf-16, latin-1, cp1252, shift_jis, …"
+        raise UserError(f"no encoding of text: {encoding!r}", where="encoding", hint=hint)
     layout = Layout(column, columns, at, encoding)
     for name, path in find_files(patterns).items():
         reader = FORMATS[format_of(path, format)]
@@ -178,6 +177,15 @@ def read_files(
             yield from reader(name, path, layout)
         except BROKEN as error:
             raise UserError(f"cannot be read: {error}", where=str(path)) from None
+
+
+def _is_encoding(name: str) -> bool:
+    """Whether text can be read in an encoding, piece by piece, whatever bytes come."""
+    try:
+        decoder = codecs.getincrementaldecoder(name)("surrogateescape")
+        return decoder.decode("text".encode(name), True) == "text"
+    except (LookupError, ValueError, TypeError, AssertionError):  # of codecs that are none of text
+        return False
 
 
 ALIASES = {"ndjson": "jsonl", "tab": "tsv", "text": "txt", "feather": "arrow"}

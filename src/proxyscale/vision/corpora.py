@@ -95,7 +95,7 @@ def build_images(out: Path, source: str, spec: Mapping[str, Any]) -> None:
     images' own; `images`, where to stop; `holdout` and `target`, shares that a hash of the pixels
     decides; `seed` of the split. Exact duplicates are dropped, and so is what is unreadable, too
     large or without a class; every record is counted, by reason and with the first names. UserError
-    if images differ in size where none is given.
+    if images differ in size where none is given, or more than half of them cannot be used.
     """
     rows = _Rows(spec)
     with artifacts.atomic(out / "inputs.npy") as temporary, temporary.open("wb") as file:
@@ -106,6 +106,7 @@ def build_images(out: Path, source: str, spec: Mapping[str, Any]) -> None:
         if not rows.labels:
             message = f"no usable image: {rows.counts.told() or 'none found'}"
             raise UserError(message, where=f"corpora: {source}")
+        rows.counts.check("images")
         arrays.write_header(file, np.uint8, (len(rows.labels), *rows.shape))
     classes = sorted(set(rows.labels), key=natural)
     if len(classes) > MOST_CLASSES:
@@ -144,7 +145,7 @@ class _Rows:
         try:
             pixels = decode(item.image, self.spec.get("size"), self.spec.get("colors"))
         except ValueError as error:
-            self.counts.drop(Dropped(item.name, str(error)))
+            self.counts.drop(Dropped(item.name, str(error), broken=True))
             return
         if not self.shape:
             self.shape = pixels.shape

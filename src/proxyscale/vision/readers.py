@@ -129,9 +129,10 @@ def pictures(records: Iterable[Record | Dropped], columns: Columns) -> Iterator[
         value, label = record.fields[columns.image], class_name(record.fields[columns.label])
         data = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(data, bytes):
-            yield Dropped(record.name, "no image bytes")
+            yield Dropped(record.name, "no image bytes", broken=True)
         elif label is None:
-            yield Dropped(record.name, _no_class(record.fields[columns.label]))
+            reason = _no_class(record.fields[columns.label])
+            yield Dropped(record.name, reason, broken=True)
         else:
             yield Picture(record.name, data, label)
 
@@ -211,7 +212,9 @@ def _row(file: IO[bytes], shape: tuple[int, ...], kind: np.dtype[Any]) -> np.nda
 
 def _numbered(name: str, pixels: Pixels, value: Any) -> Picture | Dropped:
     label = class_name(str(value) if isinstance(value, np.str_) else value)
-    return Dropped(name, _no_class(value)) if label is None else Picture(name, pixels, label)
+    if label is None:
+        return Dropped(name, _no_class(value), broken=True)
+    return Picture(name, pixels, label)
 
 
 def _folder(name: str, path: Path, columns: Columns) -> Iterator[Picture]:
