@@ -70,8 +70,8 @@ class RecordCounts:
             others = [f"{self.dropped[r]} {r} ({one.name})" for r, one in self.breaks.items()]
             message = f"{self.broken} of {self.read} {what} cannot be used: {', '.join(others)}"
         word = re.search(r"'([^']*)'", worst)
-        facts = {"value": word[1] if word else None, "allowed": first.keys, "hint": self.hint}
-        raise UserError(message, where=first.name, **facts)
+        value = word[1] if word else None
+        raise UserError(message, where=first.name, value=value, allowed=first.keys, hint=self.hint)
 
     @property
     def hint(self) -> str | None:
