@@ -45,6 +45,12 @@ def corpus(folder: Path, documents: list[str], split: str = "pool") -> Path:
         }
     )
     artifacts.write(folder / "documents.parquet", table, "documents")
+    account = {
+        "read": len(documents) + 1,
+        "dropped": {"empty": 1},
+        "dropped_first": {"empty": ["x"]},
+    }
+    artifacts.write_manifest(folder / "manifest.json", [folder / "documents.parquet"], **account)
     return folder
 
 
@@ -217,6 +223,8 @@ def test_the_pool_puts_sources_side_by_side(made: Path) -> None:
     assert np.array_equal(pool.source_of(ids), ids >= len(shards[0]))
     assert [*pool.ids_of("a"), *pool.ids_of("b")] == list(range(len(pool)))
     assert pool.rows(np.array([], np.int64)).shape == (0, 16)
+    for source in artifacts.read_json(made / "pool/manifest.json")["sources"]:
+        assert (source["account"]["read"], source["account"]["dropped"]) == (61, {"empty": 1})
 
 
 def test_the_pool_refuses_what_it_has_not(made: Path) -> None:
