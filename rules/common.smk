@@ -14,6 +14,7 @@ sys.path.insert(0, f"{workflow.basedir}/src")
 from proxyscale import registry
 from proxyscale.base import ending, lock, run_cache
 from proxyscale.base.errors import UserError
+from proxyscale.base.paths import loss_stem
 from proxyscale.base.repair import leave, repair
 from proxyscale.cli.load_study import config_of, load
 from proxyscale.study.validation import read_yaml

@@ -91,3 +91,9 @@ def priority_of(wildcards):
         return 500_000
     cheapest = next(iter(study.scales.values())).flops
     return round(100 * study.scales[wildcards.scale].flops / cheapest)
+
+
+def kept_weights(folder):
+    """The file of the weights that a run keeps on its way, by name, if it keeps any."""
+    file = inside(folder, "kept.safetensors")
+    return {"checkpoints": file} if study.config.checkpoints else {}

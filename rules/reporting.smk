@@ -10,6 +10,9 @@ rule statistics:
         losses=paths.losses,
         runs=paths.runs,
         weights=[study.weights] if study.weights else [],
+        rivals=[paths.rival_losses, paths.rival_runs] if study.rivals else [],
+        checkpoints=[study.checkpoint_losses] if study.checkpoint_losses else [],
+        tasks=holdouts(study.tasks),
     output:
         paths.statistics,
     log:
@@ -22,6 +25,14 @@ rule statistics:
         spec=lambda w: words("--spec", study.spec("statistics")),
         code=study.code("statistics"),
         weights=lambda w, input: files_flags("weights", input.weights),
+        rivals=lambda w, input: files_flags("rivals", input.rivals),
+        checkpoints=lambda w, input: files_flags("checkpoints", input.checkpoints),
+        tasks=lambda w, input: flags(
+            "task",
+            [(task, paths.task(task)) for task in study.tasks],
+            storage_root(input.losses, paths.losses),
+        ),
     shell:
         "python -m proxyscale statistics --log {log:q} --losses {input.losses:q}"
-        " --runs {input.runs:q} {params.weights} {params.spec} --out {output:q}"
+        " --runs {input.runs:q} {params.weights} {params.rivals} {params.checkpoints}"
+        " {params.tasks} {params.spec} --out {output:q}"

@@ -14,6 +14,7 @@ rule train:
         rows=pool_rows(),
         distribution=paths.distribution(),
     output:
+        **kept_weights(paths.run()),
         manifest=manifest(paths.run()),
         model=inside(paths.run(), "model.safetensors"),
         curve=inside(paths.run(), "curve.parquet"),
@@ -46,12 +47,17 @@ rule evaluate:
     input:
         run=manifest(paths.run()),
         model=ancient(inside(paths.run(), "model.safetensors")),
+        checkpoints=ancient(list(kept_weights(paths.run()).values())),
         tasks=[manifest(paths.task(task)) for task in sorted(study.config.tasks)],
         examples=ancient(
             [inside(paths.task(t), "holdout.parquet") for t in study.config.tasks]
         ),
     output:
-        [update(f"{paths.run()}/losses/{task}.parquet") for task in study.config.tasks],
+        [
+            update(f"{paths.run()}/losses/{loss_stem(task, share)}.parquet")
+            for task in study.config.tasks
+            for share in [None, *study.config.checkpoints]
+        ],
     log:
         paths.log("evaluate/{scale}/{distribution}/{draw}-{seed}"),
     priority: priority_of

@@ -15,17 +15,18 @@ import argparse
 import functools
 
 import numpy as np
-from proxyscale.study.outside_study import OwnRunsStudy
 
-from proxyscale.reporting.compare import config_of
+from proxyscale.reporting.compare import COSTS, ONE_COLUMN, config_of
 from proxyscale.statistics import intervals, rank_distributions, rank_intervals, regrets
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import correlations, decisions
+from proxyscale.study.own_runs_study import OwnRunsStudy
 from proxyscale.tables.runs import read_outside_runs
 
 SIZES = (6, 10, 25)
-LISTS = ("metrics", "higher", "parameters", "tokens")
-WORDS = ("reference", "recipe", "scale", "seed", "task", "example")
+LISTS = ("metrics", "higher", "lower", "by", "ignore", *COSTS)
+WORDS = ("reference", "recipe", *ONE_COLUMN)
+UNSAID = ("results", "trust", "tokens_per_parameter", "scales", "header", "repeats", "pattern")
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
         parser.add_argument(f"--{word}", action="append", default=[])
     parser.add_argument("--draws", type=int, default=1000)
     args = parser.parse_args()
-    said = {"results": None, "trust": None, "tokens_per_parameter": None, "weights": None}
+    said = dict.fromkeys((*UNSAID, "weights", "weights_columns"))
     study = OwnRunsStudy.load(config_of(args.table, said | vars(args)))
     read = read_outside_runs(study.table_files, study.config.runs.model_dump())
     losses, runs = read.losses, read.runs

@@ -165,6 +165,9 @@ def test_texts_are_packed_without_a_gap(tmp_path, world):
     assert shown == {cut for cut in cuts if len(cut) >= LENGTH}
     assert made["manifest"]["counts"]["holdout"]["tokens_left_over"] == left
     assert all(len(row["tokens"]) == LENGTH and row["scored_from"] == 1 for row in rows)
+    for row in rows:  # a document's end has no length, nor has the token that is given
+        scored = told.decode(row["tokens"][1:])
+        assert (row["characters"], row["bytes"]) == (len(scored), len(scored.encode()))
     assert made["target"] == []
 
 

@@ -26,6 +26,7 @@ from support.synthetic_study import (
     TASKS,
     Study,
     synthetic,
+    with_besides,
     with_curves,
     with_laws,
 )
@@ -131,6 +132,38 @@ def test_compute_has_a_line_per_task_in_every_group(study: Study) -> None:
     relative = {row["proxy"]: row["relative_compute"] for row in rows}
     assert relative["xxs"] == pytest.approx((SCALES["xxs"] / SCALES["ref"]) ** 2)
     assert {row["n"] for row in rows if row["group"] == "similar"} == {6}
+
+
+def test_compute_shows_what_trains_nothing_and_checkpoints_apart(study: Study) -> None:
+    figure, rows = make("compute_fig2", with_besides(study))
+    kinds = {row["proxy"]: row["kind"] for row in rows}
+    assert kinds == dict.fromkeys(list(SCALES)[:-1], "scale") | {
+        "ngram": "rival",
+        "overlap": "rival",
+        "s@0.25": "checkpoint",
+        "s@0.5": "checkpoint",
+    }
+    by = {(row["task"], row["proxy"]): row for row in rows if row["group"] == "all"}
+    for task in TASKS:
+        scale, early = by[task, "s"], by[task, "s@0.25"]
+        assert early["value"] == scale["value"]
+        quarter = float(scale["relative_compute"]) / 4
+        assert float(early["relative_compute"]) == pytest.approx(quarter)
+    ax = panels(figure)[0]
+    stars = [line for line in ax.lines if line.get_marker() == "*"]
+    dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert (len(stars), len(dotted)) == (2 * len(TASKS), len(TASKS))
+    # rivals stand left of all that is trained; one with r < 0 is hollow; a line ends at its scale
+    trained = [float(row["relative_compute"]) for row in rows if row["kind"] == "scale"]
+    assert max(line.get_xdata()[0] for line in stars) < min(trained) / 1.6
+    hollow = [line.get_markerfacecolor() == "white" for line in stars]
+    falling = [row for row in by.values() if row["kind"] == "rival" and float(row["pearson"]) < 0]
+    assert sum(hollow) == len(falling) == len(TASKS)
+    assert [len(line.get_xdata()) for line in dotted] == [3] * len(TASKS)
+    names = {text.get_text() for text in figure.subfigs[1].legends[0].get_texts()}
+    assert {"trains nothing", "checkpoints, not annealed"} <= names
+    _, plain = make("compute_fig2", study)
+    assert {row["kind"] for row in plain} == {"scale"}
 
 
 def test_proxies_at_chance_are_marked(study: Study) -> None:

@@ -11,7 +11,7 @@ from support.synthetic_study import synthetic
 from proxyscale.base import artifacts
 from proxyscale.reporting.closing_words import ending
 from proxyscale.statistics.verdict import verdict
-from proxyscale.statistics.verdict_words import claim
+from proxyscale.statistics.verdict_words import ASSUMPTION, claim
 from proxyscale.study.own_runs_study import OwnRunsStudy
 
 
@@ -27,7 +27,9 @@ def test_two_sentences_and_the_report(tmp_path: Path, monkeypatch: pytest.Monkey
     assert said is not None
     first, where = said.splitlines()
     assert first.startswith("Losses of xxs go with those of ref at 1/249 of the compute across 8")
-    assert first.endswith(f" {claim(verdict(made['statistics'], 0.6)[0])}")
+    found = verdict(made["statistics"], 0.6)[0]
+    assert found.trusted
+    assert first.endswith(f" {claim(found)} {ASSUMPTION}")
     assert where.startswith("results/correlation_fig1.pdf; for the report: snakemake")
     Path(study.paths.report).touch()
     assert ending(study) == f"{first}\nresults/report.html"
@@ -71,7 +73,7 @@ def test_what_was_decided_is_said_while_it_is_of_these_losses(
 def test_an_inverted_order_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     said = ended(tmp_path, tasks=("one", "two"), falling="two")
-    assert "Losses of s go with those of ref on 1 tasks and against them on 1," in said
+    assert "Losses of s go with those of ref on 1 task and against them on 1," in said
     assert " with r < 0 (two) to " in said
     said = ended(tmp_path, tasks=("two",), falling="two")
     assert said.startswith("two of s falls where that of ref rises")

@@ -85,6 +85,27 @@ def with_laws(study: Study) -> Study:
     return study | {"statistics": table}
 
 
+def with_besides(study: Study) -> Study:
+    """The study with two rivals, one of which falls where `s` rises, and two checkpoints of `s`."""
+    rows = study["statistics"].to_pylist()
+    mine = [row for row in rows if row["proxy"] == "s" and row["level"] == "distribution"]
+    said = [
+        row | {"proxy": name, "level": level, "compute_ratio": row["compute_ratio"] * ratio}
+        for name, level, ratio in (
+            ("ngram", "rival", 1e5),
+            ("overlap", "rival", 1e5),
+            ("s@0.25", "checkpoint", 4.0),
+            ("s@0.5", "checkpoint", 2.0),
+        )
+        for row in mine
+    ]
+    for row in said:
+        if row["proxy"] == "overlap" and row["statistic"] == "pearson":
+            row["value"] *= -1
+    table = pa.Table.from_pylist(rows + said, artifacts.SCHEMAS["statistics"])
+    return study | {"statistics": table}
+
+
 def with_curves(study: Study) -> Study:
     """The study with a curve for each of its runs."""
     curves = []

@@ -15,8 +15,9 @@ import safetensors.numpy
 import torch
 from support.tiny_run import SPEC, command, curve, trained, write_data
 
+from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.training import checkpoint, native
+from proxyscale.training import checkpoint, language_model, native
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,9 @@ def same(one: Path, other: Path) -> None:
     assert not (other / "checkpoint.safetensors").exists()
 
 
+FOLDERS = ("whole", "again")
+
+
 class Stop(Exception):
     """An interruption."""
 
@@ -43,7 +47,8 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     monkeypatch: pytest.MonkeyPatch,
     step: int,
 ) -> None:
-    trained(data, tmp_path / "whole")
+    spec = {**SPEC, "checkpoints": [0.25, 0.75]}
+    trained(data, tmp_path / "whole", spec)
     original, taken = native.Run.step, []
 
     def interrupted(run: native.Run, at: int, pieces: Any) -> None:
@@ -54,11 +59,39 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
 
     monkeypatch.setattr(native.Run, "step", interrupted)
     with pytest.raises(Stop):
-        trained(data, tmp_path / "again", checkpoint_minutes=0)
+        trained(data, tmp_path / "again", spec, checkpoint_minutes=0)
     assert not (tmp_path / "again/manifest.json").exists()
-    trained(data, tmp_path / "again", checkpoint_minutes=0)
+    trained(data, tmp_path / "again", spec, checkpoint_minutes=0)
     assert taken == [*range(step + 1), *range(step, 40)]
     same(tmp_path / "whole", tmp_path / "again")
+    kept = [safetensors.numpy.load_file(tmp_path / out / "kept.safetensors") for out in FOLDERS]
+    assert kept[0].keys() == kept[1].keys()
+    for name, tensor in kept[0].items():
+        np.testing.assert_array_equal(kept[1][name], tensor)
+
+
+def test_kept_weights_are_those_after_a_share_of_the_steps(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, seen = native.Run.step, {}
+
+    def noted(run: native.Run, at: int, pieces: Any) -> None:
+        original(run, at, pieces)
+        named = language_model.weights(run.model).items()
+        seen[at + 1] = {name: tensor.numpy().copy() for name, tensor in named}
+
+    monkeypatch.setattr(native.Run, "step", noted)
+    trained(data, tmp_path / "run", {**SPEC, "checkpoints": [0.001, 0.5, 0.99]})
+    for share, step in ((0.001, 1), (0.5, 20), (0.99, 40)):
+        model = language_model.load(tmp_path / "run", share)
+        assert not model.training
+        for name, tensor in language_model.weights(model).items():
+            np.testing.assert_array_equal(tensor.numpy(), seen[step][name])
+    files = artifacts.read_json(tmp_path / "run/manifest.json")["files"]
+    assert set(files) == {"model.safetensors", "kept.safetensors"}
+    trained(data, tmp_path / "plain")
+    assert not (tmp_path / "plain/kept.safetensors").exists()
+    np.testing.assert_array_equal(curve(tmp_path / "plain"), curve(tmp_path / "run"))
 
 
 def test_a_killed_run_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:

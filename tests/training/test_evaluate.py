@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 from proxyscale.training import evaluate, language_model
 
 CONTEXT, VOCABULARY = 24, 60
@@ -178,7 +179,36 @@ def test_correct_without_choices_is_greedy_exact_match(model: language_model.Lan
 
 def test_whole_sequences_are_neither_correct_nor_wrong(model: language_model.LanguageModel) -> None:
     got = evaluate.losses(model, task([(0, 0, True, [1, 2, 3], 1)], prompt=""))
+    assert got["probability"].to_pylist() == [None]
     assert got["correct"].to_pylist() == [None]
+
+
+@pytest.mark.parametrize("counts", [[1, 1, 1], [2, 3, 4]])
+def test_probability_and_lead_are_those_of_whole_answers(
+    model: language_model.LanguageModel, counts: list[int]
+) -> None:
+    generator = np.random.default_rng(3)
+    rows = [
+        (example, choice, choice == count - 1, generator.integers(0, VOCABULARY, 9).tolist(), start)
+        for example, count in enumerate(counts)
+        for choice, start in zip(range(count), (5, 7, 6, 8), strict=False)
+    ]
+    got = evaluate.losses(model, task(rows)).to_pylist()
+    for example, count in enumerate(counts):
+        mine = [row for row in rows if row[0] == example]
+        nats = []
+        for *_, tokens, start in mine:
+            log = plain(model, tokens, start)
+            nats.append(-log[range(len(log)), tokens[start:]].sum().item())
+        each = np.exp(-np.array(nats))
+        expected = each[-1] / each.sum() if count > 1 else each[-1]
+        assert got[example]["probability"] == pytest.approx(expected, rel=1e-4)
+        means = [n / (9 - row[4]) for n, row in zip(nats, mine, strict=True)]
+        if count == 1:
+            assert got[example]["lead"] is None
+        else:
+            assert got[example]["lead"] == pytest.approx(min(means[:-1]) - means[-1], abs=1e-4)
+            assert (got[example]["lead"] > 0) == (got[example]["correct"] == 1)
 
 
 def test_a_model_without_opinion_guesses_the_first_token_as_argmax_does() -> None:
@@ -249,6 +279,28 @@ def test_a_stale_task_alone_is_measured_again(study: dict[str, Any], change: str
     assert second["one.parquet"] != first["one.parquet"]
     assert second["two.parquet"] == first["two.parquet"]
     assert (study["out"] / "one.parquet").read_bytes() == expected
+
+
+def test_checkpoints_are_measured_as_the_end_is(study: dict[str, Any]) -> None:
+    run, shares = study["run"], (0.25, 0.5)
+    ends = language_model.weights(language_model.load(run))
+    kept = {f"{share:g}/{n}": share * t for share in shares for n, t in ends.items()}
+    with artifacts.atomic(run / "kept.safetensors") as temporary:
+        safetensors.torch.save_file(kept, temporary, seals.HEADER)
+    facts = artifacts.read_json(run / "manifest.json")
+    artifacts.write_json(run / "manifest.json", {**facts, "checkpoints": [0.25, 0.5]})
+    evaluate.evaluate(**study)
+    first = times(study["out"])
+    assert set(first) == {f"{t}{s}.parquet" for t in ("one", "two") for s in ("", "@0.25", "@0.5")}
+    for share in shares:
+        found = artifacts.read(study["out"] / f"one@{share:g}.parquet", "run_losses")
+        table = artifacts.read(study["tasks"]["one"] / "holdout.parquet", "task")
+        expected = evaluate.losses(language_model.load(run, share), table)
+        assert found["loss"].to_pylist() == expected["loss"].to_pylist()
+    (study["out"] / "two@0.5.parquet").unlink()
+    evaluate.evaluate(**study)
+    second = times(study["out"])
+    assert {name for name in first if first[name] != second[name]} == {"two@0.5.parquet"}
 
 
 def test_a_new_version_of_the_code_measures_all_again(study: dict[str, Any]) -> None:

@@ -115,6 +115,17 @@ def test_order_changes_with_seed_draw_and_epoch() -> None:
     assert len(set(parts)) == 6
 
 
+def test_an_order_of_its_own_differs_by_scale_and_holds_the_same_examples(data: Path) -> None:
+    pool, ids = Pool.open(data / "pool.json"), np.arange(30)
+    orders = [
+        batches.Batches({**SPEC, **own}, pool, ids).order.tolist()
+        for own in ({}, {"order": "xs"}, {"order": "ref"}, {"order": "ref"})
+    ]
+    assert orders[2] == orders[3]
+    assert len({tuple(order) for order in orders}) == 3
+    assert all(sorted(order[:30]) == ids.tolist() for order in orders)
+
+
 def test_a_smaller_context_sees_the_same_rows_in_pieces(data: Path) -> None:
     pool, ids = Pool.open(data / "pool.json"), np.arange(30)
     whole = batches.Batches(SPEC, pool, ids)

@@ -27,9 +27,10 @@ COSTS = {"table": len(TABLES)}
 READING = {"collect": 1, "statistics": 1, "next_steps": 1, "report": 1, **FIGURE, **COSTS}
 TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}
 TESTED = {"items": 2, "overlap": 3, "task": 2}
+CHOSEN = {"composition": 1, "rivals": 1}  # what reads distributions, besides training
 POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, **TESTED}
-POOLED |= {"select": 3, "composition": 1, **TRAINED}
-ONE_TASK = {"items": 1, "overlap": 3, "task": 1, "evaluate": RUNS, **READING}
+POOLED |= {"select": 3, **CHOSEN, **TRAINED}
+ONE_TASK = {"items": 1, "overlap": 3, "task": 1, "rivals": 1, "evaluate": RUNS, **READING}
 Edit = Callable[[Workflow], None]
 
 
@@ -190,7 +191,7 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     (
         "plugin",
         file("plugin.py", lambda t: t + "X = 1\n"),
-        {"select": 1, "composition": 1, "train": 3, "evaluate": 3, **READING},
+        {"select": 1, **CHOSEN, "train": 3, "evaluate": 3, **READING},
     ),
     ("docstring in a plugin", file("plugin.py", lambda t: t.replace("Rows", "So: rows")), {}),
     ("plugin that nothing uses", file("unused.py", lambda t: t + "X = 1\n"), {}),
@@ -231,6 +232,18 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     ),
     ("key order", reverse_keys, {}),
     ("order of the tasks", config(tasks=lambda t: dict(reversed(t.items()))), READING),
+    ("rivals dropped", config(rivals=[]), {"statistics": 1, "report": 1, **FIGURE}),
+    (
+        "one rival",
+        config(rivals=["overlap"]),
+        {"rivals": 1, "statistics": 1, "report": 1, **FIGURE},
+    ),
+    ("an order of its own", config(order="independent"), TRAINED),
+    (
+        "checkpoints",
+        config(checkpoints=[0.5]),
+        {"checkpoints": 1, **TRAINED},
+    ),
     ("seed added", config(seeds=2), {"train": RUNS, "evaluate": RUNS, **READING}),
     (
         "scale added",
@@ -242,12 +255,12 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     (
         "distribution added",
         config(distributions__b={"method": "source", "sources": "b"}),
-        {"select": 1, "composition": 1, "train": 3, "evaluate": 3, **READING},
+        {"select": 1, **CHOSEN, "train": 3, "evaluate": 3, **READING},
     ),
     (
         "size of a distribution",
         config(distributions__a__size=50),
-        {"select": 1, "composition": 1, "train": 3, "evaluate": 3, **READING},
+        {"select": 1, **CHOSEN, "train": 3, "evaluate": 3, **READING},
     ),
     ("task added", config(tasks__b=TASK), ONE_TASK),
     (
@@ -264,7 +277,7 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
         "task dropped",  # the jobs of packs and runs search and measure nothing
         config(tasks=lambda t: {"text": t["text"]}),
         # figures 3 and 19 need another
-        {"overlap": 3, "evaluate": RUNS, **READING, "figure": FIGURE["figure"] - 2},
+        {"overlap": 3, "rivals": 1, "evaluate": RUNS, **READING, "figure": FIGURE["figure"] - 2},
     ),
     (
         "records of a task changed by a byte",
@@ -324,7 +337,7 @@ NEW = {"train": 3, "evaluate": 3, **READING}
         (
             "distributions/mix.parquet",
             ADDED,
-            {**NEW, "select": 1, "composition": 1, "train": 6, "evaluate": 6},
+            {**NEW, "select": 1, **CHOSEN, "train": 6, "evaluate": 6},
         ),
         ("compute_fig2.svg", None, {"figure": 1}),
         ("statistics.parquet", None, {"statistics": 1, "report": 1, **FIGURE}),

@@ -48,6 +48,11 @@ def own_files(results: str | Path, below: str = "") -> Iterator[os.DirEntry[str]
                 waiting.append(entry.path)
 
 
+def loss_stem(task: str, share: float | None = None) -> str:
+    """The name of a run's losses on a task, at its end or after a share of its steps."""
+    return task if share is None else f"{task}@{share:g}"
+
+
 @dataclass(frozen=True)
 class Paths:
     """Paths of one study, below its results folder."""
@@ -73,7 +78,7 @@ class Paths:
 
     @property
     def checkpoints(self) -> str:
-        """Losses of runs from outside before their last step."""
+        """Losses of runs before their last step."""
         return f"{self.results}/checkpoints.parquet"
 
     @property
@@ -89,6 +94,15 @@ class Paths:
     @property
     def selection_runs(self) -> str:
         return f"{self.results}/selection/runs.parquet"
+
+    @property
+    def rival_losses(self) -> str:
+        """Losses of what trains nothing, a table as `losses`."""
+        return f"{self.results}/rivals/losses.parquet"
+
+    @property
+    def rival_runs(self) -> str:
+        return f"{self.results}/rivals/runs.parquet"
 
     @property
     def gains(self) -> str:

@@ -10,6 +10,8 @@ _LOSS = [
     ("tokens", pa.uint32()),  # scored tokens
     ("correct", pa.float32()),  # 1/k in a tie of k choices; null where no answer is correct
     ("margin", pa.float32()),  # mean log(p / (1 - p)) over the scored tokens; images: of the class
+    ("probability", pa.float32()),  # of the whole right answer, among the choices if there are any
+    ("lead", pa.float32()),  # nats per token of the best wrong choice, less those of the right one
 ]
 _RUN = [
     ("scale", pa.string()),
@@ -45,6 +47,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("scored_from", pa.uint32()),  # tokens[scored_from:] are scored, given all before them
             ("prompt", pa.string()),
             ("continuation", pa.string()),
+            ("bytes", pa.uint32()),  # of the scored text, without the space before it
+            ("characters", pa.uint32()),
         ]
     ),
     "items": pa.schema(
@@ -151,5 +155,5 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
 }
 
-# what outside runs lost before their last checkpoint
+# what runs lost before their end: the step as it was told, or of runs trained here the share of all
 SCHEMAS["checkpoints"] = SCHEMAS["losses"].append(pa.field("step", pa.float64()))

@@ -60,17 +60,34 @@ def gains(args: Arguments) -> None:
     artifacts.write_csv(Path(args.out), rows)
 
 
-@verb("losses", "runs", "weights?", "spec", "out")
+@verb("results", "spec", "out")
+def checkpoints(args: Arguments) -> str:
+    """Gather what all runs lost on their way."""
+    from proxyscale.statistics.collect import collect_checkpoints
+
+    collect_checkpoints(Path(args.out), json.loads(args.spec), args.results)
+    return rows_line(Path(args.out), "losses")
+
+
+@verb("losses", "runs", "weights?", "rivals=", "checkpoints?", "task=", "spec", "out")
 def statistics(args: Arguments) -> str:
     """How well each scale foretells the reference."""
     from proxyscale.base import artifacts
     from proxyscale.statistics.all_statistics import every_statistic
+    from proxyscale.statistics.besides import Besides
+    from proxyscale.statistics.metrics import length_of
     from proxyscale.tables.weights import read_weights
 
     losses, runs = artifacts.read(args.losses, "losses"), artifacts.read(args.runs, "runs")
-    spec = json.loads(args.spec)
+    spec, besides = json.loads(args.spec), Besides()
     weights = read_weights(args.weights, **spec["weights"]).shares if args.weights else None
-    found = every_statistic(losses, runs, spec, weights)
+    if args.rivals:
+        mine = (artifacts.read(p, k) for p, k in zip(args.rivals, ("losses", "runs"), strict=True))
+        besides = besides._replace(rivals=tuple(mine))
+    if args.checkpoints:
+        besides = besides._replace(checkpoints=artifacts.read(args.checkpoints, "checkpoints"))
+    lengths = {name: length_of(folder) for name, folder in pairs(args.task).items()}
+    found = every_statistic(losses, runs, spec, weights, besides, lengths)
     artifacts.write(args.out, found, "statistics")
     return f"{len(found):,} numbers"
 

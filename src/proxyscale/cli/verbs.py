@@ -102,6 +102,17 @@ def select(args: Arguments) -> str:
     return f"{out.stem} · {rows_line(out, 'examples')}"
 
 
+@verb("pool", "distribution=", "task=", "spec", "losses", "runs")
+def rivals(args: Arguments) -> str:
+    """Ask what trains nothing of every test set."""
+    from proxyscale.selection.rivals import write_rivals
+
+    losses, runs = Path(args.losses), Path(args.runs)
+    named, distributions = json.loads(args.spec)["rivals"], pairs(args.distribution)
+    write_rivals(losses, runs, named, Path(args.pool), distributions, pairs(args.task))
+    return f"{', '.join(named)} · {rows_line(losses, 'losses')}"
+
+
 @verb("plugin=", "pool", "distribution", "title", "spec", "execution", "out")
 def train(args: Arguments) -> None:
     """Train one model."""

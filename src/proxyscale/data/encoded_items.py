@@ -165,10 +165,12 @@ def _rows(examples: Sequence[Example]) -> pa.Table:
             "example": number,
             "choice": choice,
             "gold": choice == example.item.gold,
-            "tokens": np.concatenate(row),
+            "tokens": np.concatenate([row.context, row.scored]),
             "scored_from": len(row.context),
             "prompt": example.item.prompt_of(choice),
             "continuation": example.item.choices[choice],
+            "bytes": len(row.text.encode()),
+            "characters": len(row.text),
         }
         for number, example in enumerate(examples)
         for choice, row in enumerate(example.rows)
@@ -194,7 +196,8 @@ def _words(examples: Sequence[Example], unknown: int | None) -> pa.Table:
 def _unknown(example: Example, unknown: int | None) -> int:
     if unknown is None:
         return 0
-    return sum(int((part == unknown).sum()) for row in example.rows for part in row)
+    parts = (part for row in example.rows for part in (row.context, row.scored))
+    return sum(int((part == unknown).sum()) for part in parts)
 
 
 class EncodedItems(NamedTuple):

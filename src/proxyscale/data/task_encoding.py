@@ -23,15 +23,19 @@ NOTHING = np.zeros(0, np.uint32)
 
 
 class Row(NamedTuple):
-    """A choice in tokens, u32: what stands before it, and what is scored."""
+    """A choice in tokens, u32: what stands before it, what is scored, and the text of that.
+
+    The text is without the space before it, as lm-evaluation-harness counts its length.
+    """
 
     context: np.ndarray
     scored: np.ndarray
+    text: str
 
     @classmethod
-    def of(cls, context: Sequence[int], scored: Sequence[int]) -> Row:
+    def of(cls, context: Sequence[int], scored: Sequence[int], text: str) -> Row:
         """A row of so many numbers."""
-        return cls(np.array(context, np.uint32), np.array(scored, np.uint32))
+        return cls(np.array(context, np.uint32), np.array(scored, np.uint32), text)
 
 
 class Example(NamedTuple):
@@ -136,12 +140,19 @@ class Coder:
         for start in range(0, full, self.length):
             held = self.rest.part(start, start + self.length)
             item = Item("", (self.tokenizer.decode(held.ids),))
-            rows = [Row.of(held.ids[:1], held.ids[1:])]
+            rows = [Row.of(held.ids[:1], held.ids[1:], self.written(held.part(1)))]
             key, said = seeded_hash(self.seed, held.ids), Tested(self.said(held), NOTHING, NOTHING)
             yield Example(key, item, rows, False, False, False, said)
         self.rest = self.rest.part(full)
         waiting = set(self.rest.texts)
         self.texts = {number: text for number, text in self.texts.items() if number in waiting}
+
+    def written(self, row: _Stream) -> str:
+        """The text of a row's tokens."""
+        places: dict[int, tuple[int, int]] = {}
+        for number, start, end in zip(row.texts, row.starts, row.ends, strict=True):
+            places[number] = places.get(number, (start, end))[0], end
+        return "".join(self.texts[number][start:end] for number, (start, end) in places.items())
 
     def said(self, row: _Stream) -> np.ndarray:
         """The words of a row, without those that it holds in part."""
@@ -180,7 +191,10 @@ class Coder:
         if reason := next((reason for reason, true in reasons.items() if true), None):
             self.drop(item, reason)
             return None
-        rows = [Row.of(one.context[-room:], one.scored) for one in choices]
+        rows = [
+            Row.of(one.context[-room:], one.scored, choice.lstrip())
+            for one, choice in zip(choices, item.choices, strict=True)
+        ]
         starts = choices[item.gold].starts
         lost = cut and self.lost(item, shots, starts[max(len(starts) - room, 0)])
         joined = any(one.joined for one in choices)

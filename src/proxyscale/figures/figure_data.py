@@ -135,7 +135,11 @@ class FigureData:
     @cached_property
     def ratios(self) -> dict[str, float]:
         """The reference's compute over each proxy's; NaN where it is unknown."""
-        mine = self.statistics.filter(pc.equal(self.statistics["reference"], self.reference))
+        return self.beside("distribution")
+
+    def beside(self, level: str) -> dict[str, float]:
+        """The same of what stands at a level: `rival`, `checkpoint`."""
+        mine = self._rows(level=level)
         pairs = mine.group_by(["proxy", "compute_ratio"], use_threads=False).aggregate([])
         rows = [(row["proxy"], row["compute_ratio"]) for row in pairs.to_pylist()]
         return {name: math.nan if ratio is None else ratio for name, ratio in rows}
@@ -242,9 +246,11 @@ class FigureData:
         rows = self.runs.filter(pc.equal(self.runs["scale"], scale))["parameters"].drop_null()
         return f" ({quantity(rows[0].as_py())}{unit})" if len(rows) else ""
 
-    def estimates(self, statistic: str, group: str = "all") -> dict[tuple[str, str], Estimate]:
-        """The estimates over distributions, by (task, proxy)."""
-        rows = self._rows(statistic=statistic, level="distribution", group=group)
+    def estimates(
+        self, statistic: str, group: str = "all", level: str = "distribution"
+    ) -> dict[tuple[str, str], Estimate]:
+        """The estimates over distributions, by (task, proxy); of scales, or of another level."""
+        rows = self._rows(statistic=statistic, level=level, group=group)
         return {(row["task"], row["proxy"]): _estimate(row) for row in rows.to_pylist()}
 
     def examples(self, statistic: str, proxy: str, task: str) -> dict[int, Estimate]:

@@ -1,4 +1,5 @@
-"""All statistics of a study in one table: proxies, laws through several of them, mixtures."""
+"""All statistics of a study in one table: proxies and what stands beside them, metrics, laws
+through several proxies, mixtures."""
 
 from __future__ import annotations
 
@@ -9,10 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from proxyscale.statistics.along_runs import checkpoint_noise
+from proxyscale.statistics.besides import Besides, joined
 from proxyscale.statistics.grid_reading import read_grid
+from proxyscale.statistics.metrics import Length, metric_statistics
 from proxyscale.statistics.objective import STANDARDIZED
 from proxyscale.statistics.proxy_statistics import summarize
 from proxyscale.statistics.scaling_laws import extrapolate, mixture_regression
+
+NOTHING = Besides()
 
 
 def every_statistic(
@@ -20,18 +26,27 @@ def every_statistic(
     runs: pa.Table,
     spec: Mapping[str, Any],
     weights: Mapping[str, Sequence[float]] | None = None,
+    besides: Besides = NOTHING,
+    lengths: Mapping[str, Length] | None = None,
 ) -> pa.Table:
     """The statistics table of tables of these schemas.
 
     `spec`: reference, groups, confidence, perhaps objective; `weights`: recipe → its shares of the
-    sources. Laws are fitted where all compute is known and there are two proxies of different
-    compute, mixtures regressed where there are weights. No regret is told of a metric whose
-    direction is not known.
+    sources; `besides`: rivals and checkpoints; `lengths`: of the text of the tasks. Laws are fitted
+    where all compute is known and there are two proxies of different compute, mixtures regressed
+    where there are weights. No regret is told of a metric whose direction is not known.
     """
     common = {"reference": spec["reference"], "confidence": spec["confidence"]}
     objective = spec.get("objective", STANDARDIZED)
-    parts = [summarize(losses, runs, groups=spec["groups"], objective=objective, **common)]
+    grouped = {"groups": spec["groups"], **common}
+    told = joined(losses, runs, besides)
+    parts = [
+        summarize(told.losses, told.runs, objective=objective, levels=told.levels, **grouped),
+        metric_statistics(losses, runs, lengths or {}, **grouped),
+    ]
     grid = read_grid(losses, runs)
+    if besides.checkpoints is not None:
+        parts.append(checkpoint_noise(losses, besides.checkpoints, grid, **grouped))
     if np.isfinite(grid.flops).all() and len(np.unique(grid.flops)) > 2:
         parts.append(extrapolate(losses, runs, **common))
     if weights is not None:

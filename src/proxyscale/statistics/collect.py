@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
-from proxyscale.base.paths import Paths
+from proxyscale.base.paths import Paths, loss_stem
 from proxyscale.base.tables import check_losses, with_constants
 
 
@@ -31,6 +31,19 @@ def collect(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> 
 Key = tuple[str, str, int, int]
 
 
+def collect_checkpoints(out: Path, spec: Mapping[str, Any], results: str) -> None:
+    """Write what runs lost after shares of their steps: `spec` as above, with `checkpoints`."""
+    paths, tables = Paths(results), []
+    for key in _keys(spec["runs"]):
+        for share in spec["checkpoints"]:
+            for table in _losses(paths, [key], spec["tasks"], share):
+                step = pa.repeat(pa.scalar(float(share)), len(table))
+                tables.append(
+                    table.append_column(artifacts.SCHEMAS["checkpoints"].field("step"), step)
+                )
+    artifacts.write(out, pa.concat_tables(tables), "checkpoints")
+
+
 def _keys(runs: Mapping[str, Any]) -> Iterator[Key]:
     for scale, distributions in runs.items():
         for distribution, realized in distributions.items():
@@ -39,11 +52,13 @@ def _keys(runs: Mapping[str, Any]) -> Iterator[Key]:
                 yield scale, distribution, draw, seed
 
 
-def _losses(paths: Paths, keys: list[Key], tasks: list[str]) -> Iterator[pa.Table]:
+def _losses(
+    paths: Paths, keys: list[Key], tasks: list[str], share: float | None = None
+) -> Iterator[pa.Table]:
     for key in keys:
         vocabulary = artifacts.read_json(f"{paths.run(*key)}/manifest.json")["model"]["vocabulary"]
         for task in tasks:
-            path = f"{paths.run(*key)}/losses/{task}.parquet"
+            path = f"{paths.run(*key)}/losses/{loss_stem(task, share)}.parquet"
             table = artifacts.read(path, "run_losses")
             check_losses(table, path, vocabulary)
             names = dict(zip(("scale", "distribution", "draw", "seed"), key, strict=True))

@@ -5,7 +5,7 @@ What they are is said where they are gathered (`proxy_statistics`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,11 @@ from proxyscale.statistics.measures import correlations, decisions, leave_one_ou
 from proxyscale.statistics.seed_noise import Noise
 
 TOP = 3
+RANKED = {
+    "spearman": rank_intervals.spearman_interval,
+    "kendall": rank_intervals.kendall_interval,
+}
+NEGATIVE = "r < 0"  # the unit of an R² of a negative correlation
 Row = dict[str, Any]
 
 
@@ -32,11 +37,12 @@ class Pair(NamedTuple):
     paired: tuple[Array, Array, Array]  # runs of one seed: values at both scales, distribution
 
 
-def pair_rows(pair: Pair, confidence: float) -> Iterator[Row]:
-    """Every statistic of the pair."""
-    yield from _correlation_rows(pair, confidence)
+def pair_rows(pair: Pair, confidence: float, brief: bool = False) -> Iterator[Row]:
+    """Every statistic of the pair; in brief no intervals of ranks, which take long, nor regrets."""
+    yield from _correlation_rows(pair, confidence, brief)
     yield from _decision_rows(pair, confidence)
-    yield from _regret_rows(pair, confidence)
+    if not brief:
+        yield from _regret_rows(pair, confidence)
     yield from _noise_rows("", pair.proxy, pair.noise, confidence)
     yield from _noise_rows("reference_", pair.reference, pair.reference_noise, confidence)
     value, *ends, n = seed_noise.seed_correlation(*pair.paired, confidence)
@@ -50,14 +56,15 @@ def _row(
     ends: Any = (np.nan, np.nan),
     limit: Any = np.nan,
     named: str | None = None,
+    unit: str | None = None,
 ) -> Row:
     """A row's numbers, as plain floats; `ends` are those of its interval."""
     numbers = {"value": value, "low": ends[0], "high": ends[1], "ceiling": limit}
     floats = {key: float(number) for key, number in numbers.items()}
-    return {"statistic": statistic, "n": n, "named": named, **floats}
+    return {"statistic": statistic, "n": n, "named": named, "unit": unit, **floats}
 
 
-def _correlation_rows(pair: Pair, confidence: float) -> Iterator[Row]:
+def _correlation_rows(pair: Pair, confidence: float, brief: bool) -> Iterator[Row]:
     x, y, n = pair.proxy, pair.reference, len(pair.reference)
     limit = np.sqrt(seed_noise.ceiling(y, pair.reference_noise))
     values = correlations(x, y)
@@ -66,16 +73,14 @@ def _correlation_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     if n > 2:
         ratio = float(intervals.variance_ratio(x, y))
         ends["pearson"], ends["r2"] = r_ends, intervals.r2_interval(x, y, confidence)
-        for name, interval in (
-            ("spearman", rank_intervals.spearman_interval),
-            ("kendall", rank_intervals.kendall_interval),
-        ):
+        ranked = {} if brief else RANKED
+        for name, interval in ranked.items():
             ends[name] = interval(values[name], n, confidence, ratio)
         if not np.isnan(values["r2_log"]):
             ends["r2_log"] = intervals.r2_interval(np.log(x), np.log(y), confidence)
     for name, value in values.items():
         top = np.nan if name == "r2_log" else intervals.from_pearson(name, limit)
-        yield _row(name, value, n, ends[name], top)
+        yield _row(name, value, n, ends[name], top, unit=_sign(name, values))
     corrected = np.full(3, np.nan)
     if limit > 0 and n > 2:
         corrected = np.clip(np.array([values["pearson"], *r_ends]) / limit, -1, 1)
@@ -87,7 +92,13 @@ def _correlation_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     lever = pair.names[int(np.nanargmax(moved))]
     for name, found in (("r2", others**2), ("pearson", others)):
         extremes = np.nanmin(found), np.nanmax(found)
-        yield _row(f"{name}_leave_one_out", values[name], n, extremes, named=lever)
+        signed = _sign(name, values)
+        yield _row(f"{name}_leave_one_out", values[name], n, extremes, named=lever, unit=signed)
+
+
+def _sign(statistic: str, values: Mapping[str, float]) -> str | None:
+    """What stands beside an R² so that its sign is told: that r is below 0, where it is."""
+    return NEGATIVE if statistic.startswith("r2") and values["pearson"] < 0 else None
 
 
 def _decision_rows(pair: Pair, confidence: float) -> Iterator[Row]:

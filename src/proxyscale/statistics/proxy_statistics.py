@@ -4,8 +4,9 @@ Every metric is a loss: lower is better. One row a number, with its interval, fo
 reference, task, group of distributions); draws and seeds are averaged first. The task `objective`
 is what the objective makes of all tasks.
 
-- `r2`, `pearson`, `spearman`, `kendall` (τ-b): over distributions. `r2_log`: of the logarithms of
-  losses. `pearson_corrected`: Pearson ÷ its ceiling, as against a reference without seed noise.
+- `r2`, `pearson`, `spearman`, `kendall` (τ-b): over distributions; the `unit` of an R² says where
+  r < 0. `r2_log`: of the logarithms of losses. `pearson_corrected`: Pearson ÷ its ceiling, as
+  against a reference without seed noise.
 - `r2_leave_one_out`, `pearson_leave_one_out`: low and high are the extremes with one distribution
   left out, `named` the one that moves the correlation most.
 - `decision_accuracy`: share of pairs of distributions ordered as by the reference, a pair that the
@@ -23,6 +24,11 @@ is what the objective makes of all tasks.
   ratio of two), `signal_to_noise` (sd over recipes ÷ seed sd) of the proxy and, with `reference_`
   before, of the reference. `seed_correlation`: of the two scales' deviations by seed; where it is
   not 0, the ceiling may be passed.
+
+All of these at level `distribution`, and at the levels `rival` and `checkpoint` of what stands
+beside the scales (`besides`). `checkpoint_sd` and `checkpoint_signal_to_noise` stand beside the
+seed noise (`along_runs`); level `metric` and `best_metric` are of other measures than the loss
+(`metrics`).
 
 `ceiling` is what a perfect predictor reaches given the reference's seed noise (`seed_noise`).
 """
@@ -42,10 +48,13 @@ from proxyscale.statistics.grid import LEAST, Array, Grid
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import pearson
 from proxyscale.statistics.objective import NAME, STANDARDIZED, Objective, in_sds, with_objective
-from proxyscale.statistics.pair_statistics import Pair, pair_rows
+from proxyscale.statistics.pair_statistics import NEGATIVE, Pair, pair_rows
 from proxyscale.statistics.seed_noise import Noise, chosen_noise, pools_of, seed_noise
 
 DEFINITIONS = "3"  # to be raised when the meaning of a statistic changes
+OWN_UNIT = "in its own unit"  # of a metric that is no loss
+# Levels: what is told over distributions, of scales, of what trains nothing, of checkpoints.
+DISTRIBUTION, RIVAL, CHECKPOINT = "distribution", "rival", "checkpoint"
 
 
 def summarize(
@@ -56,9 +65,14 @@ def summarize(
     groups: Mapping[str, Sequence[str]],
     confidence: float = 0.95,
     objective: Objective = STANDARDIZED,
+    levels: Mapping[str, str] | None = None,
+    brief: bool = False,
 ) -> pa.Table:
     """The statistics table of every proxy against `reference`, for `all` and each named group.
 
+    `levels`: scales that are none of the comparison, and the level at which their rows stand: a
+    rival or a checkpoint. Nothing is told of their single examples, and no slope is theirs.
+    `brief`: as `pair_rows` has it; so all checkpoints are told.
     `losses` and `runs` are tables of these schemas. Each proxy meets the reference over the
     distributions that both have (`Grid.parts`). UserError if a grid that was trained here has a
     hole, if the reference or a group's distribution is unknown, if no proxy meets the reference,
@@ -70,29 +84,37 @@ def summarize(
     if not parts:
         message = f"no scale shares {LEAST} recipes with {reference} on any task"
         raise UserError(message, where="runs.table")
-    tables = []
+    tables, besides = [], levels or {}
     for part in parts:
         there = [grid.distributions.index(name) for name in part.distributions]
         members = {group: np.flatnonzero(np.isin(there, chosen)) for group, chosen in whole.items()}
         rows = [
-            row | {"unit": _unit(row, task, objective)}
+            row | {"unit": row["unit"] or _unit(row, task, objective, part.better[task])}
             for task in part.tasks
             for row in _task_rows(
-                part, reference, task, members, confidence, task != NAME or not in_sds(objective)
+                *(part, reference, task, members, confidence),
+                lawful=task != NAME or not in_sds(objective),
+                besides=besides,
+                brief=brief,
             )
         ]
         tables.append(as_table(rows))
-    tables += [_example_table(part, reference, t, confidence) for part in parts for t in part.tasks]
+    tables += [
+        _example_table(part, reference, task, confidence, besides)
+        for part in parts
+        for task in part.tasks
+    ]
     return pa.concat_tables(tables)
 
 
-def _unit(row: Mapping[str, Any], task: str, objective: Objective) -> str | None:
+def _unit(row: Mapping[str, Any], task: str, objective: Objective, better: str) -> str | None:
     """The unit of what is no share: a task's own, standard deviations, or times the compute."""
     name = row["statistic"].removeprefix("reference_")
     if "_compute" in name:
         return "times the compute"
     if name.startswith(("regret", "pick", "seed_sd")) or row["statistic"] == "reference_sd":
-        return "sd over recipes" if task == NAME and in_sds(objective) else "loss"
+        own = "loss" if better == "lower" else OWN_UNIT
+        return "sd over recipes" if task == NAME and in_sds(objective) else own
     return None
 
 
@@ -128,12 +150,15 @@ def _task_rows(
     task: str,
     members: Mapping[str, Array],
     confidence: float,
+    *,
     lawful: bool,
+    besides: Mapping[str, str],
+    brief: bool,
 ) -> Iterator[dict[str, Any]]:
     """Rows of every group and proxy, for one task; in compute only of what follows a law of it."""
     means, ratios = grid.means(task), grid.compute_ratios(reference)
     last, count = grid.index(reference), len(grid.distributions)
-    slope_scale = _next_largest(grid, last) if lawful else None
+    slope_scale = _next_largest(grid, last, besides) if lawful else None
     for group, chosen in members.items():
         noises = scale_noises(grid, task, pools_of(members, group, count))
         noises = [chosen_noise(noise, chosen) for noise in noises]
@@ -141,20 +166,22 @@ def _task_rows(
         for scale, name in enumerate(grid.scales):
             if scale == last:
                 continue
-            place = {"level": "distribution", "group": group, "task": task, "proxy": name}
-            place |= {"reference": reference, "compute_ratio": ratios[scale]}
+            place = {"level": besides.get(name, DISTRIBUTION), "group": group, "task": task}
+            place |= {"proxy": name, "reference": reference, "compute_ratio": ratios[scale]}
             pair = Pair(
                 *(means[scale][chosen], means[last][chosen], noises[scale], noises[last], names),
                 below=means[slope_scale][chosen] if slope_scale is not None else None,
                 below_ratio=float(ratios[slope_scale]) if slope_scale is not None else np.nan,
                 paired=paired_runs(grid, task, scale, last, chosen),
             )
-            yield from (place | row for row in pair_rows(pair, confidence))
+            few = brief or place["level"] == CHECKPOINT
+            yield from (place | row for row in pair_rows(pair, confidence, few))
 
 
-def _next_largest(grid: Grid, last: int) -> int | None:
+def _next_largest(grid: Grid, last: int, besides: Mapping[str, str]) -> int | None:
     """The largest scale below the reference, for local slopes; None where compute is not known."""
-    below = np.where(grid.flops < grid.flops[last], grid.flops, -np.inf)
+    trained = np.array([name not in besides for name in grid.scales])
+    below = np.where(trained & (grid.flops < grid.flops[last]), grid.flops, -np.inf)
     best = int(np.argmax(below))
     return best if np.isfinite(below[best]) else None
 
@@ -183,12 +210,14 @@ def paired_runs(
     return values[sides[0][a]], values[sides[1][b]], where[sides[0][a]]
 
 
-def _example_table(grid: Grid, reference: str, task: str, confidence: float) -> pa.Table:
+def _example_table(
+    grid: Grid, reference: str, task: str, confidence: float, besides: Mapping[str, str]
+) -> pa.Table:
     """R² of every example's losses over all distributions; empty for a task given as one number."""
     ids, n = grid.examples[task], len(grid.distributions)
     last = grid.index(reference)
-    proxies = [i for i in range(len(grid.scales)) if i != last]
-    if len(ids) < 2 or n < 3:
+    proxies = [i for i, name in enumerate(grid.scales) if i != last and name not in besides]
+    if len(ids) < 2 or n < 3 or not proxies:
         return as_table([])
     losses = grid.example_means(task)
     r = np.stack([pearson(losses[i], losses[last]) for i in proxies])
@@ -210,4 +239,5 @@ def _example_table(grid: Grid, reference: str, task: str, confidence: float) -> 
     ratios = np.repeat(grid.compute_ratios(reference)[proxies], each)
     for name, values in (("value", r**2), ("low", low), ("high", high), ("compute_ratio", ratios)):
         columns[name] = pa.array(values.ravel(), from_pandas=True)
+    columns["unit"] = pa.array([NEGATIVE if x < 0 else None for x in r.ravel()], pa.string())
     return artifacts.conform(pa.table(columns), "statistics")

@@ -16,6 +16,14 @@ import pyarrow as pa
 from proxyscale.base.errors import UserError
 from proxyscale.statistics.intervals import decision_bound, from_pearson
 from proxyscale.statistics.objective import NAME
+from proxyscale.statistics.second_looks import (
+    Contrary,
+    Match,
+    Together,
+    contrary,
+    matches,
+    together,
+)
 from proxyscale.statistics.trials import COMPUTE, DECISIONS, Trial, Trust, trials, trust_of
 
 MOST_RECIPES = 10_000
@@ -29,7 +37,10 @@ class Verdict(NamedTuple):
     `trusted` is the hardest trial of the cheapest trusted scale; `failed` are all trials that the
     next cheaper one failed, the hardest first, where the tests ended. `recipes` and `seeds` are
     what all of `failed` would need together if their estimates stayed; None if that would not do or
-    cannot be told. `elsewhere` names what is trusted in groups that say otherwise.
+    cannot be told. `elsewhere` names what is trusted in groups that say otherwise, `contrary` where
+    groups turn the sign or the regret of the scale that is spoken of; `rivals` are the tasks on
+    which something that trains nothing does as well as a proxy, `together` those on which seeds
+    move the scale that is spoken of and the reference alike.
     """
 
     task: str
@@ -43,6 +54,14 @@ class Verdict(NamedTuple):
     scales: int
     hopeless: bool  # no scale is trusted on any single task
     elsewhere: tuple[tuple[str, str | None], ...] = ()
+    contrary: tuple[Contrary, ...] = ()
+    rivals: tuple[Match, ...] = ()
+    together: tuple[Together, ...] = ()
+
+    @property
+    def spoken_of(self) -> str:
+        """The trusted scale, or the one that failed first."""
+        return self.trusted.scale if self.trusted else self.failed[0].scale
 
 
 def verdict(
@@ -62,21 +81,35 @@ def verdict(
     if not 0.5 < confidence < 1:
         raise UserError("confidence is a share from 0.5 to 1", value=confidence)
     found = _of_group(statistics, level, confidence, group)
-    others = [g for g in statistics["group"].unique().to_pylist() if group == "all" and g != "all"]
-    for other in others:
-        said = {v.task: v for v in _of_group(statistics, level, confidence, other)}
-        found = [_beside(one, other, said.get(one.task)) for one in found]
-    return found
+    if group != "all":
+        return found
+    for other in statistics["group"].unique().to_pylist():
+        if other != "all":
+            said = {v.task: v for v in _of_group(statistics, level, confidence, other)}
+            found = [_beside(one, statistics, other, said.get(one.task)) for one in found]
+    shown = trials(statistics, confidence, level)
+    each = [task for task in shown if task != NAME]
+    return [
+        one._replace(
+            rivals=matches(statistics, tasks, [t.scale for t in shown[tasks[0]]][::-1]),
+            together=together(statistics, tasks, one.spoken_of),
+        )
+        for one in found
+        for tasks in [each if one.task == OVERALL else [one.task]]
+    ]
 
 
-def _beside(one: Verdict, group: str, other: Verdict | None) -> Verdict:
+def _beside(one: Verdict, statistics: pa.Table, group: str, other: Verdict | None) -> Verdict:
     """The verdict, with what a group says otherwise."""
     if other is None:
         return one
     mine, theirs = (v.trusted.scale if v.trusted else None for v in (one, other))
-    if mine == theirs:
-        return one
-    return one._replace(elsewhere=(*one.elsewhere, (group, theirs)))
+    if mine != theirs:
+        one = one._replace(elsewhere=(*one.elsewhere, (group, theirs)))
+    tasks = statistics["task"].unique().to_pylist()
+    own = [t for t in tasks if t != NAME] if one.task == OVERALL else [one.task]
+    turned = contrary(statistics, group, own, one.spoken_of)
+    return one._replace(contrary=(*one.contrary, turned)) if turned else one
 
 
 def _of_group(statistics: pa.Table, trust: Trust, confidence: float, group: str) -> list[Verdict]:

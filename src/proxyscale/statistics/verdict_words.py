@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from proxyscale.statistics.intervals import decision_bound
 from proxyscale.statistics.objective import NAME
+from proxyscale.statistics.proxy_statistics import OWN_UNIT as OWN_UNIT
 from proxyscale.statistics.regrets import MOST_COMPUTE
 from proxyscale.statistics.trials import COMPUTE, DECISIONS, REGRET, Trial, Trust
 from proxyscale.statistics.verdict import OVERALL, Verdict, recipes_needed
 
-OWN_UNIT = "in its own unit"  # of a metric of which no more is known
 ASSUMPTION = (
     "This is about recipes of the same kind as these: on a kind that is rare among them a scale "
     "may be misjudged."
@@ -19,8 +21,8 @@ ASSUMPTION = (
 
 def words(found: Verdict, unit: str = OWN_UNIT) -> str:
     """The verdict in a few sentences. `unit` is that of a task's losses."""
-    parts = [claim(found, unit), *_why(found, unit), *_remedy(found), ASSUMPTION]
-    return " ".join(parts)
+    parts = [claim(found, unit), *_why(found, unit), *_remedy(found)]
+    return " ".join([*parts, *_rivals(found), *_together(found), ASSUMPTION])
 
 
 def claim(found: Verdict, unit: str = OWN_UNIT) -> str:
@@ -83,7 +85,9 @@ def _recipes(found: Verdict) -> str:
 def _amount(found: Verdict, value: float, unit: str) -> str:
     """A regret with its unit."""
     units = {t.unit for t in [*found.failed, *([found.trusted] if found.trusted else [])]}
-    return f"{value:.3g} {unit if units <= {'loss', ''} else 'sd over recipes'}"
+    if units <= {OWN_UNIT}:
+        unit = OWN_UNIT
+    return f"{value:.3g} {unit if units <= {'loss', OWN_UNIT, ''} else 'sd over recipes'}"
 
 
 def _saved(trusted: Trial) -> str:
@@ -101,7 +105,60 @@ def _elsewhere(found: Verdict) -> str:
         f"among {group} alone " + (f"{scale} can be trusted" if scale else "no scale is known to")
         for group, scale in found.elsewhere
     ]
+    for group, scale, *kinds in found.contrary:
+        told = [
+            f"{what}{_on(tasks, found)}"
+            for what, tasks in zip(_turned(scale), kinds, strict=True)
+            if tasks
+        ]
+        parts.append(f"among {group} alone {' and '.join(told)}")
     return f"; {', '.join(parts)}" if parts else ""
+
+
+def _turned(scale: str) -> tuple[str, str, str]:
+    """What a group says otherwise of a scale: its sign, that following it costs or does not."""
+    return (
+        f"r of {scale} has the other sign",
+        f"following {scale} is known to cost",
+        f"following {scale} is not known to cost",
+    )
+
+
+def _on(tasks: Sequence[str], found: Verdict) -> str:
+    """On which tasks, of a verdict on several."""
+    if found.task != OVERALL:
+        return ""
+    if len(tasks) < 3:
+        return f" on {' and '.join(tasks)}"
+    return f" on {len(tasks)} of {found.tasks} tasks"
+
+
+def _together(found: Verdict) -> list[str]:
+    """That seeds move proxy and reference alike, where they do, and what follows."""
+    if not found.together:
+        return []
+    most = max(found.together, key=lambda one: abs(one.value))
+    where = _on([one.task for one in found.together], found)
+    at = f" on {most.task}" if len(found.together) > 1 else ""
+    return [
+        f"Differences of {most.scale} from seed to seed go with the reference's{where} (r "
+        f"{most.value:.2f} [{most.low:.2f}, {most.high:.2f}]{at}), so that R² may pass its ceiling."
+    ]
+
+
+def _rivals(found: Verdict) -> list[str]:
+    """That what trains nothing orders as well as a proxy, where it does; of all, the nearest."""
+    if not found.rivals:
+        return []
+    best = max(found.rivals, key=lambda match: match.share)
+    told = (
+        f"{best.rival}, which trains nothing, orders {best.share:.0%} of pairs right, no fewer "
+        f"than {best.scale} ({best.scale_share:.0%})"
+    )
+    if found.task != OVERALL:
+        return [f"{told}."]
+    count = f"{len(found.rivals)} of {found.tasks}"
+    return [f"On {count} tasks what trains nothing does as well as a proxy: on {best.task} {told}."]
 
 
 def _why(found: Verdict, unit: str) -> list[str]:
@@ -115,7 +172,8 @@ def _why(found: Verdict, unit: str) -> list[str]:
     if len(found.failed) == found.tasks == 1 or found.tasks == 1:
         where = ""
     elif len(found.failed) == found.tasks:
-        where = f" on every one of the {found.tasks} tasks, hardest on {hardest.task}, where it"
+        every = "both tasks" if found.tasks == 2 else f"every one of the {found.tasks} tasks"
+        where = f" on {every}, hardest on {hardest.task}, where it"
     elif len(found.failed) == 1:
         where = f" on {hardest.task} alone, where it"
     else:

@@ -30,7 +30,7 @@ from proxyscale.study.config_models import (
     Scale,
     Training,
 )
-from proxyscale.study.config_types import NUMBER, Name, Positive, Seed, Seeds, Strict
+from proxyscale.study.config_types import NUMBER, UNIQUE, Name, Positive, Seed, Seeds, Strict
 
 
 class Figures(Strict):
@@ -79,6 +79,7 @@ class StudyConfig(Strict):
 
 
 Level = Annotated[float, NUMBER, Field(ge=0.5, lt=1)]
+Part = Annotated[float, NUMBER, Field(gt=0, lt=1)]
 
 
 class Weighted(Strict):
@@ -173,6 +174,22 @@ class Config(Reading):
     model: Model = Field(default_factory=Model)
     training: Training = Field(default_factory=Training)
     execution: Execution = Field(default_factory=Execution)
+    order: Literal["shared", "independent"] = Field(
+        "shared",
+        description="shared: all scales see a seed's examples in one order, the smaller ones a "
+        "prefix; independent: every scale in an order of its own, so that a proxy's seed noise has "
+        "nothing in common with the reference's",
+    )
+    checkpoints: Annotated[list[Part], UNIQUE] = Field(
+        default_factory=list,
+        description="shares of a run's steps after which its weights are kept and measured: they "
+        "are read as proxies that are not annealed, and tell how much a loss wavers along a run",
+    )
+    rivals: Annotated[list[Literal["ngram", "overlap"]], UNIQUE] = Field(
+        ["ngram", "overlap"],
+        description="what trains nothing and stands beside the proxies: the loss of an n-gram "
+        "model, the share of a test set's n-grams that a distribution has",
+    )
     scales: dict[Name, Scale] = Field(description="model sizes", min_length=2)
     extra: dict[Name, list[str]] = Field(
         default_factory=dict,

@@ -31,6 +31,10 @@ def mistakes(config: Config) -> Iterator[UserError]:
     draws = (entry.draws or config.selection.draws for entry in config.distributions.values())
     yield from common_checks.too_many(seeds * sum(draws))
     yield from extra.mistakes(config)
+    foundry = [n for n in config.scales if resolve(config, n).training["engine"] != "native"]
+    if config.checkpoints and foundry:
+        hint = "leave them out, or engine: native"
+        yield UserError(f"{foundry[0]}: its engine keeps none", where="checkpoints", hint=hint)
 
 
 def _sources(config: Config) -> Iterator[UserError]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from proxyscale.base.errors import UserError
 from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.verdict import verdict
-from proxyscale.statistics.verdict_words import OWN_UNIT, claim
+from proxyscale.statistics.verdict_words import ASSUMPTION, OWN_UNIT, claim
 from proxyscale.study.config import Config, Reading
 
 USUAL = 175  # the compute ratio of the paper's Figure 1
@@ -40,30 +40,38 @@ def _agreement(config: Reading, table: pa.Table) -> str:
     own = [
         row | {"r": values["pearson", row["task"], proxy]} for row in rows if row["proxy"] == proxy
     ]
+    losses = {
+        row["task"]
+        for row in table.to_pylist()
+        if row["statistic"] == "regret" and row["unit"] == "loss"
+    }
+    what = "Losses" if losses >= {row["task"] for row in own} else "Values"
     own.sort(key=lambda row: math.copysign(row["value"], row["r"]))
     ratio, counts = own[0]["compute_ratio"], sorted({row["n"] for row in own})
     cost = f" at 1/{ratio:.0f} of the compute" if ratio else ""
     across = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
-        f"{_relation(proxy, config.reference, own)}{cost} across {across} training "
+        f"{_relation(what, proxy, config.reference, own)}{cost} across {across} training "
         f"distributions: {_range(own)}."
     )
 
 
-def _relation(proxy: str, reference: str, own: list[dict[str, Any]]) -> str:
-    """Whether what is measured at the proxy rises or falls with the reference's."""
+def _relation(what: str, proxy: str, reference: str, own: list[dict[str, Any]]) -> str:
+    """Whether `what` is measured at the proxy rises or falls with the reference's."""
     falling = sum(row["r"] < 0 for row in own)
-    what = "Losses" if len(own) > 1 else f"{own[0]['task']}"
     if len(own) == 1:
+        what = f"{own[0]['task']}"
         way = "falls where that" if falling else "rises with that"
         tail = f" of {reference} rises" if falling else f" of {reference}"
         return f"{what} of {proxy} {way}{tail}"
     if falling == len(own):
         return f"{what} of {proxy} fall where those of {reference} rise, on every task,"
     if falling:
+        rising = len(own) - falling
+        tasks = f"{rising} task{'s' * (rising > 1)}"
         return (
-            f"{what} of {proxy} go with those of {reference} on {len(own) - falling} tasks and "
-            f"against them on {falling},"
+            f"{what} of {proxy} go with those of {reference} on {tasks} and against them on "
+            f"{falling},"
         )
     return f"{what} of {proxy} go with those of {reference}"
 
@@ -92,4 +100,7 @@ def _decided(config: Reading, table: pa.Table) -> str:
     except UserError as error:
         return f"No verdict: {error.message}."
     unit = "nats per token" if isinstance(config, Config) else OWN_UNIT
-    return claim(found[0], unit) if found else ""
+    if not found:
+        return ""
+    trusted = found[0].trusted is not None
+    return " ".join([claim(found[0], unit), *([ASSUMPTION] if trusted else [])])

@@ -129,7 +129,8 @@ class Estimate:
         tokens = float(study.scales[subject].tokens)
         if job.rule == "evaluate":
             examples = sum(task.examples for task in config.tasks.values())
-            tokens = FORWARD * examples * config.pool.length
+            models = 1 + len(config.checkpoints)
+            tokens = FORWARD * models * examples * config.pool.length
         elif job.rule == "features":
             targets = sum(config.tasks[task].target_examples for task in study.scored_tasks)
             count = candidates_named(Path(job.log).stem)[0] or self.pool_examples or 0

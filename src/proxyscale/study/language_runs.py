@@ -288,7 +288,8 @@ class LanguageRuns(Study[Config]):
 
     @property
     def loss_rows(self) -> int:
-        return len(self.runs) * sum(task.examples for task in self.config.tasks.values())
+        kept = 1 + len(self.config.checkpoints)
+        return kept * len(self.runs) * sum(task.examples for task in self.config.tasks.values())
 
     @property
     def weights(self) -> str | None:

@@ -98,16 +98,33 @@ def score(study: LanguageRuns) -> Words:
 
 
 def train(study: LanguageRuns, scale: str, distribution: str, draw: int, seed: int) -> Words:
-    """A run: its scale's model and training with nothing left to default, its draw and seed."""
+    """A run: its scale's model and training with nothing left to default, its draw and seed.
+
+    What it keeps on its way and an order of its own are said where there are any.
+    """
     resolved = study.scales[scale]
     tokens = study.tokens(scale, distribution)
+    own = {"order": scale} if study.config.order == "independent" else {}
+    kept = {"checkpoints": sorted(study.config.checkpoints)} if study.config.checkpoints else {}
     return {
         "family": resolved.model["family"],
         "model": {k: v for k, v in resolved.model.items() if k != "family"},
         "training": {**resolved.training, "tokens": tokens},
         "draw": draw,
         "seed": seed,
+        **own,
+        **kept,
     }
+
+
+def rivals(study: LanguageRuns) -> Words:
+    """Which of them are asked."""
+    return {"rivals": sorted(study.config.rivals)}
+
+
+def checkpoints(study: LanguageRuns) -> Words:
+    """The runs of the grid and of the rest, as `collect` has them, and the shares."""
+    return collect(study, study.runs) | {"checkpoints": sorted(study.config.checkpoints)}
 
 
 def collect(study: LanguageRuns, runs: Sequence[Run]) -> Words:
@@ -189,7 +206,9 @@ def statistics(study: LanguageRuns) -> Words:
     }
     sources = {"columns": "*", "recipe": "recipe", "any_name": True}
     weights = {"weights": sources} if study.weights else {}
-    return reading_specs.statistics(study) | {"groups": groups} | weights
+    shares = study.config.checkpoints
+    kept = {"checkpoints": sorted(shares)} if shares else {}
+    return reading_specs.statistics(study) | {"groups": groups} | weights | kept
 
 
 def proposal(study: LanguageRuns) -> Words:

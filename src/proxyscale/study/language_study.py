@@ -80,6 +80,14 @@ class LanguageStudy(LanguageRuns):
     def decisions(self) -> list[str]:
         return super().decisions or [self.paths.next_steps]
 
+    @property
+    def rivals(self) -> list[str]:
+        return list(self.config.rivals)
+
+    @property
+    def checkpoint_losses(self) -> str | None:
+        return self.paths.checkpoints if self.config.checkpoints else None
+
     def findings(self, statistics: pa.Table) -> list[str]:
         from proxyscale.study import findings  # scipy takes half a second to import
 
@@ -88,6 +96,7 @@ class LanguageStudy(LanguageRuns):
     @property
     def rules(self) -> list[str]:
         more = ["proxy_selection"] * (self.config.proxy_selection is not None)
+        more += ["rivals"] * bool(self.rivals) + ["checkpoints"] * bool(self.config.checkpoints)
         return [*RULES, *more, "decisions"]
 
     def named_modules(self, rule: str, name: str) -> list[str]:

@@ -28,6 +28,8 @@ TEXT = 64 * MB  # bytes of text held at a time: a group of documents, or one tha
 HASHES = 0.1  # bytes of memory per byte of a corpus: a hash of every document, of a KB or more
 GRADIENTS = 128  # examples whose gradients are in memory together
 BATCH_TOKENS = 4096  # measured at a time
+# Memory of a token whose n-grams are counted, as many as are at most, and how many a second.
+COUNTED, MOST_COUNTED, COUNT_RATE = 200, 1e7, 5e5
 LOSS_BYTES, LOSS_RATE = 200, 1e5  # memory of a row of losses, and rows a second
 CANDIDATE, WINDOW = 60, 100  # bytes of memory per word of a test set: as it is encoded, as sought
 QUESTION = 256  # words of a question with what is given with it, at most
@@ -129,7 +131,7 @@ class Needs:
     def train(self, scale: str, distribution: str) -> Need:
         """One run: weights, gradients and two moments in float32; 6·P·D operations."""
         found = self.study.scales[scale]
-        states = 16.0 * found.parameters
+        states = (16.0 + 4 * len(self.study.config.checkpoints)) * found.parameters
         memory = states + activations(found.model, found.training["batch_tokens"])
         share = self.study.tokens(scale, distribution) / found.tokens
         return Need(self.memory + memory, share * self._seconds("train", scale))
@@ -161,6 +163,15 @@ class Needs:
         models = self.study.config.attribution.models
         memory = TORCH + features + 3 * 8.0 * dimension**2
         return Need(memory, MARGIN * models * operations / CPU_FLOPS)
+
+    def rivals(self) -> Need:
+        """n-grams of one distribution after another."""
+        config = self.study.config
+        sizes = [config.distributions[name].size or 0 for name in self.study.grid]
+        tokens = max(config.selection.size, *sizes) * config.pool.length
+        rows = len(sizes) * sum(task.examples for task in config.tasks.values())
+        counted = COUNTED * min(tokens, MOST_COUNTED) + LOSS_BYTES * rows * len(config.rivals)
+        return Need(BARE + counted, MARGIN * len(sizes) * tokens / COUNT_RATE)
 
     def reading(self) -> Need:
         """A job over the losses of all runs."""

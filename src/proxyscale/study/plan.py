@@ -12,7 +12,7 @@ from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_times import Estimate
 from proxyscale.study.language_runs import LanguageRuns, Scoring, candidates_named
 
-LOSS_BYTES = 14  # a test example's row in a run's losses, compressed, as measured
+LOSS_BYTES = 20  # a test example's row in a run's losses, compressed, as measured
 # Memory of a job: bytes a row of the shard that is packed, bytes a candidate that is selected from,
 # and what both take besides, for libraries and the text that is held at a time.
 PACKED, SELECTED, HELD = 120, 150, 500 << 20
@@ -64,9 +64,10 @@ def disk_bytes(study: LanguageRuns, examples: int | None) -> dict[str, int]:
     the index takes 24 bytes; features are float32.
     """
     config = study.config
-    models = sum(4 * study.scales[run.scale].parameters for run in study.trained)
+    kept = 1 + len(config.checkpoints)
+    models = kept * sum(4 * study.scales[run.scale].parameters for run in study.trained)
     tested = sum(task.examples for task in config.tasks.values())
-    found = {"models": models, "losses": 2 * LOSS_BYTES * tested * len(study.runs)}
+    found = {"models": models, "losses": 2 * LOSS_BYTES * kept * tested * len(study.runs)}
     sizes = [text_bytes(study, source) for source in study.sources]
     if None not in sizes:
         found["text"] = sum(size or 0 for size in sizes)

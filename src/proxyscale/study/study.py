@@ -219,6 +219,16 @@ class Study(ABC, Generic[C]):
         return None
 
     @property
+    def rivals(self) -> list[str]:
+        """What trains nothing and is compared with the proxies."""
+        return []
+
+    @property
+    def checkpoint_losses(self) -> str | None:
+        """The file of what runs lost at shares of their way, where some were kept."""
+        return None
+
+    @property
     def reading(self) -> str | None:
         """The file that tells how tables from outside were read, if there are any."""
         return None

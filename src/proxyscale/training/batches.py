@@ -1,7 +1,8 @@
-"""What a run sees, in which order: one order of examples for every scale and every engine."""
+"""What a run sees, in which order: the same for every engine, and for every scale if asked."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,19 +32,22 @@ def read_draws(distribution: Path, draws: Iterable[int]) -> dict[int, np.ndarray
     return found
 
 
-def order(ids: np.ndarray, count: int, draw: int, seed: int) -> np.ndarray:
+def order(ids: np.ndarray, count: int, draw: int, seed: int, own: str = "") -> np.ndarray:
     """The first `count` ids that a run sees: a new permutation of `ids` for every epoch.
 
-    It depends on nothing but `ids`, `draw` and `seed`: a smaller scale sees a prefix of it.
+    It depends on nothing but `ids`, `draw` and `seed`, so that a smaller scale sees a prefix of it,
+    and on `own`: the name of a scale that is to have an order of its own.
     """
+    key = [draw, seed, *([zlib.crc32(own.encode())] if own else [])]
     epochs = range(-(-count // len(ids)))
-    permutations = [np.random.default_rng([draw, seed, epoch]).permutation(ids) for epoch in epochs]
+    permutations = [np.random.default_rng([*key, epoch]).permutation(ids) for epoch in epochs]
     return np.concatenate(permutations)[:count]
 
 
 class Batches:
     """The examples that a run sees, cut into pieces of the model's context.
 
+    `spec["order"]`, if it is there, names the scale that has an order of its own.
     `batches[step]` is [batch, context] in the pool's type; `epochs` the passes over `ids` that all
     steps take. UserError where the scale and the pool do not fit each other.
     """
@@ -56,7 +60,7 @@ class Batches:
         self.steps: int = training["tokens"] // training["batch_tokens"]
         self.pieces = pool.length // self.context
         count = -(-self.steps * self.batch // self.pieces)
-        self.order = order(ids, count, spec["draw"], spec["seed"])
+        self.order = order(ids, count, spec["draw"], spec["seed"], spec.get("order", ""))
         self.epochs = self.steps * self.batch / self.pieces / len(ids)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Per-example losses of a trained run on tasks: nats per scored token, correctness, margin.
+"""Per-example losses of a trained run on tasks: nats per scored token, and how sure it is.
 
 Only scored positions pass the readout, and what a model can leave out before it. Rows are batched
 with others of nearly their length and padded on the right, which a causal model does not see.
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from proxyscale.base import artifacts, seals
+from proxyscale.base.paths import loss_stem
 from proxyscale.base.progress import Progress
 from proxyscale.base.tables import check_losses
 from proxyscale.base.vouching import Vouching
@@ -56,38 +57,41 @@ def evaluate(
     split: str = "holdout",
     threads: int | None = None,
 ) -> None:
-    """Measure a run on the tasks' `split` examples into `out`/{task}.parquet.
+    """Measure a run on the tasks' `split` examples into `out`/{task}.parquet, and its checkpoints
+    into `out`/{task}@{share}.parquet.
 
     A task whose file is there and is vouched for by `out`/manifest.json (same model, same task,
     same `version` of the code, same bytes) is not measured again.
     """
     language_model.prepare_cpu(threads)
-    digest = artifacts.sha256(seals.verified(run / "model.safetensors"))
-    wanted = {
-        name: {
-            "model": digest,
-            "task": artifacts.sha256(folder / "manifest.json"),
-            "version": version,
-        }
-        for name, folder in tasks.items()
-    }
-    vouching = Vouching(out, ".parquet", wanted)
-    stale = vouching.stale
-    if not stale:
-        return
-    model = language_model.load(run).to(language_model.device())
-    progress = Progress(title, len(stale))
     facts = artifacts.read_json(run / "manifest.json")
-    precision = facts["precision"]
-    for done, name in enumerate(stale, 1):
-        file = out / f"{name}.parquet"
-        table = artifacts.read(tasks[name] / f"{split}.parquet", "task")
-        measured = losses(model, table, precision)
-        check_losses(measured, f"{title}, {name}", facts["model"]["vocabulary"])
+    digests = {name: artifacts.sha256(folder / "manifest.json") for name, folder in tasks.items()}
+    places: dict[str, tuple[float | None, str]] = {}
+    wanted = {}
+    for share in (None, *facts.get("checkpoints", [])):
+        weights = language_model.MODEL if share is None else language_model.KEPT
+        trained = artifacts.sha256(seals.verified(run / weights))
+        for name, task in digests.items():
+            stem = loss_stem(name, share)
+            places[stem] = share, name
+            wanted[stem] = {"model": trained, "task": task, "version": version}
+    vouching = Vouching(out, ".parquet", wanted)
+    progress, loaded = Progress(title, len(vouching.stale)), None
+    for done, stem in enumerate(vouching.stale, 1):
+        share, name = places[stem]
+        if loaded is None or loaded[0] != share:
+            loaded = share, language_model.load(run, share).to(language_model.device())
+        file, table = (
+            out / f"{stem}.parquet",
+            artifacts.read(tasks[name] / f"{split}.parquet", "task"),
+        )
+        measured = losses(loaded[1], table, facts["precision"])
+        check_losses(measured, f"{title}, {stem}", facts["model"]["vocabulary"])
         artifacts.write(file, measured, "run_losses")
-        vouching.made(name, file)
-        progress.step(done, name)
-    progress.close()
+        vouching.made(stem, file)
+        progress.step(done, stem)
+    if vouching.stale:
+        progress.close()
 
 
 def losses(
@@ -98,7 +102,8 @@ def losses(
     An example's loss, tokens and margin are those of its gold choice. `correct`: with choices,
     whether the gold one has the lowest mean loss per token, 1/k where it ties with k − 1 others;
     with a prompt and one continuation, whether greedy decoding would give it; null for whole
-    sequences.
+    sequences. `probability`: of the whole right answer, as a share of all choices' where there are
+    any. `lead`: the lowest mean loss of a wrong choice, less the right one's.
     """
     measured = _measure(model, table, precision, batch_tokens)
     mean = measured.loss / measured.tokens
@@ -112,6 +117,8 @@ def losses(
     tied = np.bincount(inverse, lowest)[inverse]
     correct = np.where(choices, lowest / tied, measured.hits == measured.tokens)
     whole = ~choices & pc.equal(table["prompt"].fill_null(""), "").to_numpy()
+    wrong = np.full(len(counts), np.inf)
+    np.minimum.at(wrong, inverse[~gold], mean[~gold])
     return pa.table(
         {
             "example": example[rows],
@@ -119,8 +126,22 @@ def losses(
             "tokens": measured.tokens[rows],
             "correct": pa.array(correct[rows].astype(np.float32), mask=whole[rows]),
             "margin": (measured.margin / measured.tokens)[rows].astype(np.float32),
+            "probability": pa.array(
+                _probability(measured.loss, inverse, choices)[rows].astype(np.float32),
+                mask=whole[rows],
+            ),
+            "lead": pa.array((wrong[inverse] - mean)[rows].astype(np.float32), mask=~choices[rows]),
         }
     )
+
+
+def _probability(loss: np.ndarray, example: np.ndarray, choices: np.ndarray) -> np.ndarray:
+    """exp(−loss) of every row, where there are choices as a share of the example's: [rows]."""
+    least = np.full(len(loss), np.inf)  # there are no more examples than rows
+    np.minimum.at(least, example, loss)
+    each = np.exp(least[example] - loss)
+    shares: np.ndarray = each / np.bincount(example, each)[example]
+    return np.where(choices, shares, np.exp(-loss))
 
 
 def pieces(tokens: np.ndarray, scored_from: int, context: int, row: int = 0) -> Iterator[Piece]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from proxyscale.training.model import LanguageModel
 
 # Logits are made in chunks of about this many elements: a core's cache, a part of a GPU's memory.
 CHUNK = {"cpu": 1 << 19, "cuda": 1 << 28}
+MODEL, KEPT = "model.safetensors", "kept.safetensors"  # of a run
 # Options of glibc's mallopt, from malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
@@ -105,14 +107,20 @@ def save(model: LanguageModel, path: Path) -> None:
         safetensors.torch.save_file(weights(model), temporary, seals.HEADER)
 
 
-def load(run: Path) -> LanguageModel:
+def load(run: Path, share: float | None = None) -> LanguageModel:
     """The trained model of a run folder, on the CPU, in evaluation mode.
 
-    UserError if the architecture's parameters are not those that were trained.
+    `share`: as it was after this share of its steps, if that was kept. UserError if the
+    architecture's parameters are not those that were trained.
     """
     manifest = artifacts.read_json(run / "manifest.json")
     model = build(manifest["model"])
-    trained = safetensors.torch.load_file(seals.verified(run / "model.safetensors"))
+    if share is None:
+        trained = safetensors.torch.load_file(seals.verified(run / MODEL))
+    else:
+        with safetensors.safe_open(seals.verified(run / KEPT), "pt") as file:
+            mine = [name for name in file.keys() if name.startswith(f"{share:g}/")]  # noqa: SIM118
+            trained = {name.partition("/")[2]: file.get_tensor(name) for name in mine}
     if odd := sorted(weights(model).keys() ^ trained.keys()):
         message = f"the architecture and its trained weights differ in {', '.join(odd)}"
         raise UserError(message, where=str(run))

@@ -53,6 +53,8 @@ def train(
     model = language_model.build(spec["model"], spec["seed"])
     if not isinstance(model, Gpt):
         raise UserError("llm-foundry trains gpt alone", where="training.engine")
+    if spec.get("checkpoints"):
+        raise UserError("llm-foundry keeps no checkpoints", where="checkpoints")
     precision = language_model.precision(spec["training"]["precision"], language_model.device())
     curve = Curve(spec, len(batches), language_model.device())
     folder = (out / "foundry").absolute()

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import Progress, quantity
 from proxyscale.data.pool import Pool
@@ -29,6 +30,7 @@ from proxyscale.training.curve import Curve
 from proxyscale.training.model import LanguageModel
 
 CALIBRATION = 5  # steps that are timed, after as many to warm up
+MINE = "kept/"  # begins the names of kept weights in what an interrupted run goes on from
 # How a run is executed, which changes nothing of its result but the rounding.
 PLAIN: Mapping[str, Any] = {
     "gpus": 0,
@@ -51,11 +53,12 @@ def train(
 
     `spec`: family, model (see `language_model.build`), training (tokens, batch_tokens,
     learning_rate, hidden_learning_rate, weight_decay, betas, eps, clip, warmup,
-    final_learning_rate, precision), draw, seed. `warmup` is a share of the steps,
-    `final_learning_rate` one of the peak, `clip` the largest norm of the gradient. `execution`: see
-    `PLAIN`. Under torchrun every process takes its share of each batch, and the first writes.
-    UserError if the run diverges (NaN, or smoothed loss above ln V after warm-up), or if the scale
-    does not fit the pool.
+    final_learning_rate, precision), draw, seed, perhaps checkpoints (shares of the steps after
+    which the weights are kept, in kept.safetensors) and order (see `Batches`). `warmup` is a
+    share of the steps, `final_learning_rate` one of the peak, `clip` the largest norm of the
+    gradient. `execution`: see `PLAIN`. Under torchrun every process takes its share of each batch,
+    and the first writes. UserError if the run diverges (NaN, or smoothed loss above ln V after
+    warm-up), or if the scale does not fit the pool.
     """
     language_model.prepare_cpu(threads)
     inputs = {"pool": artifacts.sha256(pool), "distribution": artifacts.sha256(distribution)}
@@ -67,7 +70,8 @@ def train(
         stream = None if rank == 0 else open(os.devnull, "w")  # noqa: SIM115
         run.train(batches, Progress(title, len(batches), stream), checkpoint)
         if rank == 0:
-            language_model.save(run.model, out / "model.safetensors")
+            language_model.save(run.model, out / language_model.MODEL)
+            run.save_kept(out / language_model.KEPT)
             write_records(out, run.curve, run.precision, batches.epochs, spec, inputs)
             checkpoint.remove()
 
@@ -96,14 +100,17 @@ def write_records(
     inputs: Mapping[str, str],
     **versions: str,
 ) -> None:
-    """Write curve.parquet and then manifest.json for the model.safetensors that is in `out`."""
+    """Write curve.parquet and then manifest.json for the weights that are in `out`."""
     model = language_model.build(spec["model"])
     parameters = sum(parameter.numel() for parameter in model.parameters())
     tokens = curve.steps * spec["training"]["batch_tokens"]
     artifacts.write(out / "curve.parquet", curve.table(), "curve")
     artifacts.write_manifest(
         out / "manifest.json",
-        [out / "model.safetensors"],
+        [
+            out / language_model.MODEL,
+            *([out / language_model.KEPT] if spec.get("checkpoints") else []),
+        ],
         **spec,
         parameters=parameters,
         tokens=tokens,
@@ -157,6 +164,9 @@ class Run:
             self.objective = nn.parallel.DistributedDataParallel(self.objective)
         self.curve = Curve(spec, steps, self.device)
         self.losses = self.curve.losses
+        shares = spec.get("checkpoints", [])
+        self.due = {f"{share:g}/": max(1, round(share * steps)) for share in shares}
+        self.kept: dict[str, Tensor] = {}  # weights at those steps, on the CPU
 
     def train(self, batches: Batches, progress: Progress, checkpoint: Checkpoint) -> None:
         """Take all steps, or those that a checkpoint has left."""
@@ -165,6 +175,7 @@ class Run:
         for step in range(first, self.steps):
             self.step(step, torch.from_numpy(batches[step].astype(np.int64)))
             done, seconds = step + 1, before + self.clock() - start
+            self._keep(done)
             if self.curve.due(done):
                 loss = self.curve.check(done)
                 self.curve.points.append((done, seconds))
@@ -173,6 +184,18 @@ class Run:
         speed = quantity((self.steps - first) * tokens / (self.clock() - start))
         loss = self.curve.smoothed(self.steps)
         progress.close(f"{self.steps} steps · loss {loss:.3f} · {speed} tok/s")
+
+    def _keep(self, done: int) -> None:
+        """Keep the weights if they are to be kept after so many steps."""
+        for share in [share for share, step in self.due.items() if step == done]:
+            for name, tensor in language_model.weights(self.model).items():
+                self.kept[share + name] = tensor.cpu().clone()
+
+    def save_kept(self, path: Path) -> None:
+        """Write the weights that were kept, if any were to be."""
+        if self.due:
+            with artifacts.atomic(path) as temporary:
+                safetensors.torch.save_file(self.kept, temporary, seals.HEADER)
 
     def clock(self) -> float:
         """Seconds: CPU time on a CPU, whose cores are shared with other runs; else wall time."""
@@ -214,7 +237,8 @@ class Run:
     def _state(self, done: int, seconds: float) -> dict[str, Tensor]:
         """All that the steps to come depend on, and the record of those that were."""
         points = [*self.curve.points, (done, seconds)]
-        return {**self._tensors(), "points": torch.tensor(points, dtype=torch.float64)}
+        kept = {f"{MINE}{name}": tensor for name, tensor in self.kept.items()}
+        return {**self._tensors(), **kept, "points": torch.tensor(points, dtype=torch.float64)}
 
     def _tensors(self) -> dict[str, Tensor]:
         named = language_model.weights(self.model)
@@ -228,6 +252,11 @@ class Run:
             return 0, 0.0
         for name, tensor in self._tensors().items():
             tensor.copy_(saved[name])
+        self.kept = {
+            name.removeprefix(MINE): tensor.clone()
+            for name, tensor in saved.items()
+            if name.startswith(MINE)
+        }
         *points, (done, seconds) = saved["points"].tolist()
         self.curve.points = [tuple(point) for point in points]
         return int(done), seconds

@@ -1,0 +1,132 @@
+"""Which measure of a task a proxy foretells best: losses, accuracy, what lies between them.
+
+- `loss`: nats per scored token, mean over examples; all other statistics are of it.
+- `bits_per_token`, `bits_per_byte`, `bits_per_character`: bits of all examples together over their
+  length, as lm-evaluation-harness has them.
+- `accuracy`; `lead`: nats per token by which the right choice is ahead of the best wrong one;
+  `margin`: mean log(p/(1 − p)) of the scored tokens; `probability`: of the whole right answer,
+  among its choices where there are any. Means over examples; higher is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from proxyscale.base import artifacts
+from proxyscale.statistics.objective import NAME
+from proxyscale.statistics.proxy_statistics import DISTRIBUTION, as_table, summarize
+
+LEVEL = "metric"
+KEPT = (
+    *("r2", "pearson", "spearman", "decision_accuracy"),
+    *("signal_to_noise", "reference_signal_to_noise", "noise_ceiling", "reference_noise_ceiling"),
+)
+HIGHER = {"accuracy": "correct", "lead": "lead", "margin": "margin", "probability": "probability"}
+BITS = ("bits_per_token", "bits_per_byte", "bits_per_character")
+RUN = ["scale", "distribution", "draw", "seed"]
+
+
+class Length(NamedTuple):
+    """Of the scored text of a test set."""
+
+    bytes: int
+    characters: int
+
+
+def length_of(task: Path) -> Length:
+    """The length of a task's right answers, from its folder."""
+    table = artifacts.read(task / "holdout.parquet", "task", ["gold", "bytes", "characters"])
+    table = table.filter(table["gold"])
+    return Length(*(pc.sum(table[name]).as_py() or 0 for name in ("bytes", "characters")))
+
+
+def metric_statistics(
+    losses: pa.Table,
+    runs: pa.Table,
+    lengths: Mapping[str, Length],
+    *,
+    reference: str,
+    groups: Mapping[str, Sequence[str]],
+    confidence: float,
+) -> pa.Table:
+    """Rows of level `metric`, `named` after it: how well a proxy foretells that of the reference.
+
+    `best_metric` names for each proxy, task and group the metric whose pairs of distributions it
+    orders best, the first of those above where several do. No rows where losses are all there is.
+    """
+    tables = []
+    for name, table in _tables(losses, lengths):
+        found = summarize(
+            table, runs, reference=reference, groups=groups, confidence=confidence, brief=True
+        )
+        kept = pc.and_(
+            pc.is_in(found["statistic"], pa.array(KEPT)), pc.not_equal(found["task"], NAME)
+        )
+        found = found.filter(pc.and_(kept, pc.equal(found["level"], DISTRIBUTION)))
+        for column, value in (("level", LEVEL), ("named", name)):
+            place = found.column_names.index(column)
+            found = found.set_column(place, column, pa.repeat(pa.scalar(value), len(found)))
+        tables.append(artifacts.conform(found, "statistics"))
+    if len(tables) < 2:
+        return as_table([])
+    return pa.concat_tables([*tables, _best(pa.concat_tables(tables))])
+
+
+def _best(found: pa.Table) -> pa.Table:
+    best: dict[tuple[str, ...], dict[str, Any]] = {}
+    rows = found.filter(pc.equal(found["statistic"], "decision_accuracy")).to_pylist()
+    for row in rows:
+        key = row["group"], row["task"], row["proxy"]
+        if row["value"] is not None and row["value"] > best.get(key, {"value": -1})["value"]:
+            best[key] = row
+    return as_table([row | {"statistic": "best_metric"} for row in best.values()])
+
+
+def _tables(losses: pa.Table, lengths: Mapping[str, Length]) -> Iterator[tuple[str, pa.Table]]:
+    """Every metric with a table of losses, a number for each run and task that has it."""
+    known = pc.fill_null(pc.equal(losses["better"], "lower"), True)
+    losses = losses.filter(known)
+    nats = pc.multiply(losses["loss"], losses["tokens"].cast(pa.float64()))
+    columns = ["loss", *HIGHER.values()]
+    asked = [(name, kind) for name in columns for kind in ("mean", "count")]
+    asked += [("nats", "sum"), ("tokens", "sum"), ("tokens", "count"), ("example", "count")]
+    table = losses.append_column("nats", nats)
+    frame = table.group_by([*RUN, "task"], use_threads=False).aggregate(asked).to_pandas()
+    whole = frame["example_count"].clip(lower=1)
+    yield "loss", _as_losses(frame, frame["loss_mean"], "lower")
+    measured = frame["tokens_count"] == whole
+    for name, unit in zip(BITS, ("token", "bytes", "characters"), strict=True):
+        size = frame["tokens_sum"]
+        if unit != "token":
+            size = frame["task"].map({t: getattr(one, unit) for t, one in lengths.items()})
+        bits = frame["nats_sum"] / np.log(2) / size
+        yield from _known(name, frame, bits.where(measured & (size > 0)), "lower")
+    for name, column in HIGHER.items():
+        mean = frame[f"{column}_mean"].where(frame[f"{column}_count"] == whole)
+        yield from _known(name, frame, -mean, "higher")
+
+
+def _known(
+    name: str, frame: pd.DataFrame, values: pd.Series[float], better: str
+) -> Iterator[tuple[str, pa.Table]]:
+    """The metric, over the tasks of which every run has it."""
+    there = values.notna().groupby(frame["task"]).transform("all")
+    if there.any():
+        yield name, _as_losses(frame[there], values[there], better)
+
+
+def _as_losses(frame: pd.DataFrame, values: pd.Series[float], better: str) -> pa.Table:
+    """A table of losses of one example a run and task."""
+    columns = {key: frame[key] for key in [*RUN, "task"]} | {"loss": values}
+    table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+    facts = {"example": 0, "better": better}
+    for key, value in facts.items():
+        table = table.append_column(key, pa.repeat(pa.scalar(value), len(table)))
+    return artifacts.conform(table, "losses")
