@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
-from proxyscale.figures.layout import log_axis, page, say_undefined, shorten, text_width
+from proxyscale.figures.layout import fraction, log_axis, page, say_undefined, shorten, text_width
 from proxyscale.figures.style import GREY, PALE, POINTS, SMALL, Mark, key, keys
 from proxyscale.registry import figure
 
@@ -175,10 +175,11 @@ def _compute_axis(ax: Axes, data: FigureData, rivals: Mapping[str, float]) -> No
     no compute is, the rivals' names."""
     scales = [*(data.relative_compute(proxy) for proxy in _lined(data)), 1.0]
     places = [*rivals.values(), *scales]
-    log_axis(ax)
+    edge = max(rivals.values(), default=0.0) * APART**0.5
+    log_axis(ax, lambda x, place: fraction(x, place) if x > edge else "")
     ax.set_xlim(min(places) / 1.6, 1.6)
     if rivals:
-        ax.axvline(max(rivals.values()) * APART**0.5, color=PALE, lw=0.8)
+        ax.axvline(edge, color=PALE, lw=0.8)
     ax.grid(axis="y", color=PALE, lw=0.4)
     top = ax.secondary_xaxis("top")
     top.xaxis.minorticks_off()
