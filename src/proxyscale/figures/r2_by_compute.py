@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
-from proxyscale.figures.layout import columns, log_axis, page, say_undefined, shorten, text_width
+from proxyscale.figures.layout import (
+    columns,
+    fraction,
+    log_axis,
+    page,
+    say_undefined,
+    shorten,
+    text_width,
+)
 from proxyscale.figures.signed_r2 import MOST, signed_axis, squared
 from proxyscale.figures.style import GREY, PALE, POINTS, SMALL, Mark, key, keys, marks
 from proxyscale.registry import figure
@@ -180,10 +188,11 @@ def _compute_axis(ax: Axes, data: FigureData, rivals: Places) -> None:
     no compute is, the rivals' names.
     """
     places = _places(data, rivals)
-    log_axis(ax)
+    edge = max(rivals.values(), default=0.0) * APART**0.5
+    log_axis(ax, lambda x, place: fraction(x, place) if x > edge else "")
     ax.set_xlim(min(places) / 1.6, 1.6)
     if rivals:
-        ax.axvline(max(rivals.values()) * APART**0.5, color=PALE, lw=0.8)
+        ax.axvline(edge, color=PALE, lw=0.8)
     ax.grid(axis="y", color=PALE, lw=0.4)
     top = ax.secondary_xaxis("top")
     top.xaxis.minorticks_off()

@@ -128,7 +128,10 @@ def _common(shown: FigureData, spec: Mapping[str, Any], found: Mapping[str, Any]
         "trained": spec.get("trained"),
         "labels": dict(shown.style.labels),
         **dict.fromkeys(("attribution", "trust", "proxy", "objective"), None),
-        **{name: [] for name in ("tasks", "drawn", "proxies", "distributions", "partners")},
+        **{
+            name: []
+            for name in ("tasks", "drawn", "proxies", "rivals", "distributions", "partners")
+        },
         **{name: {} for name in ("examples", "looks", "ratios", "variants", "losses", "epochs")},
         "material": {"sources": [], "tasks": []},
     }

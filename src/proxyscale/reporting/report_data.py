@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
 from proxyscale.base.tables import where
@@ -37,6 +38,7 @@ def figures_data(data: FigureData) -> dict[str, Any]:
     names = [*grid.scales, *grid.tasks, *grid.distributions]
     return {
         "proxies": data.proxies,
+        "rivals": list(data.beside("rival")),
         "proxy": data.proxy,
         "variants": grid.variants,
         "looks": {name: _look(mark) for name, mark in looks.items()},
@@ -85,7 +87,8 @@ def _rounded(values: Array) -> list[float | None]:
 
 def statistics_data(statistics: pa.Table, reference: str) -> list[list[Any]]:
     """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n, named, unit]."""
-    table = where(statistics, level="distribution", reference=reference)
+    table = where(statistics, reference=reference)
+    table = table.filter(pc.is_in(table["level"], pa.array(["distribution", "rival"])))
     words, numbers = ("statistic", "group", "task", "proxy"), ("value", "low", "high", "ceiling")
     return [
         [

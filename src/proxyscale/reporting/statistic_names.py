@@ -36,6 +36,7 @@ _PLAIN = {
     "scores_spearman": "Spearman's ρ of scores",
     "scores_spearman_corrected": "Spearman's ρ of scores without noise",
     "accuracy": "accuracy",
+    "best_metric": "decision accuracy of the metric that is foretold best (named)",
 }
 _OF_NOISE = {
     "seeds": "runs of a distribution",
@@ -43,6 +44,8 @@ _OF_NOISE = {
     "noise_ceiling": "noise ceiling of R²",
     "seed_equality": "p of equal seed noise (high: largest ratio)",
     "signal_to_noise": "signal to noise",
+    "checkpoint_sd": "standard deviation of the last checkpoints about their trend",
+    "checkpoint_signal_to_noise": "signal to the noise of checkpoints",
 }
 _OF_MIXTURES = {
     f"{whose}mixture_{form}_{what}": f"regression of {told} on mixture weights: {word}{of}"

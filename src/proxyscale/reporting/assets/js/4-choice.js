@@ -1,14 +1,15 @@
 // --- What to train on: picks, what following them costs, selections, composition
 const decided = () => [...(D.objective ? [D.objective] : []), ...D.tasks.map((t) => t.name)];
 const lossUnit = (row) => (row.unit === "loss" ? D.unit : row.unit);
+const pickers = [...D.rivals, ...D.proxies]; // what trains nothing, then scales, cheap to dear
 const UNTOLD = "–";
 const NO_PICK = "nothing is picked: not known which values are better";
 function drawPicks() {
   const group = $$("choice-group").value;
-  const columns = ["test set", ...D.proxies.map(label), label(D.reference)];
+  const columns = ["test set", ...pickers.map(label), label(D.reference)];
   const rows = decided().map((task) => {
     const best = D.proxies.map((p) => found("reference_pick", task, p, group)).find(Boolean);
-    const cells = D.proxies.map((proxy) => {
+    const cells = pickers.map((proxy) => {
       const own = found("pick", task, proxy, group), here = found("regret", task, proxy, group);
       if (!own) return "";
       const right = here && here.value === 0;
@@ -20,7 +21,7 @@ function drawPicks() {
 }
 function drawFollowing() {
   const group = $$("choice-group").value;
-  const rows = decided().flatMap((task) => D.proxies.map((proxy) => {
+  const rows = decided().flatMap((task) => pickers.map((proxy) => {
     const at = (statistic) => found(statistic, task, proxy, group);
     if (!at("regret")) return null;
     const own = at("regret"), next = at("regret_next"), excluded = at("regret_next_excluded");
