@@ -34,6 +34,7 @@ from proxyscale.base.errors import UserError
 from proxyscale.figures.draw import draw
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.layout import shorten, text_width, wrap
+from proxyscale.figures.signed_r2 import bend, straighten
 from proxyscale.figures.style import Style, marks
 
 
@@ -82,7 +83,35 @@ def test_figure_1_has_the_proxy_across_and_the_reference_upright(study: Study) -
 
 def test_a_negative_correlation_is_marked(study: Study) -> None:
     texts = [panel.texts[0].get_text() for panel in panels(open_figure("correlation_fig1", study))]
-    assert ["(r < 0)" in text for text in texts] == [task == "trivia_like" for task in TASKS]
+    falls = [task == "trivia_like" for task in TASKS]
+    assert ["(inverted)" in text for text in texts] == falls
+    assert [text.startswith("R² = −") for text in texts] == falls
+    for name in ("compute_fig2", "correlation_fig1"):
+        signs = {row["task"]: row["pearson"] < 0 for row in make(name, study)[1]}
+        assert [signs[task] for task in TASKS] == falls
+    for row in make("compute_fig2", study)[1]:
+        assert row["signed"] == pytest.approx(np.sign(row["pearson"]) * row["value"])
+        assert row["signed_low"] <= row["signed"] <= row["signed_high"]
+
+
+def test_figure_1_names_what_moves_r2_most(study: Study) -> None:
+    """R² of all others, for each distribution left out, against numpy's own."""
+    _, rows = make("correlation_fig1", study, proxy="s")
+    for task in TASKS:
+        mine = [row for row in rows if row["task"] == task]
+        x, y = (np.array([row[f"{s}_loss"] for row in mine]) for s in ("proxy", "reference"))
+        others = [np.corrcoef(np.delete(x, i), np.delete(y, i))[0, 1] for i in range(len(x))]
+        assert mine[0]["least_without_one"] == pytest.approx(min(others) * abs(min(others)))
+        assert mine[0]["most_without_one"] == pytest.approx(max(others) * abs(max(others)))
+        moved = np.abs(np.arctanh(others) - np.arctanh(np.corrcoef(x, y)[0, 1]))
+        assert mine[0]["most_influential"] == mine[int(moved.argmax())]["distribution"]
+
+
+def test_signed_r2_bends_and_straightens() -> None:
+    values = np.linspace(-0.99, 0.99, 41)
+    np.testing.assert_allclose(straighten(bend(values)), values, atol=1e-12)
+    assert np.all(np.diff(bend(values)) > 0)
+    assert np.isfinite(bend(np.array([-1.0, 1.0]))).all()
 
 
 def test_proxies_default_to_the_papers_ratio_and_to_the_cheapest(study: Study) -> None:
@@ -119,9 +148,9 @@ def test_variants_of_a_scale_stand_beside_the_line() -> None:
     }
     lines = [line for line in panels(figure)[0].lines if len(line.get_xdata()) > 1]
     through = [line for line in lines if line.get_linewidth() == 1.0]
-    assert len(through) == 2
+    assert len(through) == 1
     crosses = [line for line in panels(figure)[0].lines if line.get_marker() == "x"]
-    assert len(crosses) == 2
+    assert len(crosses) == 1
 
 
 def test_compute_has_a_line_per_task_in_every_group(study: Study) -> None:

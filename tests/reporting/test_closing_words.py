@@ -26,7 +26,7 @@ def test_two_sentences_and_the_report(tmp_path: Path, monkeypatch: pytest.Monkey
     said = ending(study)
     assert said is not None
     first, where = said.splitlines()
-    assert first.startswith("Losses of xxs go with those of ref at 1/249 of the compute across 8")
+    assert first.startswith("Losses of xxs go with those of ref, 249× cheaper, across 8")
     assert first.endswith(f" {claim(verdict(made['statistics'], 0.6)[0])}")
     assert where.startswith("results/correlation_fig1.pdf; for the report: snakemake")
     Path(study.paths.report).touch()

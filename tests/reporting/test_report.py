@@ -6,25 +6,21 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from support.browser import CHROMIUM, DRIVER, Browser
 from support.synthetic_study import DISTRIBUTIONS, SCALES, SIMILAR, TASKS, Study, synthetic
+from support.task_folders import TRICKY, task_folder
 
-from proxyscale.base import artifacts
-from proxyscale.reporting.report import write_report
+from proxyscale.figures.figure_data import FigureData
+from proxyscale.figures.style import COLORS, DARK, Style, predictor_marks
+from proxyscale.reporting.report import ASSETS, write_report
 from proxyscale.statistics.scaling_laws import extrapolate
 from proxyscale.statistics.verdict import verdict
 from proxyscale.statistics.verdict_words import words
-
-# What moves HTML's parser between the states of a script's data, and a template's marks.
-STATES = "<!-- <script> <!--<script </script > --> </SCRIPT\n> <![CDATA[ ]]> <!-->"
-TRICKY = f"</script><b>&amp; “quoted”\n\tand `$title` ${{js}} {STATES}"
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +35,6 @@ def spec(**changes: Any) -> dict[str, Any]:
     words = {"study": "a <b> & c", "config": config, "order": {"tasks": ["two", "one"]}}
     words |= {"trust": {"decisions": 0.6}, "confidence": 0.95, "groups": {"similar": SIMILAR}}
     return {**words, "style": {}, "texts": True} | changes
-
-
-def task_folder(folder: Path) -> Path:
-    """A task's artifact with 25 examples, four choices each."""
-    rows = [
-        {
-            **{"example": example, "choice": choice, "gold": choice == 2, "tokens": [1, 2]},
-            **{"scored_from": 1, "prompt": f"prompt {example} {TRICKY}"},
-            "continuation": f"choice {choice} of {example}",
-        }
-        for example in range(25)
-        for choice in range(4)
-    ]
-    table = pa.Table.from_pylist(rows, artifacts.SCHEMAS["task"])
-    artifacts.write(folder / "holdout.parquet", table, "task")
-    counts = {"holdout": {"records": 40, "kept": 25, "in_pool": 9}}
-    artifacts.write_json(folder / "manifest.json", {"kind": "prompt", "counts": counts})
-    return folder
 
 
 def write(out: Path, study: Study, **more: Any) -> str:
@@ -167,77 +145,82 @@ def test_metrics_of_which_higher_is_better_stand_as_measured(tmp_path: Path, stu
     assert found["losses"]["docs"] == plain["losses"]["docs"]
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory, study: Study) -> Iterator[Browser]:
-    """The report of the synthetic study, open."""
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("chromium and chromedriver are not installed")
-    folder = tmp_path_factory.mktemp("report")
-    write(folder / "r.html", study, tasks={"mix": task_folder(folder / "mix")})
-    with Browser() as found:
-        found.open(folder / "r.html")
-        yield found
+def test_the_palette_can_be_seen_on_paper_and_on_a_dark_page() -> None:
+    """Contrast as WCAG 2.1 defines it, 3 : 1 and more; text 4.5 : 1."""
+    css = (ASSETS / "report.css").read_text()
+    schemes = [
+        dict(re.findall(r"--(\w+(?:-\w+)?): (#\w+);", part)) for part in css.split("@media")[:2]
+    ]
+    for palette, scheme in zip((COLORS, DARK), schemes, strict=True):
+        for ground in ("paper", "wash"):
+            assert all(contrast(color, scheme[ground]) >= 3 for color in palette)
+            for text in ("ink", "grey", "blue", "alarm"):
+                assert contrast(scheme[text], scheme[ground]) >= 4.5
+        assert contrast(scheme["on-blue"], scheme["blue"]) >= 4.5
+        assert contrast(scheme["edge"], scheme["paper"]) >= 3
 
 
-@pytest.mark.browser
-def test_the_console_is_quiet_and_no_request_leaves_the_page(browser: Browser) -> None:
-    assert [url for url in browser.requests() if not url.startswith(("file:", "data:"))] == []
-    assert browser.console() == []
-    count = "return document.querySelectorAll('#correlation .point').length"
-    assert browser.run(count) == len(TASKS) * len(DISTRIBUTIONS)
+def contrast(one: str, other: str) -> float:
+    high, low = sorted(map(luminance, (one, other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.browser
-def test_hovering_names_the_distribution_its_losses_and_its_seeds(browser: Browser) -> None:
-    browser.hover("#correlation figure:nth-child(2) .point:last-child")
-    told = browser.run(
-        "const t = document.getElementById('tip'); return t.hidden ? '' : t.innerText"
-    )
-    assert told.splitlines()[0] == DISTRIBUTIONS[-1]
-    assert re.search(r"xxs: loss [\d.]+, seeds [\d.]+, [\d.]+", told)
-    assert "ref: loss" in told
+def luminance(color: str) -> float:
+    digits = color[1:] if len(color) == 7 else "".join(c * 2 for c in color[1:])
+    parts = np.array([int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
-@pytest.mark.browser
-def test_panels_filter_by_task_and_scale(browser: Browser) -> None:
-    captions = "return [...document.querySelectorAll('#correlation figcaption')]"
-    titles = f"{captions}.map(caption => caption.firstChild.data)"
-    lines = "return document.querySelectorAll('#compute polyline').length"
-    assert browser.run(titles) == list(TASKS)
-    browser.click("[data-task=docs]")
-    assert browser.run(titles) == [task for task in TASKS if task != "docs"]
-    assert browser.run(lines) == len(TASKS) - 1
-    browser.click("[data-task=docs]")
-    before = browser.run("return document.querySelector('#correlation small').textContent")
-    choose = "const s = document.getElementById('proxy'); s.value = arguments[0];"
-    browser.run(choose + "s.dispatchEvent(new Event('change'))", "l")
-    assert "Proxy l against" in browser.run(
-        "return document.getElementById('correlation-title').textContent"
-    )
-    assert browser.run("return document.querySelector('#correlation small').textContent") != before
+def test_the_navigation_names_what_is_there(tmp_path: Path, study: Study) -> None:
+    page = write(tmp_path / "r.html", study)
+    sections = re.findall(r'<section id="([\w-]+)">', page)
+    assert re.findall(r'<a href="#([\w-]+)">', page) == sections
+    assert sections[:2] == ["answer", "choice"]
+    assert "data-counts" not in sections  # no pool, no tasks, no notes
+    folder = task_folder(tmp_path / "mix")
+    page = write(tmp_path / "r.html", study, tasks={"mix": folder})
+    assert "data-counts" in re.findall(r'<a href="#([\w-]+)">', page)
 
 
-@pytest.mark.browser
-def test_examples_open_their_text_and_tables_sort(browser: Browser) -> None:
-    browser.click("#example-chart .point")
-    text = browser.run("return document.querySelector('#example-detail pre').textContent")
-    assert re.fullmatch(r"prompt \d+ " + re.escape(TRICKY) + r"choice 2 of \d+", text)
-    browser.click("#costs-table th:nth-child(5) button")
-    cells = "return [...document.querySelectorAll('#costs-table td:first-child')]"
-    cells += ".map(cell => cell.textContent)"
-    assert browser.run(cells) == list(reversed(SCALES))
-    browser.click("#costs-table th:nth-child(5) button")
-    assert browser.run(cells) == list(SCALES)
-    find = "const f = document.getElementById('find'); f.value = 'spearman squad xs';"
-    browser.run(find + "f.dispatchEvent(new Event('input'))")
-    rows = browser.run("return document.querySelectorAll('#statistics-table tbody tr').length")
-    assert rows == 2 * 2  # xs and xxs, in both groups
+def test_texts_and_paths_can_be_left_out(tmp_path: Path, study: Study) -> None:
+    folder, notes = task_folder(tmp_path / "mix"), [f"read {tmp_path}/runs.csv"]
+    given: dict[str, Any] = {"tasks": {"mix": folder}, "notes": notes}
+    assert "choice 2 of" in write(tmp_path / "r.html", study, **given)
+    config = {"reference": "ref", "study": "s", "tasks": {"one": 1, "two": 2}, "results": "out"}
+    page = write(tmp_path / "r.html", study, **given, spec=spec(texts=False, config=config))
+    assert "choice 2 of" not in page
+    assert str(tmp_path) not in page
+    assert "results: (left out)" in page
+    assert data(page)["material"]["tasks"][0]["in_pool"] == 9  # counts stay
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [1280, 420])
-def test_nothing_overflows_the_window(browser: Browser, width: int) -> None:
-    browser.resize(width, 900)
-    inside = "return document.documentElement.scrollWidth <= innerWidth"
-    assert browser.run(inside)
-    assert browser.console() == []
+def test_the_table_of_trust_has_every_group_cheap_to_dear(tmp_path: Path, study: Study) -> None:
+    trust = data(write(tmp_path / "r.html", study))["trust"]
+    assert list(trust["ladders"]) == ["all", "similar"]
+    table = study["statistics"].to_pylist()
+    for group, rows in trust["ladders"].items():
+        for row in rows:
+            assert [cell["scale"] for cell in row["scales"]] == list(SCALES)[:-1]
+            for cell in row["scales"]:
+                (true,) = [
+                    found["value"]
+                    for found in table
+                    if (found["statistic"], found["group"], found["task"], found["proxy"])
+                    == ("decision_accuracy", group, row["task"], cell["scale"])
+                ]
+                assert cell["value"] == pytest.approx(true, rel=1e-3)
+                assert cell["bound"] <= cell["value"] + 1e-9
+
+
+def test_names_have_one_look_in_figures_and_on_the_page(tmp_path: Path, study: Study) -> None:
+    looks = data(write(tmp_path / "r.html", study))["looks"]
+    assert looks["mix"]["filled"]
+    for name, mark in predictor_marks().items():
+        assert (looks[name]["color"], looks[name]["marker"]) == (mark.place, mark.marker)
+    tables = {key: study[key] for key in ("statistics", "losses", "runs")}
+    shown = FigureData(Style(), tables)
+    assert shown.task_marks["mix"] == shown.marks["mix"]  # a test set, and a distribution
+    for name, mark in (shown.task_marks | shown.marks).items():
+        assert (looks[name]["color"], looks[name]["marker"]) == (mark.place, mark.marker)
+    assert len({mark.place for mark in shown.task_marks.values()}) == len(TASKS)

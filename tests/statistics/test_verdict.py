@@ -50,7 +50,7 @@ def test_words_of_a_trusted_scale():
     found = verdict(table({"a": (0.92, 0.99, 0.99), "b": (0.99, 0.99, 0.99)}))
     assert words(found[0]) == (
         "On every task (2), s can be trusted to order pairs right in more than 90% of cases "
-        "(95% confidence), at 1/10 of the reference's compute. "
+        "(95% confidence), 10× cheaper than the reference. "
         "The next, xs, falls short on a alone, where it orders 92% of pairs right, which proves "
         f"only {found[0].failed[0].bound:.0%}. For it, about {found[0].recipes} distributions "
         f"instead of 25 ({2 * (found[0].recipes - 25)} runs of xs and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from proxyscale.base.verbs import VERBS
 
 FIGURES = ("lds_fig6", "influence_fig7", "counterfactual_fig14")  # one of each kind of input
 TARGETS = [*(f"results/{name}.pdf" for name in FIGURES), "results/tables/tab15.csv"]
+TARGETS += ["results/report.html"]
 # which images influence another follows from scores alone
-READING = {"collect_ensembles": 1, "image_statistics": 1, "figure": len(FIGURES) - 1}
+READ = {"image_statistics": 1, "figure": len(FIGURES) - 1, "report": 1}
+READING = {"collect_ensembles": 1, **READ}
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +46,18 @@ def test_everything_is_made(workflow: Workflow) -> None:
     for name in FIGURES:
         assert (results / f"{name}.pdf").stat().st_size > 3000
         assert len((results / f"{name}.csv").read_text().splitlines()) > 1
+    page = (results / "report.html").read_text()
+    assert re.findall(r'<a href="#([\w-]+)">', page) == re.findall(r'<section id="([\w-]+)">', page)
+    assert {"attribution", "pictures", "costs"} < set(re.findall(r'<section id="([\w-]+)">', page))
+    assert page.count('src="data:image/svg+xml;base64,') == 3
+    assert "same-class" not in str(pq.read_table(results / "statistics.parquet")["group"].unique())
     assert "1382" in (results / "tables/tab15.csv").read_text()
     assert workflow.stale(*TARGETS) == Counter()
 
 
 def test_digests_cover_what_jobs_load(workflow: Workflow) -> None:
     of_vision = {name for name, (verb, _) in VERBS.items() if "vision" in verb.__module__}
-    assert verbs(workflow.folder) == of_vision | {"figure"}
+    assert verbs(workflow.folder) == of_vision | {"figure", "report"}
 
 
 def row(folder: Path, **values: str) -> dict[str, float]:
@@ -108,7 +116,7 @@ def test_a_width_retrains_itself_alone(workflow: Workflow) -> None:
 
 def test_reading_is_cheap_to_change(workflow: Workflow) -> None:
     workflow.config["attribution"]["resamples"] = 60
-    assert workflow.stale(*TARGETS) == Counter(image_statistics=1, figure=len(FIGURES) - 1)
+    assert workflow.stale(*TARGETS) == Counter(READ)
     workflow.config = image_study()
     workflow.config["figures"] = {"style": {"lds_fig6": {"width": 6.0}}}
-    assert workflow.stale(*TARGETS) == Counter(figure=1)
+    assert workflow.stale(*TARGETS) == Counter(figure=1, report=1)

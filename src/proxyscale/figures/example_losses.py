@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
 RULES = ("best", "median", "worst")
 LINES = 6  # of an example's text
-TICK = 5.5  # points
-PANEL, LEGEND_ROW = 0.78, 0.15  # inches
+PANEL, LEGEND_ROW = 0.82, 0.15  # inches
 
 
 @figure(
@@ -50,21 +50,26 @@ def examples(data: FigureData) -> tuple[Figure, Rows]:
         sheet.write(EDGE, top + 0.14, shorten(data.style.label(task), 0.6 * width * POINTS))
         found = _chosen(data, task)
         asked = data.asked(task) if found else {}
+        panels: list[Axes] = []
         for place, (rule, example, r) in enumerate(found):
             left = EDGE + place * width
-            told = f"{rule}, r = {r:.2f}".replace("-", "−")
-            sheet.write(left + width - 0.1, top + 0.14, told, size=6, ends=True)
-            ax = sheet.panel(left + 0.3, top + 0.21, width - 0.4, PANEL)
+            of = "" if rule == "median" else f" of {len(asked):,}"
+            told = f"{rule}{of}, r = {r:.2f}".replace("-", "−")
+            sheet.write(
+                left + width - 0.1, top + (0.14 if place else 0.28), told, size=SMALL, ends=True
+            )
+            panels.append(sheet.panel(left + 0.33, top + 0.34, width - 0.43, PANEL - 0.08))
             points = _points(data, task, example)
-            _draw(ax, data, points)
+            _draw(panels[-1], data, points)
             gold = next(choice for choice in asked[example] if choice["gold"])
             text = Passage.of(gold["prompt"], gold["continuation"])
-            below = top + PANEL + 0.38
+            below = top + PANEL + 0.45
             sheet.passage(left, below, width - 0.1, LINES, text, end=bool(gold["prompt"]))
             facts = {"task": task, "rule": rule, "example": example, "pearson": r}
             facts |= {key: gold[key] for key in ("prompt", "continuation")}
             rows += [facts | point for point in points]
-        top += PANEL + 0.46 + LINES * STEP
+        _share_axes(panels)
+        top += PANEL + 0.53 + LINES * STEP
     if not rows:
         hint = "losses by example are needed, not their averages"
         raise UserError("no task has examples that vary", where="examples_fig4", hint=hint)
@@ -106,9 +111,16 @@ def _draw(ax: Axes, data: FigureData, points: Rows) -> None:
         ax.plot([point["proxy_loss"]], [point["reference_loss"]], ls="none", **look)
     ax.margins(0.12)
     ax.grid(color=PALE, lw=0.4)
-    ax.tick_params(labelsize=TICK, pad=1.5)
-    even_ticks(ax.xaxis, 3)
-    even_ticks(ax.yaxis, 3)
+    ax.tick_params(labelsize=SMALL, pad=1.5)
+
+
+def _share_axes(panels: Sequence[Axes]) -> None:
+    """One pair of axes for the examples of a task, so that they can be compared."""
+    for limits, ticks in (("xlim", "xaxis"), ("ylim", "yaxis")):
+        ends = [end for ax in panels for end in getattr(ax, f"get_{limits}")()]
+        for ax in panels:
+            ax.set(**{limits: (min(ends), max(ends))})
+            even_ticks(getattr(ax, ticks), 3)
 
 
 def _legend(sheet: Sheet, data: FigureData, top: float) -> float:

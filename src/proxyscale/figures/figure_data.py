@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import Paths
-from proxyscale.base.progress import quantity
+from proxyscale.base.progress import cheaper, quantity
 from proxyscale.figures.style import Mark, Style, beside, marks
 from proxyscale.statistics.grid import Array, Grid
 from proxyscale.statistics.grid_reading import read_grid
@@ -234,7 +234,7 @@ class FigureData:
         sizes = [self._size(proxy, " parameters"), self._size(self.reference, "")]
         names = [self.style.label(name) for name in (proxy, self.reference)]
         ratio = self.ratios[proxy]
-        share = f": 1/{ratio:,.3g} of the compute" if math.isfinite(ratio) else ""
+        share = f": {cheaper(ratio)}" if math.isfinite(ratio) else ""
         pair = f"Proxy {names[0]}{sizes[0]} against reference {names[1]}{sizes[1]}{share}"
         return pair + self.some
 

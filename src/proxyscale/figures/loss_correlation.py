@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from proxyscale.base.tables import where
+from proxyscale.figures import signed_r2
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
-from proxyscale.figures.layout import even_ticks, page
-from proxyscale.figures.style import ALARM, GREY, INK, PALE, SMALL, keys
+from proxyscale.figures.layout import even_ticks, page, shorten
+from proxyscale.figures.signed_r2 import squared
+from proxyscale.figures.style import ALARM, GREY, INK, PALE, POINTS, SMALL, keys
 from proxyscale.registry import figure
 from proxyscale.statistics.grid import Array
 
@@ -18,11 +21,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NEWLINE = "\n"
+
 
 @figure(
     "correlation_fig1",
     caption="Mean loss of the proxy against that of the reference, a panel per task, a point per "
-    "training distribution; bars are the range of the runs. In the corner R² and its interval.",
+    "training distribution; bars are the range of the runs. In the corner R² with the sign of the "
+    "correlation and its interval; below, R² with any one distribution left out, and the one that "
+    "moves it most.",
 )
 def of_proxy(data: FigureData) -> tuple[Figure, Rows]:
     """The proxy's losses against the reference's (Fig 1)."""
@@ -48,18 +55,20 @@ def correlation(data: FigureData, proxy: str) -> tuple[Figure, Rows]:
         ylabel=data.measured("the reference"),
         legend=keys(data.marks),
     )
-    r2, signed = data.estimates("r2"), data.estimates("pearson")
+    signed = data.estimates("pearson")
+    r2 = data.estimates("r2")
     rows: Rows = []
     for ax, task in zip(axes, data.drawn, strict=True):
         estimate = r2.get((task, proxy), Estimate())
-        r = signed.get((task, proxy), Estimate()).value
+        r = signed.get((task, proxy), Estimate())
+        lever = _without_one(data, proxy, task)
         points = [_point(data, proxy, task, name) for name in data.common(proxy, task)]
-        fit = _draw_line(ax, points, r)
+        fit = _draw_line(ax, points, r.value)
         _draw_points(ax, data, points)
-        _tell(ax, points, estimate, r)
+        _tell(ax, points, told(estimate, r, lever), r.value)
         even_ticks(ax.xaxis)
         even_ticks(ax.yaxis)
-        facts = estimate._asdict() | {"pearson": r} | fit
+        facts = estimate._asdict() | {"pearson": r.value} | fit | lever
         rows += [{"proxy": proxy, "reference": data.reference} | p | facts for p in points]
     return figure, rows
 
@@ -115,38 +124,60 @@ def _ends(points: Rows, side: str) -> Array:
     return np.array(ends).ravel()
 
 
-def _tell(ax: Axes, points: Rows, estimate: Estimate, r: float) -> None:
-    """Write R² and its interval in the emptiest corner, with room made for it if need be."""
-    text = told(estimate, r)
+def _without_one(data: FigureData, proxy: str, task: str) -> dict[str, Any]:
+    """R² with its sign where one distribution is left out, from least to most; whose loss moves it
+    most. Nothing where it is not known."""
+    place = {"level": "distribution", "group": "all", "task": task, "proxy": proxy}
+    place |= {"statistic": "pearson_leave_one_out", "reference": data.reference}
+    for row in where(data.statistics, **place).to_pylist():
+        if row["low"] is not None:
+            return {
+                "least_without_one": squared(row["low"]),
+                "most_without_one": squared(row["high"]),
+                "most_influential": row["named"],
+            }
+    return {}
+
+
+def _tell(ax: Axes, points: Rows, text: str, r: float) -> None:
+    """Write the text in the upper left corner, with room made for it if need be."""
     low, high = ax.get_ylim()
     left, right = ax.get_xlim()
     x = np.array([(point["proxy_loss"] - left) / (right - left) for point in points])
-    y = np.array([(point["reference_loss"] - low) / (high - low) for point in points])
-    corners = [(0.04, 0.96), (0.96, 0.04), (0.96, 0.96), (0.04, 0.04)]
-    crowd = [int(((abs(x - a) < 0.62) & (abs(y - b) < 0.34)).sum()) for a, b in corners]
-    best = int(np.argmin(crowd))
-    a, b = corners[best]
-    if crowd[best]:
-        a, b = corners[0]
-        ax.set_ylim(low, high + 0.4 * (high - low))
+    y = np.array([(point["reference_highest"] - low) / (high - low) for point in points])
+    lines = text.count("\n") + 1
+    there = y[x < 0.85]
+    free = 0.95 - 0.1 * lines  # of the height, below the text
+    if len(there) and there.max() > free:
+        ax.set_ylim(low, low + (high - low) * there.max() / free)
     ax.text(
-        *(a, b, text),
+        *(0.04, 0.97, text),
         transform=ax.transAxes,
-        ha="left" if a < 0.5 else "right",
-        va="bottom" if b < 0.5 else "top",
+        ha="left",
+        va="top",
         fontsize=SMALL,
         color=ALARM if r < 0 else INK,
-        linespacing=1.25,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1},
+        linespacing=1.2,
         zorder=5,
     )
 
 
-def told(estimate: Estimate, r: float) -> str:
-    """R² and its interval in two lines; a negative correlation is said, an undefined one too."""
+def told(estimate: Estimate, r: Estimate, lever: dict[str, Any]) -> str:
+    """R² with its sign and interval, and below what one distribution less makes of it; an undefined
+    one is said."""
     if math.isnan(estimate.value):
         return f"R² n/a\nn = {estimate.n}" if estimate.n < 3 else "R² n/a\nno variance"
-    first = f"R² = {estimate.value:.2f}" + (" (r < 0)" if r < 0 else "")
-    if math.isnan(estimate.low):
+    first = signed_r2.told(estimate.value, r.value)
+    if math.isnan(r.low):
         return f"{first}\nno interval, n = {estimate.n}"
-    return f"{first}\n[{estimate.low:.2f}, {estimate.high:.2f}]"
+    text = f"{first}{NEWLINE if r.value < 0 else ' '}[{_short(squared(r.low))}, "
+    text += f"{_short(squared(r.high))}]"
+    if not lever:
+        return text
+    ends = " to ".join(_short(lever[f"{end}_without_one"]) for end in ("least", "most"))
+    name = shorten(lever["most_influential"], 0.7 * POINTS, SMALL)
+    return f"{text}\nless one: {ends}\n(most: {name})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from proxyscale.base.errors import UserError
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
 from proxyscale.figures.layout import page
+from proxyscale.figures.signed_r2 import signed_axis, squared
 from proxyscale.figures.style import GREY, PALE, Mark, key
 from proxyscale.registry import figure
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 @figure(
     "accuracy_fig3",
-    caption="R² over the distributions against the proxy's accuracy above chance, a line per task "
-    "over its proxies; hollow points are at chance.",
+    caption="R² over the distributions, with the sign of the correlation, against the proxy's "
+    "accuracy above chance, a panel per task of which any proxy is above it; hollow points are at "
+    "chance.",
     reads=("statistics", "losses", "runs", "asked"),
     exists=lambda facts: facts.answers,
 )
@@ -41,24 +43,34 @@ def accuracy(data: FigureData) -> tuple[Figure, Rows]:
         raise UserError("no task has accuracies", where="accuracy_fig3", hint=hint)
     looks = data.task_marks
     rows = _accuracy_rows(data, tasks)
+    above = {row["task"] for row in rows if not row["at_chance"]}
+    shown = [task for task in tasks if task in above] or tasks
     hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": GREY}
     chance = key("proxy at chance", ls="none", markersize=4.5, **hollow)
     figure, axes = page(
-        [data.style.label(task) for task in tasks],
+        [data.style.label(task) for task in shown],
         data.style,
-        title=f"Correlation with {data.style.label(data.reference)} and accuracy of proxies",
+        title=f"Correlation with {data.style.label(data.reference)} and accuracy of proxies"
+        + _left_out(data, tasks, shown),
         xlabel="accuracy of the proxy − chance",
-        ylabel="R² over the distributions",
+        ylabel="R² over the distributions, with the sign of r",
         legend=[chance],
         height=1.5,
     )
-    for ax, task in zip(axes, tasks, strict=True):
+    for ax, task in zip(axes, shown, strict=True):
+        mine = [row for row in rows if row["task"] == task]
         ax.axvline(0, color=GREY, lw=0.8, ls=(0, (3, 2)))
-        _draw_accuracy(ax, [row for row in rows if row["task"] == task], looks[task])
-        ax.set_ylim(-0.03, 1.04)
+        signed_axis(ax, [row[end] for row in mine for end in ("signed", "signed_low")])
+        _draw_accuracy(ax, mine, looks[task])
         ax.xaxis.set_major_locator(MaxNLocator(3))
         ax.grid(axis="y", color=PALE, lw=0.4)
     return figure, rows
+
+
+def _left_out(data: FigureData, tasks: Sequence[str], shown: Sequence[str]) -> str:
+    """The tasks that have no panel, for the title."""
+    rest = [data.style.label(task) for task in tasks if task not in shown]
+    return f"; every proxy is at chance on {', '.join(rest)}" if rest else ""
 
 
 def _answers(data: FigureData, task: str) -> bool:
@@ -67,7 +79,7 @@ def _answers(data: FigureData, task: str) -> bool:
 
 
 def _accuracy_rows(data: FigureData, tasks: Sequence[str]) -> Rows:
-    r2 = data.estimates("r2")
+    r2, pearson = data.estimates("r2"), data.estimates("pearson")
     compared = pa.array(data.grid.distributions)
     losses = data.losses.filter(pc.is_in(data.losses["distribution"], value_set=compared))
     rows = []
@@ -82,19 +94,22 @@ def _accuracy_rows(data: FigureData, tasks: Sequence[str]) -> Rows:
             facts = {"accuracy": float(above.mean() + chance), "chance": chance}
             facts |= {"above_chance": float(above.mean()), "half_interval": float(half)}
             at_chance = bool(above.mean() - half <= 0)
-            estimate = r2.get((task, proxy), Estimate())._asdict()
-            rows.append({"task": task, "proxy": proxy, "at_chance": at_chance} | facts | estimate)
+            r = pearson.get((task, proxy), Estimate())
+            facts |= r2.get((task, proxy), Estimate())._asdict()
+            facts |= {"pearson": r.value, "signed": squared(r.value)}
+            facts |= {"signed_low": squared(r.low), "signed_high": squared(r.high)}
+            rows.append({"task": task, "proxy": proxy, "at_chance": at_chance} | facts)
     return rows
 
 
 def _draw_accuracy(ax: Axes, rows: Rows, mark: Mark) -> None:
-    x, y = [row["above_chance"] for row in rows], [row["value"] for row in rows]
+    x, y = [row["above_chance"] for row in rows], [row["signed"] for row in rows]
     ax.plot(x, y, color=mark.color, ls=mark.dash, lw=0.9, alpha=0.8, zorder=2)
     for row in rows:
         thin: dict[str, Any] = {"color": mark.color, "lw": 0.7, "alpha": 0.4, "zorder": 1}
         if math.isfinite(row["half_interval"]):
             ends = [row["above_chance"] + sign * row["half_interval"] for sign in (-1, 1)]
-            ax.plot(ends, [row["value"]] * 2, **thin)
-        ax.plot([row["above_chance"]] * 2, [row["low"], row["high"]], **thin)
+            ax.plot(ends, [row["signed"]] * 2, **thin)
+        ax.plot([row["above_chance"]] * 2, [row["signed_low"], row["signed_high"]], **thin)
         shown = mark._replace(filled=not row["at_chance"])
-        ax.plot([row["above_chance"]], [row["value"]], ls="none", zorder=3, **shown.look())
+        ax.plot([row["above_chance"]], [row["signed"]], ls="none", zorder=3, **shown.look())

@@ -58,7 +58,7 @@ def histogram(data: FigureData, proxy: str) -> tuple[Figure, Rows]:
         data.style,
         title=data.heading(proxy),
         xlabel="R² of one test example's loss over the distributions",
-        ylabel="share of the test examples",
+        ylabel=f"share of the test examples, bins of {BINS[1]:.2f}",
         legend=_histogram_legend(bars),
         height=1.15,
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FACE = "DejaVu Sans Mono"  # comes with matplotlib
 ADVANCE = 0.6021  # of the face, in font sizes
-TYPE = 5.2  # points
+TYPE = 7.0  # points
 STEP = 1.22 * TYPE / POINTS  # from line to line, inches
 EDGE = 0.1  # inches
 SCORED = COLORS[1]
@@ -29,10 +29,10 @@ class Passage(NamedTuple):
 
     @classmethod
     def of(cls, prompt: str, continuation: str) -> Passage:
-        """An example as it is put to a model; of a whole text nothing is set apart."""
+        """An example as it is put to a model; a text without a prompt is scored as a whole."""
         prompt, continuation = clean(prompt), clean(continuation)
         whole = prompt + continuation
-        return cls(whole, len(prompt) if prompt else len(whole))
+        return cls(whole, len(prompt))
 
 
 def clean(text: str) -> str:
@@ -66,7 +66,8 @@ def spans(text: str, columns: int) -> list[tuple[int, int]]:
 def lines(passage: Passage, columns: int, rows: int, *, end: bool) -> tuple[list[str], list[str]]:
     """At most `rows` lines, twice: what is given and what is scored, blank where the other is.
 
-    Of a text that is too long the beginning is shown, or with `end` the end.
+    Of a text that is too long the beginning is shown, or with `end` the end, and before it how many
+    characters are left out.
     """
     found = [(a, b) for a, b in spans(passage.text, columns) if passage.text[a:b].strip()]
     kept = found[-rows:] if end else found[:rows]
@@ -74,10 +75,21 @@ def lines(passage: Passage, columns: int, rows: int, *, end: bool) -> tuple[list
     for number, (start, stop) in enumerate(kept):
         line, edge = passage.text[start:stop], max(0, passage.scored_from - start)
         if len(found) > rows and number == (0 if end else len(kept) - 1):
-            line = "…" + line[1:] if end else line[: columns - 1] + "…"
+            if end and rows > 1:
+                given.append(f"… {kept[1][0]:,} characters"[:columns])
+                scored.append("")
+                continue
+            line = "…" + line[1:] if end else _whole_words(line, columns - 1) + "…"
         given.append(line[:edge])
         scored.append(" " * min(edge, len(line)) + line[edge:])
     return given, scored
+
+
+def _whole_words(line: str, columns: int) -> str:
+    """The beginning of a line, cut after a word if that is not too early."""
+    kept = line[:columns]
+    cut = kept.rfind(" ")
+    return kept[:cut] if cut > columns // 2 and len(line) > columns else kept
 
 
 class Sheet:

@@ -24,18 +24,30 @@ def attribution_data(statistics: pa.Table, reference: str, scales: list[str]) ->
     }
 
 
-def attribution_headline(statistics: pa.Table, reference: str, scales: list[str]) -> str:
-    """What the narrowest width's scores are worth, by TRAK of most models, on the first task."""
+def attribution_words(statistics: pa.Table, reference: str, scales: list[str]) -> tuple[str, str]:
+    """What the narrowest width's scores are worth, by TRAK of most models, on the first task: a
+    headline and a sentence."""
     found = _rows(statistics, "lds", reference)
     rows = {(r["group"], r["proxy"]): r for r in found if r["task"] == found[0]["task"]}
     trak = [group for group, proxy in rows if group.startswith("trak/") and proxy == reference]
     best = max(trak, key=lambda group: int(group.partition("/")[2]))
     narrow = next(name for name in scales if (best, name) in rows)
     own, cheap = rows[best, reference], rows[best, narrow]
+    saved = f", {cheaper(cheap['compute_ratio'])}" if cheap["compute_ratio"] else ""
+    sentence = (
+        f"Over {own['n']} subsets, scores through {narrow} foretell {reference} with an LDS of "
+        f"{_told(cheap)}{saved}, its own with {_told(own)}; perfect scores would reach "
+        f"{own['ceiling']:.2f}."
+    )
     if not (own["low"] or 0) > 0:
-        return f"{reference}'s own scores are not known to foretell it"
-    worth, saved = cheap["value"] / own["value"], cheaper(cheap["compute_ratio"])
-    return f"Scores through {narrow} are {worth:.0%} as good as {reference}'s own, {saved}"
+        return f"{reference}'s own scores are not known to foretell it", sentence
+    worth = cheap["value"] / own["value"]
+    return f"Scores through {narrow} are {worth:.0%} as good as {reference}'s own{saved}", sentence
+
+
+def _told(row: dict[str, Any]) -> str:
+    ends = "" if row["low"] is None else f" [{row['low']:.2f}, {row['high']:.2f}]"
+    return f"{row['value']:.2f}{ends}"
 
 
 def _rows(statistics: pa.Table, statistic: str, reference: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, DARK, Style
 from proxyscale.reporting import report_data
 from proxyscale.reporting.answer import Answer
-from proxyscale.reporting.attribution import attribution_data, attribution_headline
+from proxyscale.reporting.attribution import attribution_data, attribution_words
 from proxyscale.reporting.choice import choice_words
 from proxyscale.reporting.decisions import decisions_words
 from proxyscale.reporting.private import config_text, without_paths
@@ -117,6 +117,7 @@ def _common(shown: FigureData, spec: Mapping[str, Any], found: Mapping[str, Any]
         "names": NAMES,
         "main": list(MAIN),
         "unit": shown.style.unit or OWN_UNIT,
+        "axis_unit": shown.style.unit,
         "percent": f"{spec['confidence']:.0%}",
         "shapes": report_data.shapes(),
         "memberships": memberships,
@@ -175,6 +176,7 @@ def _of_images(shown: FigureData, data: Parts, pictures: Mapping[str, Path]) -> 
     reference, count = shown.style.label(shown.reference), len(scales)
     data |= attribution_data(shown.statistics, shown.reference, scales)
     tasks = {row["task"] for row in data["attribution"]}
+    headline, said = attribution_words(shown.statistics, shown.reference, scales)
     return {
         "question": html.escape(
             f"Do scores from narrow networks tell which training images move {reference}? For "
@@ -184,8 +186,8 @@ def _of_images(shown: FigureData, data: Parts, pictures: Mapping[str, Path]) -> 
             f"{count} widths, {len(shown.runs):,} runs, measured on {len(tasks)} test "
             f"set{'s' * (len(tasks) != 1)}; the reference is {reference}"
         ),
-        "headline": html.escape(attribution_headline(shown.statistics, shown.reference, scales)),
-        "verdict": "<p>How good scores are is the linear datamodeling score, below by width.</p>",
+        "headline": html.escape(headline),
+        "verdict": f"<p>{html.escape(said)}</p>",
         "pictures": "".join(
             _picture(
                 path, f"{name}: training images that help and harm a test image most, by width"

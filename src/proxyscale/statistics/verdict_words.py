@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from proxyscale.base.progress import cheaper
 from proxyscale.statistics.intervals import decision_bound
 from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.regrets import MOST_COMPUTE
@@ -91,8 +92,7 @@ def _saved(trusted: Trial) -> str:
     ratio = trusted.compute_ratio
     if not np.isfinite(ratio):
         return ""
-    told = f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
-    return f", at 1/{told} of the reference's compute"
+    return f", {cheaper(ratio)} than the reference"
 
 
 def _elsewhere(found: Verdict) -> str:

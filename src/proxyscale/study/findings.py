@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base.errors import UserError
+from proxyscale.base.progress import cheaper
 from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.verdict import verdict
 from proxyscale.statistics.verdict_words import OWN_UNIT, claim
@@ -42,7 +43,7 @@ def _agreement(config: Reading, table: pa.Table) -> str:
     ]
     own.sort(key=lambda row: math.copysign(row["value"], row["r"]))
     ratio, counts = own[0]["compute_ratio"], sorted({row["n"] for row in own})
-    cost = f" at 1/{ratio:.0f} of the compute" if ratio else ""
+    cost = f", {cheaper(ratio)}," if ratio else ""
     across = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
         f"{_relation(proxy, config.reference, own)}{cost} across {across} training "

@@ -2,8 +2,9 @@
 
 - `lds`: Spearman over the truth's subsets between the reference's margins and the sums of scores,
   mean over test images; over all disjoint groups of so many models. `group` is the method and its
-  number of models or subsets (`trak/8`, `lasso/256`, `same-class`), `ceiling` what a perfect
-  predictor reaches given the reference's seed noise. Interval: bootstrap over subsets.
+  number of models or subsets (`trak/8`, `lasso/256`), or `same-class`, left out where all subsets
+  have as many images of each class: it is 0 by construction. `ceiling` is what a perfect predictor
+  reaches given the reference's seed noise. Interval: bootstrap over subsets.
 - `lds_ratio`: lds ÷ ceiling. `lds_over_models`: lds, its interval a jackknife over models.
 - `retraining_agreement`: Spearman between two single retrainings on the same subsets.
 - `scores_spearman`: between the scores of two scales (`proxy` and `reference`), over the pool's
@@ -111,7 +112,8 @@ def _lds_rows(inputs: Inputs, spec: Mapping[str, Any], task: str) -> Iterator[Ro
 
     yield {**place, "statistic": "retraining_agreement", "group": own["truth"], "value": agreement}
     baseline = lds.same_class(inputs.labels, test_labels)
-    yield row("lds", "same-class", lds.lds(baseline, masks, mean, **bootstrap), ceiling=ceiling)
+    if np.ptp(masks @ baseline.T, axis=0).any():  # else every subset has as many of each class
+        yield row("lds", "same-class", lds.lds(baseline, masks, mean, **bootstrap), ceiling=ceiling)
     compute = Compute(inputs, spec, task)
     for scale in widths(spec):
         for group, predicted, flops in _predictions(inputs, spec, scale, task, masks, compute):

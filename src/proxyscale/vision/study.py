@@ -10,6 +10,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from proxyscale.base.errors import UserError, UserErrors
+from proxyscale.base.progress import cheaper
 from proxyscale.data.records import listed
 from proxyscale.registry import Facts
 from proxyscale.study import field_checks
@@ -89,7 +90,7 @@ class ImageStudy(ImageRuns):
         cheap, dear = found[narrowest], found[self.config.reference]
         return [
             f"Scores from {narrowest} foretell {self.config.reference} on {cheap['n']} subsets "
-            f"with LDS {cheap['value']:.2f} at 1/{cheap['compute_ratio']:.0f} of the compute, "
+            f"with LDS {cheap['value']:.2f}, {cheaper(cheap['compute_ratio'])}, "
             f"its own with {dear['value']:.2f}; "
             f"a perfect predictor would reach {dear['ceiling']:.2f}."
         ]

@@ -41,7 +41,7 @@ def read_rows(statistics: pa.Table, statistic: str) -> Rows:
     "lds_fig6",
     caption="Linear datamodeling score against the relative compute of attribution, a line per "
     "method and number of models; bars are bootstrap intervals over the subsets, the dashed line "
-    "is the noise ceiling, the dotted one knows classes alone.",
+    "is the noise ceiling; a dotted one, where subsets differ in their classes, knows these alone.",
     reads=("statistics",),
     family="resnet",
 )
@@ -86,6 +86,7 @@ def _lds_page(rows: Rows, style: Style, title: str, *, bars: bool) -> tuple[Figu
     looks = marks(groups, style)
     looks = {g: m._replace(label=style.labels.get(g, _told(g))) for g, m in looks.items()}
     tasks = list(dict.fromkeys(row["task"] for row in rows))
+    same = any(row["group"] == SAME_CLASS for row in rows)
     n = max((row["n"] for row in rows), default=0)
     figure, axes = page(
         [style.label(task) if len(tasks) > 1 else "" for task in tasks],
@@ -96,7 +97,7 @@ def _lds_page(rows: Rows, style: Style, title: str, *, bars: bool) -> tuple[Figu
         legend=[
             *keys(looks, line=True),
             key("noise ceiling", color=INK, ls=DASHED, lw=0.9),
-            key("same class, no model", color=GREY, ls=":", lw=1.2),
+            *([key("same class, no model", color=GREY, ls=":", lw=1.2)] if same else []),
         ],
         height=2.5,
         wide=True,

@@ -153,9 +153,10 @@ const room = (root, most) => Math.max(280, Math.min(most, root.clientWidth || mo
 function chart(parent, width, height, summary) {
   return element(parent, "svg", { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": summary });
 }
+const LEFT = 62; // of the frame, for the words before it
 const clipped = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 // `x` and `y` are limits, or for `names` across their words; `scale` bends an axis.
-function axes(svg, { width, height, left = 54, right = 12, top = 10, bottom = 44, x, y, xlabel, ylabel, log = false, names, bent, yticks }) {
+function axes(svg, { width, height, left = LEFT, right = 12, top = 10, bottom = 44, x, y, xlabel, ylabel, log = false, names, bent, yticks }) {
   const across = log ? Math.log10 : (v) => v, up = bent || ((v) => v);
   if (names) x = [-0.5, names.length - 0.5];
   const X = (v) => left + ((across(v) - across(x[0])) / (across(x[1]) - across(x[0]))) * (width - left - right);
@@ -192,7 +193,7 @@ function dots(parent, { title, side, names, series, ylabel, summary, xlabel }) {
   const svg = chart(figure, width, height, `${title}: ${summary}`);
   const ends = series.flatMap((s) => s.points.flatMap((p) => [p.value, p.low, p.high])).filter(known);
   const place = axes(svg, { width, height, names, y: padded([...ends, 0]), ylabel, xlabel });
-  element(svg, "line", { class: "zero", x1: 54, x2: width - 12, y1: place.Y(0), y2: place.Y(0) });
+  element(svg, "line", { class: "zero", x1: LEFT, x2: width - 12, y1: place.Y(0), y2: place.Y(0) });
   series.forEach(({ mark, points }, i) => {
     const shift = (i - (series.length - 1) / 2) * Math.min(0.16, 0.7 / series.length);
     for (const p of points) {

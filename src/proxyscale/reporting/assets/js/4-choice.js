@@ -51,7 +51,7 @@ function drawEffects() {
     const count = (what) => mine.filter((e) => e.verdict === what).length;
     const points = mine.map((e) => ({ at: scales.indexOf(e.scale), value: e.gain, low: e.low, high: e.high, open: e.verdict === "undecided", title: `${label(name)} at ${label(e.scale)}`, lines: [`gain ${fixed(e.gain, 3)} ${interval(e.low, e.high, 3)}`, e.verdict, `${e.runs} run${e.runs === 1 ? "" : "s"}`] }));
     const told = ["helps", "harms", "undecided"].filter(count).map((what) => `${what} at ${count(what)} of ${mine.length} scales`);
-    dots(root, { title: label(name), side: `on ${label(mine[0].task)}`, names: scales.map(label), series: [{ mark: look(name), points }], ylabel: "gain", xlabel: "scale", summary: `${told.join(", ")}.` });
+    dots(root, { title: label(name), side: `on ${label(mine[0].task)}`, names: scales.map(label), series: [{ mark: look(name), points }], ylabel: `gain${axisUnit}`, xlabel: "scale", summary: `${told.join(", ")}.` });
   }
   sortable($$("effects-table"), ["selection", "test set", "scale", `gain (${D.unit})`, "runs", "finding"], D.effects.map((e) => [label(e.distribution), label(e.task), label(e.scale), withInterval({ value: e.gain, low: e.low, high: e.high }), e.runs, e.verdict]), 3);
 }
@@ -73,7 +73,7 @@ function drawGains() {
     const mine = rows.filter((row) => row.selected_for === task && row.measured_on === task && known(row.gain));
     const series = kinds.map((_, i) => ({ mark: mark(i), points: mine.filter((row) => kind(row) === i).map((row) => ({ at: names.indexOf(via(row)), value: row.gain, low: row.gain_low, high: row.gain_high, open: !(row.gain_low > 0 || row.gain_high < 0), title: `${label(row.method)}, ${via(row)}`, lines: [`gain ${fixed(row.gain, 3)} ${interval(row.gain_low, row.gain_high, 3)}`, ...(known(row.overlap_with_reference) ? [`${fixed(100 * row.overlap_with_reference, 0)}% of what ${label(D.trained)} selects for itself`] : [])] })) }));
     const helps = mine.filter((row) => row.gain_low > 0).length;
-    dots(root, { title: label(task), names, series, ylabel: "gain", xlabel: "proxy that was asked", summary: `${helps} of ${mine.length} selections help, ${mine.filter((row) => row.gain_high < 0).length} harm.` });
+    dots(root, { title: label(task), names, series, ylabel: `gain${axisUnit}`, xlabel: "proxy that was asked", summary: `${helps} of ${mine.length} selections help, ${mine.filter((row) => row.gain_high < 0).length} harm.` });
   }
   sortable($$("gains-table"), ["selected for", "method", "proxy", "share", "measured on", "gain", "overlap with the reference's own", "Spearman of scores"], rows.map((row) => [label(row.selected_for), label(row.method), via(row), { v: row.fraction, t: `${number(100 * row.fraction)}%` }, label(row.measured_on), withInterval({ value: row.gain, low: row.gain_low, high: row.gain_high }), row.overlap_with_reference, row.scores_spearman]), 3);
 }

@@ -1,4 +1,5 @@
 // --- Proxy against reference
+const axisUnit = D.axis_unit ? ` (${D.axis_unit})` : "";
 const shownTasks = () => D.tasks.filter((t) => chosen.tasks.has(t.name));
 const lossWord = (task) => (D.tasks.find((t) => t.name === task).better === "lower" ? "loss" : "value");
 function leastSquares(points) {
@@ -18,7 +19,7 @@ function scatter(parent, points, { title, side, summary, what }) {
   const line = points.length > 2 && leastSquares(points);
   const ends = [Math.min(...points.map((p) => p.x)), Math.max(...points.map((p) => p.x))];
   if (line) ys.push(...ends.map(line));
-  const { X, Y } = axes(svg, { width, height, x: padded(xs), y: padded(ys), xlabel: `${what} of proxy ${label(chosen.proxy)}`, ylabel: `${what} of reference ${label(D.reference)}` });
+  const { X, Y } = axes(svg, { width, height, x: padded(xs), y: padded(ys), xlabel: `${what} of proxy ${label(chosen.proxy)}${axisUnit}`, ylabel: `${what} of reference ${label(D.reference)}${axisUnit}` });
   if (line) element(svg, "line", { class: "fit", x1: X(ends[0]), x2: X(ends[1]), y1: Y(line(ends[0])), y2: Y(line(ends[1])), "stroke-dasharray": line(ends[1]) < line(ends[0]) ? "5 3" : null });
   for (const p of points) {
     const stroke = { style: `stroke:${color(p.look)}`, "stroke-opacity": 0.7 };
@@ -60,7 +61,8 @@ const signedInterval = (r) => interval(squaredSigned(r.low), squaredSigned(r.hig
 // --- A statistic against compute: a panel a test set
 const BENT = new Set(["r2", "r2_log", "pearson", "pearson_corrected", "spearman"]);
 const bend = (v) => Math.sign(v) * Math.atanh(Math.min(Math.sqrt(Math.abs(v)), 0.999));
-const BENT_TICKS = [-0.99, -0.9, -0.5, 0, 0.5, 0.8, 0.9, 0.95, 0.99];
+const BENT_TICKS = [0, 0.9, -0.9, 0.5, 0.99, -0.99, -0.5, 0.95, 0.8]; // those that matter most come first
+const bentTicks = (bottom) => BENT_TICKS.filter((v) => v >= bottom).reduce((kept, v) => (kept.every((k) => Math.abs(bend(k) - bend(v)) > 0.07 * (bend(0.998) - bend(bottom))) ? [...kept, v] : kept), []);
 function atCompute(statistic, task, proxy, group) {
   const row = found(statistic, task, proxy, group), r = found("pearson", task, proxy, group);
   if (!row || !known(row.value)) return null;
@@ -88,14 +90,14 @@ function drawComputePanel(root, task, rows, { statistic, bent, bottom, priced })
   const first = rows[0], last = rows.at(-1), value = (row) => `${fixed(row.value)} ${interval(row.low, row.high)}`.trim();
   const summary = rows.length > 1 ? `${value(first)} at ${label(first.proxy)}, ${cheaper(D.ratios[first.proxy])}; ${value(last)} at ${label(last.proxy)}, ${cheaper(D.ratios[last.proxy])}.` : `${value(first)} at ${label(first.proxy)}, ${cheaper(D.ratios[first.proxy])}.`;
   const svg = chart(figure, width, height, `${label(task)}, ${statisticName(statistic)}: ${summary}`);
-  const yticks = bent ? BENT_TICKS.filter((v) => v >= bottom) : undefined;
+  const yticks = bent ? bentTicks(bottom) : undefined;
   const place = axes(svg, { width, height, log: true, x: [least / 1.7, 1.4], y: [bottom, bent ? 0.998 : 1.02], xlabel: "compute ÷ the reference's", ylabel: statisticName(statistic), bent, yticks, top: 24 });
   const { X, Y } = place, ceilings = rows.map((r) => r.ceiling).filter(known);
   if (ceilings.length) {
     const limits = found("reference_noise_ceiling", task, rows[0].proxy, chosen.group) || {};
     const band = statistic === "r2" && known(limits.low) ? [limits.low, limits.high] : null;
-    if (band) element(svg, "rect", { class: "ceiling", x: 54, width: width - 66, y: Y(Math.min(band[1], 0.998)), height: Math.max(1, Y(band[0]) - Y(Math.min(band[1], 0.998))) });
-    element(svg, "line", { class: "ceiling-line", x1: 54, x2: width - 12, y1: Y(Math.min(ceilings[0], bent ? 0.998 : 1)), y2: Y(Math.min(ceilings[0], bent ? 0.998 : 1)) });
+    if (band) element(svg, "rect", { class: "ceiling", x: LEFT, width: width - LEFT - 12, y: Y(Math.min(band[1], 0.998)), height: Math.max(1, Y(band[0]) - Y(Math.min(band[1], 0.998))) });
+    element(svg, "line", { class: "ceiling-line", x1: LEFT, x2: width - 12, y1: Y(Math.min(ceilings[0], bent ? 0.998 : 1)), y2: Y(Math.min(ceilings[0], bent ? 0.998 : 1)) });
   }
   let free = -Infinity; // names above, where there is room
   for (const p of priced) if (!D.variants[p] && X(1 / D.ratios[p]) > free) { element(svg, "text", { x: X(1 / D.ratios[p]), y: 15, "text-anchor": "middle" }, clipped(label(p), 9)); free = X(1 / D.ratios[p]) + Math.min(label(p).length, 9) * 6.5; }
@@ -132,7 +134,7 @@ function drawFrontier() {
   const svg = chart(root, width, height, `decision accuracy against compute: ${summary}`);
   const place = axes(svg, { width, height, log: true, x: [rows[0].at / 1.7, 1.4], y: [Math.max(0, Math.min(0.5, ...rows.map((r) => r.value)) - 0.06), 1.02], xlabel: "compute spent on proxies ÷ the reference's", ylabel: tasks.length > 1 ? "mean decision accuracy" : "decision accuracy" });
   const { X, Y } = place;
-  element(svg, "line", { class: "coin", x1: 54, x2: width - 12, y1: Y(0.5), y2: Y(0.5) });
+  element(svg, "line", { class: "coin", x1: LEFT, x2: width - 12, y1: Y(0.5), y2: Y(0.5) });
   let top = -1, path = "";
   for (const r of rows) if (r.value > top) { path += path ? `H${X(r.at)}V${Y(r.value)}` : `M${X(r.at)},${Y(r.value)}`; top = r.value; }
   element(svg, "path", { d: `${path}H${X(1)}`, class: "best" });

@@ -20,8 +20,8 @@ function drawAttribution() {
   const ends = of.flatMap((row) => [row.value, row.low, row.high]).filter(known);
   const place = axes(svg, { width, height, log: true, x: [Math.min(...xs) / 1.6, Math.max(...xs) * 1.6], y: padded([...ends, 0, ceiling || 0], 0.05), xlabel: "compute of attribution ÷ the reference's with most models", ylabel: `LDS over ${rows[0].n} subsets` });
   if (known(ceiling)) {
-    element(svg, "line", { class: "ceiling-line", x1: 54, x2: width - 12, y1: place.Y(ceiling), y2: place.Y(ceiling) });
-    element(svg, "text", { x: 60, y: place.Y(ceiling) - 5 }, "ceiling");
+    element(svg, "line", { class: "ceiling-line", x1: LEFT, x2: width - 12, y1: place.Y(ceiling), y2: place.Y(ceiling) });
+    element(svg, "text", { x: LEFT + 6, y: place.Y(ceiling) - 5 }, "ceiling");
   }
   for (const group of methods) {
     const line = of.filter((row) => row.group === group).sort((a, b) => b.compute_ratio - a.compute_ratio), m = mark(group);
