@@ -148,9 +148,9 @@ def test_variants_of_a_scale_stand_beside_the_line() -> None:
     }
     lines = [line for line in panels(figure)[0].lines if len(line.get_xdata()) > 1]
     through = [line for line in lines if line.get_linewidth() == 1.0]
-    assert len(through) == 1
+    assert len(through) == 2  # one for each group
     crosses = [line for line in panels(figure)[0].lines if line.get_marker() == "x"]
-    assert len(crosses) == 1
+    assert len(crosses) == 2
 
 
 def test_compute_has_a_line_per_task_in_every_group(study: Study) -> None:
@@ -185,6 +185,9 @@ def test_the_frontier_never_falls_and_extrapolations_can_be_on_it(
         assert on == sorted(set(on))
         assert max(on) == max(row["value"] for row in mine)
     assert {row["kind"] for row in rows} == {"single scale", "law2", "law3"}
+    mean, *each = panels(open_figure("frontier", with_laws(study)))
+    assert mean.get_position().width > 2 * max(panel.get_position().width for panel in each)
+    assert len({panel.get_ylim() for panel in [mean, *each]}) == 1
     assert any(row["kind"] == "law2" and row["frontier"] for row in rows)
 
 
