@@ -149,9 +149,9 @@ def test_variants_of_a_scale_stand_beside_the_line() -> None:
     }
     lines = [line for line in panels(figure)[0].lines if len(line.get_xdata()) > 1]
     through = [line for line in lines if line.get_linewidth() == 1.0]
-    assert len(through) == 1
+    assert len(through) == 2  # one for each group
     crosses = [line for line in panels(figure)[0].lines if line.get_marker() == "x"]
-    assert len(crosses) == 1
+    assert len(crosses) == 2
 
 
 def test_compute_has_a_line_per_task_in_every_group(study: Study) -> None:
@@ -178,17 +178,18 @@ def test_compute_shows_what_trains_nothing_and_checkpoints_apart(study: Study) -
         assert early["value"] == scale["value"]
         quarter = float(scale["relative_compute"]) / 4
         assert float(early["relative_compute"]) == pytest.approx(quarter)
-    ax = panels(figure)[0]
-    stars = [line for line in ax.lines if line.get_marker() == "*"]
-    dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
-    assert (len(stars), len(dotted)) == (2 * len(TASKS), len(TASKS))
-    # rivals stand left of all that is trained; one with r < 0 is hollow; a line ends at its scale
+    groups = len({row["group"] for row in rows})
     trained = [float(row["relative_compute"]) for row in rows if row["kind"] == "scale"]
-    assert max(line.get_xdata()[0] for line in stars) < min(trained) / 1.6
-    hollow = [line.get_markerfacecolor() == "white" for line in stars]
-    falling = [row for row in by.values() if row["kind"] == "rival" and float(row["pearson"]) < 0]
-    assert sum(hollow) == len(falling) == len(TASKS)
-    assert [len(line.get_xdata()) for line in dotted] == [3] * len(TASKS)
+    for ax, task in zip(panels(figure), TASKS, strict=True):
+        stars = [line for line in ax.lines if line.get_marker() == "*"]
+        dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
+        assert (len(stars), len(dotted)) == (2 * groups, groups)
+        # rivals stand left of all that is trained, below 0 where r < 0; a line ends at its scale
+        assert max(line.get_xdata()[0] for line in stars) < min(trained) / 1.6
+        mine = [row for row in rows if (row["task"], row["kind"]) == (task, "rival")]
+        falling = [row for row in mine if float(row["pearson"]) < 0]
+        assert sum(line.get_ydata()[0] < 0 for line in stars) == len(falling) >= 1
+        assert [len(line.get_xdata()) for line in dotted] == [3] * groups
     names = {text.get_text() for text in figure.subfigs[1].legends[0].get_texts()}
     assert {"trains nothing", "checkpoints, not annealed"} <= names
     _, plain = make("compute_fig2", study)
@@ -218,6 +219,9 @@ def test_the_frontier_never_falls_and_extrapolations_can_be_on_it(
         assert on == sorted(set(on))
         assert max(on) == max(row["value"] for row in mine)
     assert {row["kind"] for row in rows} == {"single scale", "law2", "law3"}
+    mean, *each = panels(open_figure("frontier", with_laws(study)))
+    assert mean.get_position().width > 2 * max(panel.get_position().width for panel in each)
+    assert len({panel.get_ylim() for panel in [mean, *each]}) == 1
     assert any(row["kind"] == "law2" and row["frontier"] for row in rows)
 
 

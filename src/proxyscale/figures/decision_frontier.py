@@ -9,12 +9,14 @@ import numpy as np
 
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
 from proxyscale.figures.layout import log_axis, page, say_undefined
-from proxyscale.figures.style import GREY, INK, PALE, Mark, key, keys, predictor_marks
+from proxyscale.figures.style import GREY, INK, PALE, PREDICTORS, Mark, key, keys, predictor_marks
 from proxyscale.registry import figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+MEAN = "mean of the tasks"
 
 
 @figure(
@@ -38,15 +40,20 @@ def frontier(data: FigureData) -> tuple[Figure, Rows]:
     figure, axes = page(
         [data.style.label(task) for task in panels],
         data.style,
-        title=f"Decisions of reference {data.style.label(data.reference)} foretold" + data.some,
+        title=f"Decisions of reference {data.style.label(data.reference)} foretold"
+        + data.some
+        + _below_a_coin(every, data),
         xlabel="compute spent on proxies / compute of the reference",
         ylabel="decision accuracy",
         legend=[*keys(looks), line, toss],
+        lead=MEAN in panels,
     )
     rows = [row for task, told in panels.items() for row in _frontier_rows(data, task, told)]
     cheapest = min((row["relative_compute"] for row in rows), default=0.1)
+    ends = [row["value"] if math.isnan(row["low"]) else row["low"] for row in rows]
+    lowest = min([0.43, *ends])
     for ax, task in zip(axes, panels, strict=True):
-        _draw_frontier(ax, [row for row in rows if row["task"] == task], looks, cheapest)
+        _draw_frontier(ax, [row for row in rows if row["task"] == task], looks, cheapest, lowest)
     return figure, rows
 
 
@@ -65,7 +72,7 @@ def _frontier_panels(data: FigureData) -> dict[str, dict[str, Estimate]]:
         return panels
     everywhere = set.intersection(*map(set, known))
     means = {proxy: float(np.mean([panel[proxy] for panel in known])) for proxy in everywhere}
-    first = {"mean of the tasks": {proxy: Estimate(value) for proxy, value in means.items()}}
+    first = {MEAN: {proxy: Estimate(value) for proxy, value in means.items()}}
     return first | panels
 
 
@@ -85,8 +92,22 @@ def _frontier_rows(data: FigureData, task: str, estimates: dict[str, Estimate]) 
     return rows
 
 
-def _draw_frontier(ax: Axes, rows: Rows, looks: dict[str, Mark], cheapest: float) -> None:
-    """Predictors and their frontier, from the compute of the cheapest to the reference's."""
+def _below_a_coin(panels: dict[str, dict[str, Estimate]], data: FigureData) -> str:
+    """The laws that do worse than a coin in the first panel, for the title."""
+    first = next(iter(panels.values()), {})
+    worse = [
+        PREDICTORS[name.split(":")[0]]
+        for name in data.extrapolations
+        if first.get(name, Estimate()).value < 0.5
+    ]
+    return f"; worse than a coin: {', '.join(dict.fromkeys(worse))}" if worse else ""
+
+
+def _draw_frontier(
+    ax: Axes, rows: Rows, looks: dict[str, Mark], cheapest: float, lowest: float
+) -> None:
+    """Predictors and their frontier, from the compute of the cheapest to the reference's; all
+    panels down to the lowest value of any."""
     on = [row for row in rows if row["frontier"]]
     x, y = [row["relative_compute"] for row in on], [row["value"] for row in on]
     if on:
@@ -99,7 +120,6 @@ def _draw_frontier(ax: Axes, rows: Rows, looks: dict[str, Mark], cheapest: float
         say_undefined(ax, "decision accuracy")
     log_axis(ax)
     ax.set_xlim(cheapest / 1.6, 1.6)
-    lowest = min([0.43, *(row["value"] if math.isnan(row["low"]) else row["low"] for row in rows)])
     ax.set_ylim(lowest - 0.03, 1.03)
     ax.axhline(0.5, color=GREY, lw=0.8, ls=(0, (3, 2)), zorder=1)
     ax.grid(color=PALE, lw=0.4)

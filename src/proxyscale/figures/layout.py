@@ -74,32 +74,39 @@ def page(
     legend: Sequence[Line2D] = (),
     height: float = 1.5,
     wide: bool = False,
+    lead: bool = False,
 ) -> tuple[Figure, list[Axes]]:
     """A page of titled panels, each `height` inches, with shared labels and legend.
 
-    A lone panel is a column wide unless it is to be `wide`. Long titles are wrapped and long
+    A lone panel is a column wide unless it is to be `wide`; one that is to `lead` has the first row
+    for itself. Long titles are wrapped and long
     legend labels shortened, so that nothing overlaps.
     """
     from matplotlib.figure import Figure
 
-    across = columns(len(titles))
-    down = -(-len(titles) // across)
+    lead = lead and len(titles) > 1
+    across = columns(len(titles) - lead)
+    down = -(-(len(titles) - lead) // across) + lead
     width = style.column if across == 1 and not wide else style.width
     wrapped = [wrap(text, ((width - 0.9) / across - 0.15) * POINTS) for text in titles]
     heading = wrap(title, (width - 0.3) * POINTS, TEXT + 0.5)
-    breaks = [max(t.count("\n") for t in wrapped[i::across]) for i in range(across)]
+    below = wrapped[1:] if lead else wrapped
+    breaks = [max(t.count("\n") for t in below[i::across]) for i in range(across)]
     more = LINE * (max(breaks) * down + heading.count("\n"))
     tall, foot = down * (height + 0.42) + 0.42 + more, LINE * _rows(legend, width) + 0.06
     figure = Figure(figsize=(width, tall + foot), layout="constrained")
-    body, below = figure.subfigures(2, 1, height_ratios=[tall, foot], squeeze=False).ravel()
-    axes = [body.add_subplot(down, across, i + 1) for i in range(len(titles))]
+    body, bottom = figure.subfigures(2, 1, height_ratios=[tall, foot], squeeze=False).ravel()
+    grid = body.add_gridspec(down, across)
+    places = [divmod(i + lead * across, across) for i in range(len(titles) - lead)]
+    axes = [body.add_subplot(grid[0, :])] if lead else []
+    axes += [body.add_subplot(grid[row, column]) for row, column in places]
     for ax, text in zip(axes, wrapped, strict=True):
         ax.set_title(text)
     body.suptitle(heading, color=INK)
     body.supxlabel(wrap(xlabel, (width - 0.5) * POINTS))
     body.supylabel(wrap(ylabel, down * height * POINTS))
     if legend:
-        _put_legend(below, legend, width)
+        _put_legend(bottom, legend, width)
     return figure, axes
 
 
