@@ -75,8 +75,10 @@ def halves(
 
     The mean of both ways of `SPLITS` splits. The process's own standard deviation does not know of
     the choice, but of how much better the whole knows than a half does: the mean is scaled by that
-    of `models` at their optimum `best` [1, sources] over that of the halves at theirs. To a larger
-    scale all halves go by the line and the rest of `models`.
+    of `models` at their optimum `best` [1, sources] over that of the halves at theirs. On simulated
+    tables (8 each) it is .030, .002 and .008 nats too high at 16, 32 and 64 mixtures, unscaled
+    .057, .007 and .013: a half of few mixtures reads its neighbour's optimum as an average one.
+    To a larger scale all halves go by the line and the rest of `models`.
     """
     there = np.flatnonzero(np.isfinite(trained.losses).all(axis=1))
     weights, losses = trained.weights[there], trained.losses[there]

@@ -78,6 +78,7 @@ class LanguageStudy(LanguageRuns):
 
     @property
     def decisions(self) -> list[str]:
+        """The same; the next runs are planned where nothing is mixed, too."""
         return super().decisions or [self.paths.next_steps]
 
     @property
