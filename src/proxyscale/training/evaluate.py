@@ -66,7 +66,7 @@ def evaluate(
     wanted = {
         name: {
             "model": digest,
-            "task": artifacts.sha256(folder / "manifest.json"),
+            "task": artifacts.sha256(seals.verified(folder / "manifest.json")),
             "version": version,
         }
         for name, folder in tasks.items()
