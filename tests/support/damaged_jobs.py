@@ -11,7 +11,7 @@ import shlex
 import shutil
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,17 +89,29 @@ def content(path: str) -> object:
     return Path(path).read_bytes()
 
 
-class Study:
-    """The files of a finished study as they are to be, and the jobs that open them."""
+def some(jobs: list[tuple[str, ...]], most: int) -> list[tuple[str, ...]]:
+    """At most so many jobs of every verb, from all over the study."""
+    found = []
+    for verb in dict.fromkeys(words[0] for words in jobs):
+        alike = [words for words in jobs if words[0] == verb]
+        found += alike[:: -(-len(alike) // most)]
+    return found
 
-    def __init__(self, jobs: list[tuple[str, ...]]) -> None:
-        for words in jobs:
+
+class Study:
+    """The files of a finished study as they are to be, and the jobs that open them.
+
+    `more`: commands for people, which are run once to have their files.
+    """
+
+    def __init__(self, jobs: list[tuple[str, ...]], more: Sequence[tuple[str, ...]] = ()) -> None:
+        for words in more:
             assert call(words)[0] == 0, words
         self.stats = files()
         self.bytes = {path: Path(path).read_bytes() for path in self.stats}
         self.right = {path: content(path) for path in self.stats}
         self.pairs: dict[tuple[str, str, str], list[Pair]] = defaultdict(list)
-        for words in jobs:
+        for words in (*jobs, *more):
             with opened(PLACES) as seen:
                 code, said = call(words)
             assert code == 0, said
@@ -159,8 +171,9 @@ class Study:
             words, path = pairs[int(chance.integers(len(pairs)))]
             self.spoil(path, number >= flips, chance)
             code, said = call(words)
-            told = path in said and "damaged" in said and "Traceback" not in said
-            changed = [p for p in self.differing() if p != path]
+            told = _sealed(path) in said and "damaged" in said and "Traceback" not in said
+            spoiled = {path, _sealed(path)}
+            changed = [p for p in self.differing() if p not in spoiled]
             if code == 2 and told:
                 outcome["told"] += 1
             elif code == 0 and not changed:
@@ -170,6 +183,11 @@ class Study:
             self.restore()
         assert not wrong, wrong
         return outcome
+
+
+def _sealed(path: str) -> str:
+    """The file whose sum a hidden file holds."""
+    return re.sub(r"/\.([^/]+)\.sum$", r"/\1", path)
 
 
 def _stamp(stat: os.stat_result) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.workflow_run import Workflow
 
-from proxyscale.base import run_cache
+from proxyscale.base import run_cache, seals
 
 RUNS = 6  # two scales of three distributions
 
@@ -74,6 +74,28 @@ def test_runs_are_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     same = losses(second).to_pandas().query("distribution != 'b'")
     shared = same.replace({"scale": {"large": "ref"}}).sort_values(list(same.columns[:6]))
     assert shared["loss"].tolist() == original["loss"].to_pylist()
+
+
+@pytest.mark.slow
+def test_a_damaged_entry_is_dropped_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nobody may write to one."""
+    cache = Cache(tmp_path / "cache", monkeypatch)
+    first = study(tmp_path / "first")
+    assert cache.trained(first) == RUNS
+    entries = sorted(cache.folder.rglob("*_model.safetensors"))
+    assert {entry.stat().st_mode & 0o222 for entry in entries} == {0}
+    for entry, place in zip(entries[:2], (-40, 200), strict=True):
+        data = bytearray(entry.read_bytes())
+        data[place] ^= 4
+        entry.chmod(0o644)
+        entry.write_bytes(data)
+    second = study(tmp_path / "second")
+    said = second.snakemake("--cores", "2", "--cache", "train", "--", "results/losses.parquet")
+    assert all(f"{entry} is damaged" in said.replace(": is", " is") for entry in entries[:2])
+    assert losses(second).equals(losses(first))
+    assert not any(map(seals.damage, cache.folder.rglob("*_model.safetensors")))
 
 
 def test_other_software_or_devices_share_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -67,9 +68,13 @@ class DiskFull(UserError):
         super().__init__("the disk is full", where=str(path), hint=hint)
 
 
+# What safetensors and numpy say of a full disk, in words alone.
+FULL_WORDS = re.compile(rf"os error {errno.ENOSPC}\)|^\d+ requested and \d+ written$")
+
+
 def is_full(error: BaseException) -> bool:
-    """Whether an error says that the disk is full; safetensors says so in words alone."""
-    return getattr(error, "errno", None) in FULL or f"os error {errno.ENOSPC})" in str(error)
+    """Whether an error says that the disk is full."""
+    return getattr(error, "errno", None) in FULL or bool(FULL_WORDS.search(str(error)))
 
 
 @contextlib.contextmanager

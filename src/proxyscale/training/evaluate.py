@@ -65,7 +65,10 @@ def evaluate(
     """
     language_model.prepare_cpu(threads)
     facts = artifacts.read_json(run / "manifest.json")
-    digests = {name: artifacts.sha256(folder / "manifest.json") for name, folder in tasks.items()}
+    digests = {
+        name: artifacts.sha256(seals.verified(folder / "manifest.json"))
+        for name, folder in tasks.items()
+    }
     places: dict[str, tuple[float | None, str]] = {}
     wanted = {}
     for share in (None, *facts.get("checkpoints", [])):
