@@ -170,7 +170,11 @@ def save(stem: Path, figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
         figure.set_layout_engine("none")  # laid out once, so that both files are alike
     # `savefig` would draw everything twice for each file
     with artifacts.atomic(f"{stem}.pdf") as temporary:
-        FigureCanvasPdf(figure).print_pdf(temporary, metadata={"CreationDate": None})
+        FigureCanvasPdf(figure).print_pdf(  # type: ignore[no-untyped-call]
+            temporary, metadata={"CreationDate": None}
+        )
     with artifacts.atomic(f"{stem}.svg") as temporary:
-        FigureCanvasSVG(figure).print_svg(temporary, metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
+            temporary, metadata={"Date": None}
+        )
     artifacts.write_csv(f"{stem}.csv", rows)

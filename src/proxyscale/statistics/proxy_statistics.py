@@ -132,6 +132,7 @@ def _task_rows(
 ) -> Iterator[dict[str, Any]]:
     """Rows of every group and proxy, for one task; in compute only of what follows a law of it."""
     means, ratios = grid.means(task), grid.compute_ratios(reference)
+    sizes = grid.size_ratios(reference)
     last, count = grid.index(reference), len(grid.distributions)
     slope_scale = _next_largest(grid, last) if lawful else None
     for group, chosen in members.items():
@@ -143,6 +144,7 @@ def _task_rows(
                 continue
             place = {"level": "distribution", "group": group, "task": task, "proxy": name}
             place |= {"reference": reference, "compute_ratio": ratios[scale]}
+            place["size_ratio"] = sizes[scale]
             pair = Pair(
                 *(means[scale][chosen], means[last][chosen], noises[scale], noises[last], names),
                 below=means[slope_scale][chosen] if slope_scale is not None else None,
