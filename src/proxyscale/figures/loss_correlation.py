@@ -97,10 +97,10 @@ def _draw_points(ax: Axes, data: FigureData, points: Rows) -> None:
     for bars, side, other in ((ax.hlines, "proxy", "reference"), (ax.vlines, "reference", "proxy")):
         several = [point for point in points if point[f"{side}_runs"] > 1]
         if several:
-            ends = [[point[f"{side}_{end}"] for point in several] for end in ("lowest", "highest")]
+            low, high = ([p[f"{side}_{end}"] for p in several] for end in ("lowest", "highest"))
             colors = [data.marks[point["distribution"]].color for point in several]
             place = [point[f"{other}_loss"] for point in several]
-            bars(place, *ends, colors=colors, lw=0.7, alpha=0.7, zorder=2)
+            bars(place, low, high, colors=colors, lw=0.7, alpha=0.7, zorder=2)
     family = Counter(data.marks.values())
     # a large family must not hide the single ones
     for i, mark in enumerate(sorted(family, key=lambda mark: -family[mark])):
