@@ -36,7 +36,7 @@ test-slurm: $(VENV)/cluster.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -rs -s -m slurm tests/slurm
 
 test-lm-eval: $(VENV)/lm-eval.stamp
-	OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/lm-eval $(BIN)/pytest -q -rs -s -m lm_eval tests/training
+	OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/lm-eval $(BIN)/pytest -q -rs -s -m lm_eval tests/training tests/tables
 
 bench: $(VENV)/peers.stamp
 	for bench in tests/benchmarks/bench_*.py; do \

@@ -95,8 +95,11 @@ def test_the_verdict_comes_first_and_in_words(tmp_path: Path, study: Study) -> N
     assert f"{overall.trusted.scale} can be trusted" in page
     assert page.index('class="verdict"') < page.index('id="correlation"')
     table = clear["statistics"]
-    place = table.schema.get_field_index("compute_ratio")
-    unknown = table.set_column(place, table.schema.field(place), pa.nulls(len(table), "float64"))
+    unknown = table
+    for name in ("compute_ratio", "size_ratio"):
+        place = table.schema.get_field_index(name)
+        nothing = pa.nulls(len(table), "float64")
+        unknown = unknown.set_column(place, table.schema.field(place), nothing)
     page = write(tmp_path / "r.html", clear | {"statistics": unknown})
     assert "No verdict" in page
     assert "give each scale&#x27;s parameters and tokens" in page

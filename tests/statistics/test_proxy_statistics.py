@@ -15,7 +15,7 @@ from scipy import stats
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.statistics import intervals
+from proxyscale.statistics import intervals, measures
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import chance, correlations, decisions, leave_one_out, pearson
 from proxyscale.statistics.proxy_statistics import summarize
@@ -110,8 +110,24 @@ def test_without_ties_decision_accuracy_is_kendall():
     assert decisions(x, y).accuracy == pytest.approx((1 + stats.kendalltau(x, y)[0]) / 2)
 
 
+def test_many_points_are_counted_as_few_ones_are(monkeypatch):
+    rng = np.random.default_rng(3)
+    x, noise = rng.normal(size=(2, 700))
+    x, y = x.round(1), (x + 0.5 * noise).round(1)
+    assert correlations(x, y)["kendall"] == pytest.approx(stats.kendalltau(x, y)[0], abs=1e-12)
+    assert correlations(x, y)["spearman"] == pytest.approx(stats.spearmanr(x, y)[0], abs=1e-12)
+    whole = decisions(x, y, lambda i, j: (i + j) / 700)
+    monkeypatch.setattr(measures, "BLOCK", 5_000)  # a hundred blocks
+    assert decisions(x, y, lambda i, j: (i + j) / 700) == whole
+    assert decisions(x, y, lambda i, j: np.zeros(len(i))) == decisions(x, y)
+
+
 def test_decided_pairs_need_a_difference_above_their_margin():
-    y, margin = np.array([0.0, 1.4, 1.6]), np.array([1.45, 1.5, np.nan])
+    y, margins = np.array([0.0, 1.4, 1.6]), {(0, 1): 1.45, (0, 2): 1.5, (1, 2): np.nan}
+
+    def margin(i, j):
+        return np.array([margins[pair] for pair in zip(i.tolist(), j.tolist(), strict=True)])
+
     # of the pairs 01, 02, 12 only the second is decided; what no margin is known of is not
     assert decisions(np.array([0.0, 1, 2]), y, margin)[:2] == (1.0, 1)
     assert decisions(np.array([2.0, 1, 0]), y, margin)[:2] == (0.0, 1)

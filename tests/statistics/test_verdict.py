@@ -163,7 +163,7 @@ def test_recipes_needed_are_just_enough():
 def test_seeds_needed_follow_the_noise():
     def tested(ceiling):
         ceilings = (ceiling, ceiling)
-        return Trial("t", "s", 0.88, 0.8, 0.88, 25, 300, 0.0, 10.0, 2.0, 2.0, ceilings, "")
+        return Trial("t", "s", 0.88, 0.8, 0.88, 25, 300, 0.0, 10.0, 10.0, 2.0, 2.0, ceilings, "")
 
     assert seeds_needed(tested(0.8), 0.8, 0.95) == 4
     assert seeds_needed(tested(1.0), 0.95, 0.95) is None

@@ -148,6 +148,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("ceiling", pa.float64()),
             ("n", pa.uint32()),
             ("compute_ratio", pa.float64()),  # reference / proxy, at least 1
+            ("size_ratio", pa.float64()),  # the same of parameters
             ("named", pa.string()),  # the distribution that a row is about, as a pick
             ("unit", pa.string()),  # of what is no share
             ("version", pa.string()),

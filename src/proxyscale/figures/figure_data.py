@@ -22,7 +22,7 @@ from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import chance, pearson
 
 Rows = list[dict[str, Any]]  # of a CSV
-MOST_TASKS = 12  # in one figure
+MOST_TASKS = 9  # in one figure: three rows of three
 PAPER_RATIO = 175.0  # the paper's Figures 1, 4 and 5: the reference's compute over the proxy's
 
 
@@ -269,11 +269,23 @@ class FigureData:
 
         A metric of which higher is better stands as it was measured.
         """
+        means: Array = self._run_means[task][self._cells[scale, distribution]]
+        return means[~np.isnan(means)]
+
+    @cached_property
+    def _run_means(self) -> dict[str, Array]:
+        """Task → mean loss of every run, as it was measured: [runs]."""
+        signs = {task: -1 if self.grid.better[task] == "higher" else 1 for task in self.grid.tasks}
+        return {task: signs[task] * self.grid.losses[task].mean(axis=1) for task in signs}
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str], Array]:
+        """(scale, distribution) → its runs."""
         grid = self.grid
-        cell = grid.index(scale) * len(grid.distributions) + grid.distributions.index(distribution)
-        chosen = np.flatnonzero((grid.cell == cell) & grid.measured(task))
-        means: Array = grid.losses[task][chosen].mean(axis=1)
-        return -means if grid.better[task] == "higher" else means
+        order = np.argsort(grid.cell, kind="stable")
+        parts = np.split(order, np.cumsum(grid.counts.ravel())[:-1])
+        names = ((scale, name) for scale in grid.scales for name in grid.distributions)
+        return dict(zip(names, parts, strict=True))
 
 
 def read_curves(runs: pa.Table, results: str) -> pa.Table:

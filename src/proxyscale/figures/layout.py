@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 @functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
     """Width of one line of text in points."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+    from matplotlib.ft2font import LoadFlags
 
-    if not text.strip():
-        return 0.0
-    font = FontProperties(family=RC["font.family"], size=size)
-    return float(TextPath((0, 0), text, prop=font).get_extents().width)
+    font = get_font(findfont(FontProperties(family=RC["font.family"])))
+    font.set_size(size, POINTS)
+    font.set_text(text, 0, flags=LoadFlags.NO_HINTING)
+    return float(font.get_width_height()[0]) / 64
 
 
 def shorten(text: str, points: float, size: float = LEGEND) -> str:
@@ -169,9 +169,19 @@ def say_undefined(ax: Axes, what: str) -> None:
 
 def save(stem: Path, figure: Figure, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write stem.pdf, stem.svg and stem.csv, the numbers drawn, each whole or not at all."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, so that both files are alike
-    for suffix, dated in ((".pdf", "CreationDate"), (".svg", "Date")):
-        with artifacts.atomic(f"{stem}{suffix}") as temporary:
-            figure.savefig(temporary, format=suffix[1:], metadata={dated: None})
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine("none")  # laid out once, so that both files are alike
+    # `savefig` would draw everything twice for each file
+    with artifacts.atomic(f"{stem}.pdf") as temporary:
+        FigureCanvasPdf(figure).print_pdf(  # type: ignore[no-untyped-call]
+            temporary, metadata={"CreationDate": None}
+        )
+    with artifacts.atomic(f"{stem}.svg") as temporary:
+        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
+            temporary, metadata={"Date": None}
+        )
     artifacts.write_csv(f"{stem}.csv", rows)

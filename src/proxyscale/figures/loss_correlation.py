@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from proxyscale.figures.layout import even_ticks, page, shorten
 from proxyscale.figures.signed_r2 import squared
 from proxyscale.figures.style import ALARM, GREY, INK, PALE, POINTS, SMALL, keys
 from proxyscale.registry import figure
-from proxyscale.statistics.grid import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,11 +77,11 @@ def _point(data: FigureData, proxy: str, task: str, name: str) -> dict[str, Any]
     """Mean, range and number of the runs of one distribution at both scales."""
     point: dict[str, Any] = {"task": task, "distribution": name}
     for side, scale in (("proxy", proxy), ("reference", data.reference)):
-        runs = data.runs_of(scale, name, task)
+        runs = data.runs_of(scale, name, task).tolist()
         point |= {
-            f"{side}_loss": float(runs.mean()),
-            f"{side}_lowest": float(runs.min()),
-            f"{side}_highest": float(runs.max()),
+            f"{side}_loss": statistics.fmean(runs),
+            f"{side}_lowest": min(runs),
+            f"{side}_highest": max(runs),
             f"{side}_runs": len(runs),
         }
     return point
@@ -103,25 +103,21 @@ def _draw_line(ax: Axes, points: Rows, r: float) -> dict[str, float]:
 
 def _draw_points(ax: Axes, data: FigureData, points: Rows) -> None:
     size = 5.2 if len(points) <= 20 else 3.5
+    for bars, side, other in ((ax.hlines, "proxy", "reference"), (ax.vlines, "reference", "proxy")):
+        several = [point for point in points if point[f"{side}_runs"] > 1]
+        if several:
+            low, high = ([p[f"{side}_{end}"] for p in several] for end in ("lowest", "highest"))
+            colors = [data.marks[point["distribution"]].color for point in several]
+            place = [point[f"{other}_loss"] for point in several]
+            bars(place, low, high, colors=colors, lw=0.7, alpha=0.7, zorder=2)
     family = Counter(data.marks.values())
     # a large family must not hide the single ones
     for i, mark in enumerate(sorted(family, key=lambda mark: -family[mark])):
         mine = [point for point in points if data.marks[point["distribution"]] == mark]
         x, y = ([point[f"{side}_loss"] for point in mine] for side in ("proxy", "reference"))
-        thin: dict[str, Any] = {"color": mark.color, "lw": 0.7, "alpha": 0.7, "zorder": 2 + i / 100}
-        across = [_ends(mine, "proxy"), np.repeat(y, 3)]
-        upright = [np.repeat(x, 3), _ends(mine, "reference")]
-        for line in (across, upright):
-            ax.plot(*line, **thin)
         ax.plot(x, y, ls="none", zorder=3 + i / 100, **mark.look(size))
     ax.margins(0.08)
     ax.grid(color=PALE, lw=0.4)
-
-
-def _ends(points: Rows, side: str) -> Array:
-    """Lowest and highest of each point, with a gap after it: one line for all bars."""
-    ends = [[point[f"{side}_lowest"], point[f"{side}_highest"], math.nan] for point in points]
-    return np.array(ends).ravel()
 
 
 def _without_one(data: FigureData, proxy: str, task: str) -> dict[str, Any]:

@@ -43,8 +43,9 @@ class Answer:
                 return f"{first.failed[0].scale} is not known to be trustworthy on {where}"
             return f"None of these scales is known to be trustworthy on {where}"
         ratio = first.trusted.compute_ratio
-        saved = f", {cheaper(ratio)} than the reference" if ratio == ratio else ""
-        return f"{first.trusted.scale} can be trusted on {where}{saved}"
+        known = ratio == ratio
+        saved = f"{cheaper(ratio)} than the reference" if known else "what that saves is not known"
+        return f"{first.trusted.scale} can be trusted on {where}, {saved}"
 
     @property
     def paragraphs(self) -> str:

@@ -23,7 +23,7 @@ from proxyscale.reporting.report import write_report
 from proxyscale.statistics.all_statistics import every_statistic
 from proxyscale.statistics.grid import Grid
 from proxyscale.statistics.grid_reading import read_grid
-from proxyscale.statistics.partners import partners_told
+from proxyscale.statistics.partners import partners_told, ties_told
 from proxyscale.study.own_runs_study import OwnRunsStudy
 from proxyscale.study.study import READ
 from proxyscale.tables.runs import read_outside_runs
@@ -167,6 +167,7 @@ def told(grid: Grid, reference: str, statistics: pa.Table, notes: Sequence[str] 
         *(f"note: {note}" for note in notes),
         *lines,
         *partners_told(grid, reference),
+        *ties_told(statistics),
         "",
         *table,
         *([more] if left else []),

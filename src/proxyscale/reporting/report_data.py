@@ -20,7 +20,7 @@ from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, PREDICTORS, Mark, Style, marks, predictor_marks
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.objective import NAME
-from proxyscale.statistics.partners import partners_told
+from proxyscale.statistics.partners import partners_told, ties_told
 
 EXAMPLES = 150  # of each task, evenly over the ranks of their R², so that the file stays small
 SHOWN_TEXT = 2000  # characters of an example
@@ -209,7 +209,7 @@ def runs_data(data: FigureData) -> dict[str, Any]:
             name = row["distribution"]
             epochs[name] = max(epochs.get(name, 0.0), row["epochs"])
     return {
-        "partners": partners_told(data.grid, data.reference),
+        "partners": [*partners_told(data.grid, data.reference), *ties_told(data.statistics)],
         "epochs": {name: _number(value, 3) for name, value in epochs.items()},
     }
 

@@ -26,13 +26,14 @@ class Grid:
     """Losses of the runs that are compared.
 
     A run is one (scale, distribution, draw, seed). Scales are ordered by compute, cheapest first;
-    where compute is unknown, as they come in the runs table.
+    where that of some is unknown, as they come in the runs table.
     """
 
     scales: list[str]
     distributions: list[str]
     tasks: list[str]
     flops: Array  # [scales], median over runs; NaN where unknown
+    parameters: Array  # [scales], the same
     cell: Array  # [runs], scale · len(distributions) + distribution
     realized: Array  # [runs], number of the run's draw and seed, the same at every scale
     examples: dict[str, Array]  # task → ids [examples]
@@ -160,6 +161,7 @@ class Grid:
                 distributions=[self.distributions[i] for i in chosen],
                 tasks=tasks,
                 flops=self.flops[list(scales)],
+                parameters=self.parameters[list(scales)],
                 cell=cell + np.searchsorted(chosen, distribution[rows]),
                 realized=self.realized[rows],
                 losses={task: self.losses[task][rows] for task in tasks},
@@ -168,6 +170,11 @@ class Grid:
     def compute_ratios(self, reference: str) -> Array:
         """Compute of the reference divided by each scale's own: [scales]."""
         ratios: Array = self.flops[self.index(reference)] / self.flops
+        return ratios
+
+    def size_ratios(self, reference: str) -> Array:
+        """Parameters of the reference divided by each scale's own: [scales]."""
+        ratios: Array = self.parameters[self.index(reference)] / self.parameters
         return ratios
 
     def index(self, scale: str) -> int:

@@ -29,8 +29,11 @@ def read_grid(losses: pa.Table, runs: pa.Table) -> Grid:
     names = {
         key: runs[key].unique().to_pylist() for key in ("scale", "distribution", "draw", "seed")
     }
-    flops = _median_flops(runs, names["scale"])
-    names["scale"] = [names["scale"][i] for i in np.argsort(flops, kind="stable")]
+    flops, parameters = (_median(runs, what, names["scale"]) for what in ("flops", "parameters"))
+    if np.isfinite(flops).all():
+        order = np.argsort(flops, kind="stable")
+        flops, parameters = flops[order], parameters[order]
+        names["scale"] = [names["scale"][i] for i in order]
     keys = _codes(runs, names)
     run = _places(keys, _codes(losses, names), [len(values) for values in names.values()])
     tasks = losses["task"].filter(pa.array(run >= 0)).unique().to_pylist()
@@ -38,7 +41,8 @@ def read_grid(losses: pa.Table, runs: pa.Table) -> Grid:
         scales=names["scale"],
         distributions=names["distribution"],
         tasks=tasks,
-        flops=np.sort(flops),
+        flops=flops,
+        parameters=parameters,
         cell=keys[0] * len(names["distribution"]) + keys[1],
         realized=keys[2] * len(names["seed"]) + keys[3],
         examples={},
@@ -69,12 +73,12 @@ def _better(losses: pa.Table, tasks: Sequence[str]) -> dict[str, str]:
     return {task: said.get(task, "lower") for task in tasks}
 
 
-def _median_flops(runs: pa.Table, scales: Sequence[str]) -> Array:
-    """Median compute of each scale's runs; NaN where none is given."""
+def _median(runs: pa.Table, what: str, scales: Sequence[str]) -> Array:
+    """Median compute or parameters of each scale's runs; NaN where none are given."""
     scale = _index(runs["scale"], scales)
-    flops = runs["flops"].to_numpy(zero_copy_only=False).astype(float)
-    flops[~(flops > 0)] = np.nan
-    known = [flops[(scale == i) & np.isfinite(flops)] for i in range(len(scales))]
+    found = runs[what].to_numpy(zero_copy_only=False).astype(float)
+    found[~(found > 0)] = np.nan
+    known = [found[(scale == i) & np.isfinite(found)] for i in range(len(scales))]
     return np.array([np.median(values) if len(values) else np.nan for values in known])
 
 

@@ -24,8 +24,10 @@ exponentials of normal losses. *Far kind*: one recipe in ten lies four standard 
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
-import scipy
+from scipy import special
 
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.measures import leave_one_out, pearson
@@ -41,7 +43,7 @@ CLIP, WIDEST, WIDEST_FROM = 3.0, 0.83, 8
 
 def quantile(confidence: float) -> float:
     """Standard normal quantile of a two-sided interval."""
-    return float(scipy.stats.norm.ppf((1 + confidence) / 2))
+    return float(special.ndtri((1 + confidence) / 2))
 
 
 def _fisher(r: Array) -> Array:
@@ -94,7 +96,11 @@ def pearson_interval(x: Array, y: Array, confidence: float = 0.95) -> Interval:
 
 def r2_interval(x: Array, y: Array, confidence: float = 0.95) -> Interval:
     """Squares of the r in Pearson's interval; from 0 on where that holds both signs."""
-    low, high = pearson_interval(x, y, confidence)
+    return squared(*pearson_interval(x, y, confidence))
+
+
+def squared(low: Array, high: Array) -> Interval:
+    """The squares of all numbers between two."""
     crosses = (low < 0) & (high > 0)
     return np.where(crosses, 0.0, np.minimum(low**2, high**2)), np.maximum(low**2, high**2)
 
@@ -125,14 +131,27 @@ def decision_bound(
     share = 1.0 if pairs is None else pairs / max(every, 1)
     if n < 2 or share == 0:
         return np.where(np.isnan(accuracy), accuracy, 0.0)
+    # a number is asked for again and again: n recipes can be ordered in so many ways only
+    if accuracy.ndim == 0:
+        return np.asarray(_bound_of_one(float(accuracy), n, confidence, share))
+    return _bounds(accuracy, n, confidence, share)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _bound_of_one(accuracy: float, n: int, confidence: float, share: float) -> float:
+    return float(_bounds(np.asarray(accuracy), n, confidence, share))
+
+
+def _bounds(accuracy: Array, n: int, confidence: float, share: float) -> Array:
+    """`decision_bound` of so large a share of all pairs, by bisection."""
     low, high = np.zeros_like(accuracy), np.where(np.isnan(accuracy), 1.0, accuracy)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         m = effective_pairs(middle, n) * share
         right = np.minimum(accuracy * m, m)
         # binomial tails with real m: P(X ≥ x) = I_p(x, m − x + 1)
-        reached = scipy.special.betainc(np.maximum(right, 1e-12), m - right + 1, middle)
-        beyond = scipy.special.betainc(right + 1, np.maximum(m - right, 1e-12), middle)
+        reached = special.betainc(np.maximum(right, 1e-12), m - right + 1, middle)
+        beyond = special.betainc(right + 1, np.maximum(m - right, 1e-12), middle)
         above = np.where(m - right < 1e-9, 0.0, beyond)
         likely = (reached + above) / 2 > 1 - confidence
         low, high = np.where(likely, low, middle), np.where(likely, middle, high)

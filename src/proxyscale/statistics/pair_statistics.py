@@ -12,7 +12,7 @@ import numpy as np
 
 from proxyscale.statistics import intervals, rank_intervals, regrets, seed_noise
 from proxyscale.statistics.grid import Array
-from proxyscale.statistics.measures import correlations, decisions, leave_one_out
+from proxyscale.statistics.measures import Decisions, correlations, decisions, leave_one_out
 from proxyscale.statistics.seed_noise import Noise
 
 TOP = 3
@@ -72,7 +72,7 @@ def _correlation_rows(pair: Pair, confidence: float, brief: bool) -> Iterator[Ro
     r_ends = intervals.pearson_interval(x, y, confidence)
     if n > 2:
         ratio = float(intervals.variance_ratio(x, y))
-        ends["pearson"], ends["r2"] = r_ends, intervals.r2_interval(x, y, confidence)
+        ends["pearson"], ends["r2"] = r_ends, intervals.squared(*r_ends)
         ranked = {} if brief else RANKED
         for name, interval in ranked.items():
             ends[name] = interval(values[name], n, confidence, ratio)
@@ -111,8 +111,8 @@ def _decision_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     yield _row("proxy_ties", found.tied, n)
     yield _row("reference_ties", found.reference_tied, n)
     if pair.reference_noise.known:
-        margin = pair.reference_noise.margin(*np.triu_indices(n, 1), confidence)
-        found = decisions(x, y, margin)
+        noise = pair.reference_noise
+        found = decisions(x, y, lambda i, j: noise.margin(i, j, confidence))
         ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
         yield _row("decision_accuracy_decided", found.accuracy, found.pairs, ends)
 
@@ -132,7 +132,8 @@ def _regret_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     if n < intervals.LEAST:
         return
     yield _row("reference_sd", np.std(y, ddof=1), n)
-    yield from _next_rows("regret_next", x, y, confidence)
+    found = decisions(x, y)
+    yield from _next_rows("regret_next", x, y, found, confidence)
     if pair.below is None:
         return
     slopes = regrets.slopes(y, pair.below, pair.below_ratio)
@@ -140,20 +141,21 @@ def _regret_rows(pair: Pair, confidence: float) -> Iterator[Row]:
         factors = regrets.as_compute(np.array(here), y[best], slopes[own])
         yield _row("regret_compute", factors[0], n, factors[1:])
     if not np.isnan(slopes).any():
-        for row in _next_rows("regret_next_compute", x, np.log(y) / slopes.mean(), confidence):
+        logs = np.log(y) / slopes.mean()  # in the same order
+        for row in _next_rows("regret_next_compute", x, logs, found, confidence):
             for key in ("value", "low", "high"):
                 row[key] = float(np.exp(min(row[key], 700.0)))
             yield row
 
 
-def _next_rows(name: str, x: Array, y: Array, confidence: float) -> Iterator[Row]:
+def _next_rows(name: str, x: Array, y: Array, found: Decisions, confidence: float) -> Iterator[Row]:
     """The expected regret next time, and the smallest that is excluded with confidence."""
-    n, found = len(y), decisions(x, y)
+    n = len(y)
     ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
     accuracies = np.array([found.accuracy, ends[1], ends[0]])
     ahead = regrets.next_regret(accuracies, float(np.std(y, ddof=1)), n)
     yield _row(name, ahead[0], n, ahead[1:])
-    yield _row(f"{name}_excluded", regrets.next_bound(x, y, confidence), n)
+    yield _row(f"{name}_excluded", regrets.next_bound(x, y, confidence, found), n)
 
 
 def _noise_rows(whose: str, means: Array, noise: Noise, confidence: float) -> Iterator[Row]:

@@ -1,10 +1,12 @@
-"""Which recipes two scales share: what is missing where, truly and in short."""
+"""Which recipes two scales share, and which pairs a scale ties: truly and in short."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from proxyscale.statistics.grid import LEAST, Array, Grid
 
@@ -69,6 +71,34 @@ def _meeting(grid: Grid, scale: int, last: int) -> list[str]:
 
 def _named(grid: Grid, chosen: Array) -> str:
     return few([grid.distributions[i] for i in np.flatnonzero(chosen)], SHOWN)
+
+
+def ties_told(statistics: pa.Table) -> list[str]:
+    """A line for each proxy that ties pairs, on which tasks and how many; and that it orders
+    nothing where it ties them all."""
+    chosen = pc.and_(
+        pc.equal(statistics["statistic"], "proxy_ties"), pc.equal(statistics["group"], "all")
+    )
+    whole: dict[str, list[str]] = {}
+    some: dict[str, dict[str, float]] = {}
+    for row in statistics.filter(chosen).to_pylist():
+        if row["value"] == 1:
+            whole.setdefault(row["proxy"], []).append(row["task"])
+        elif row["value"]:
+            some.setdefault(row["proxy"], {})[row["task"]] = row["value"]
+    lines = [
+        f"{proxy} has one value for all recipes on {few(tasks, SHOWN_TASKS)}: it orders nothing, "
+        "and every pair counts one half"
+        for proxy, tasks in whole.items()
+    ]
+    for proxy, shares in some.items():
+        low, high = (f"{end:.1%}" for end in (min(shares.values()), max(shares.values())))
+        told = low if low == high else f"{low} to {high}"
+        lines.append(
+            f"{proxy} ties {told} of pairs on {few(list(shares), SHOWN_TASKS)}, each of which "
+            "counts one half"
+        )
+    return lines
 
 
 def few(names: Sequence[str], most: int) -> str:

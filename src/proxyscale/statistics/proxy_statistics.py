@@ -157,6 +157,7 @@ def _task_rows(
 ) -> Iterator[dict[str, Any]]:
     """Rows of every group and proxy, for one task; in compute only of what follows a law of it."""
     means, ratios = grid.means(task), grid.compute_ratios(reference)
+    sizes = grid.size_ratios(reference)
     last, count = grid.index(reference), len(grid.distributions)
     slope_scale = _next_largest(grid, last, besides) if lawful else None
     for group, chosen in members.items():
@@ -168,6 +169,7 @@ def _task_rows(
                 continue
             place = {"level": besides.get(name, DISTRIBUTION), "group": group, "task": task}
             place |= {"proxy": name, "reference": reference, "compute_ratio": ratios[scale]}
+            place["size_ratio"] = sizes[scale]
             pair = Pair(
                 *(means[scale][chosen], means[last][chosen], noises[scale], noises[last], names),
                 below=means[slope_scale][chosen] if slope_scale is not None else None,

@@ -10,7 +10,8 @@ spend half of its error on a tail that is not there, with the mid-P correction f
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,11 +22,24 @@ DEPTHS = np.linspace(0, 9, 217)  # atanh r; the rest by symmetry
 SAME = 1e-9
 
 
-class Null(NamedTuple):
+@dataclass(frozen=True)
+class Null:
     """A statistic's distribution for each true r of the grid."""
 
     values: Array  # [values] ascending
     below: Array  # [grid, values], probability of this value or a lower one
+
+    def counts(self, tail: Array, side: Literal["left", "right"]) -> Array:
+        """In each row of `below` those smaller than its `tail` [grid], or not larger: [grid]."""
+        rows, width = np.arange(len(self.below)), self.below.shape[1]
+        found: Array = np.searchsorted(self._joined, tail + 2 * rows, side) - rows * width
+        return found
+
+    @functools.cached_property
+    def _joined(self) -> Array:
+        """The rows of `below` one after the other: two apart, they ascend as one."""
+        joined: Array = self.below + 2 * np.arange(len(self.below))[:, None]
+        return joined.ravel()
 
 
 @functools.lru_cache
@@ -95,21 +109,20 @@ def _p_values(null: Null, value: float) -> Array:
     at = null.below[:, column] - lower if on_grid else 0.0
     down, up = lower + at, 1 - lower
     own = np.minimum(down, up)
-    others = [
-        _rarer_above(row, tail) if lowest else _rarer_below(row, tail)
-        for row, tail, lowest in zip(null.below, own - SAME, down < up, strict=True)
-    ]
+    others = np.where(down < up, _rarer_above(null, own - SAME), _rarer_below(null, own - SAME))
     p: Array = own - at / 2 + others
     return p
 
 
-def _rarer_below(below: Array, tail: float) -> float:
-    """The largest lower tail that holds less than another tail."""
-    count = np.searchsorted(below, tail)
-    return float(below[count - 1]) if count else 0.0
+def _rarer_below(null: Null, tail: Array) -> Array:
+    """The largest lower tail that holds less than another tail, for every r: [grid]."""
+    count = null.counts(tail, "left")
+    found = null.below[np.arange(len(count)), np.maximum(count - 1, 0)]
+    return np.where(count > 0, found, 0.0)
 
 
-def _rarer_above(below: Array, tail: float) -> float:
-    """The largest upper tail that holds less than another tail."""
-    column = np.searchsorted(below, 1 - tail, side="right")
-    return float(1 - below[column]) if column < len(below) else 0.0
+def _rarer_above(null: Null, tail: Array) -> Array:
+    """The largest upper tail that holds less than another tail, for every r: [grid]."""
+    column, last = null.counts(1 - tail, "right"), null.below.shape[1] - 1
+    found = 1 - null.below[np.arange(len(column)), np.minimum(column, last)]
+    return np.where(column <= last, found, 0.0)

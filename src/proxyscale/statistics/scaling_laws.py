@@ -232,8 +232,8 @@ def leave_one_out_predictions(design: Array, y: Array) -> Array:
     No intercept: weights that sum to one hold it. A mixture that alone fixes an effect (h = 1)
     gets the mean of the others.
     """
-    hat = design @ np.linalg.pinv(design)
-    residual = y - hat @ y
-    free = 1 - np.diag(hat)
+    inverse = np.linalg.pinv(design)
+    residual = y - design @ (inverse @ y)
+    free = 1 - (design * inverse.T).sum(axis=1)
     others = (y.sum() - y) / (len(y) - 1)
     return np.where(free > 1e-9, y - residual / np.where(free > 1e-9, free, 1), others)

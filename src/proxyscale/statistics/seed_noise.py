@@ -18,11 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.intervals import CLIP, HIGHEST, quantile
-from proxyscale.statistics.measures import pearson
+from proxyscale.statistics.measures import pearson, ranks
 
 ALPHA = 0.01  # of the test that noise goes with the level of the loss
 FITS = 0.1  # p above which a function of the level leaves nothing to explain
@@ -65,15 +65,13 @@ class Noise:
         if not known.any():
             return np.nan, 0.0
         shares = np.where(known, self.variances, self.variance) / self.counts
-        parts = [
-            (shares[mine & known].sum(), self.degrees[mine & known].min())
-            for mine in (self.pools == pool for pool in np.unique(self.pools))
-            if (mine & known).any()
-        ]
-        total = sum(part for part, _ in parts)
-        squares = sum(part**2 / degrees for part, degrees in parts)
-        degrees = total**2 / squares if squares else sum(degrees for _, degrees in parts)
-        return float(shares.mean()), float(degrees)
+        firsts, pool = np.unique(self.pools[known], return_index=True, return_inverse=True)[1:]
+        parts = np.bincount(pool, shares[known])
+        degrees = self.degrees[known][firsts].astype(float)
+        np.minimum.at(degrees, pool, self.degrees[known])
+        squares = (parts**2 / degrees).sum()
+        whole = parts.sum() ** 2 / squares if squares else degrees.sum()
+        return float(shares.mean()), float(whole)
 
     def difference(self, i: Array, j: Array) -> tuple[Array, Array]:
         """Welch's error of the difference of two distributions' means, Satterthwaite's degrees.
@@ -198,7 +196,7 @@ def _by_level(own: Array, free: Array, means: Array) -> tuple[Array, Array] | No
 
 def _rank_test(x: Array, y: Array) -> float:
     """p of no Spearman correlation, by Student's t."""
-    rho, free = float(pearson(stats.rankdata(x), stats.rankdata(y))), len(x) - 2
+    rho, free = float(pearson(ranks(x), ranks(y))), len(x) - 2
     if abs(rho) == 1 or np.isnan(rho):
         return float(np.isnan(rho))
     return float(2 * special.stdtr(free, -abs(rho) * np.sqrt(free / (1 - rho**2))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ class Trial(NamedTuple):
     n: int  # distributions
     pairs: float  # that the reference orders
     tied: float  # share of them that the proxy ties
-    compute_ratio: float
+    compute_ratio: float  # the reference's over its own; NaN where it is not known
+    size_ratio: float  # the same of parameters
     seeds: float
     reference_seeds: float
     ceilings: tuple[float, float]  # R² ceilings of proxy and reference; NaN without seeds
@@ -62,7 +64,9 @@ def trials(
 ) -> dict[str, list[Trial]]:
     """Every task's scales, the largest proxy first.
 
-    Extrapolations, which have no r2, stay out, and of scales of equal compute all but the first.
+    They stand in the order of their compute, where that of some is not known in that of their
+    sizes; UserError if those are not known either. Extrapolations, which have no r2, stay out, and
+    of scales of equal compute all but the first.
     """
     chosen = pc.and_(
         pc.equal(statistics["level"], "distribution"), pc.equal(statistics["group"], group)
@@ -75,21 +79,30 @@ def trials(
         if "r2" in rows:
             trial = _test(task, proxy, rows, confidence, trust or Trust())
             tasks.setdefault(task, []).append(trial)
-    for scales in tasks.values():
-        if len(scales) > 1 and np.isnan([tested.compute_ratio for tested in scales]).any():
-            raise UserError(
-                "the verdict tests scales in the order of their compute, which is not known",
-                where="runs: flops",
-                hint="give each scale's parameters and tokens",
-            )
-        scales.sort(key=lambda tested: tested.compute_ratio)
-    return {task: _without_variants(scales) for task, scales in tasks.items()}
+    return {task: _ordered(scales) for task, scales in tasks.items()}
 
 
-def _without_variants(scales: list[Trial]) -> list[Trial]:
-    """Of scales of equal compute, which differ in a learning rate or the like, the first named."""
-    first = [scales[0].compute_ratio, *(tested.compute_ratio for tested in scales)]
-    return [t for i, t in enumerate(scales) if i == 0 or t.compute_ratio != first[i]]
+def _ordered(scales: list[Trial]) -> list[Trial]:
+    """The largest first. Of scales of equal compute, which differ in a learning rate or the like,
+    the first named; scales of equal size of which no more is known cannot be ordered."""
+    if len(scales) == 1:
+        return scales
+    if not np.isnan([tested.compute_ratio for tested in scales]).any():
+        by_compute = sorted(scales, key=lambda tested: tested.compute_ratio)
+        first = [math.nan, *(tested.compute_ratio for tested in by_compute)]
+        return [
+            t for t, before in zip(by_compute, first, strict=False) if t.compute_ratio != before
+        ]
+    sizes = [tested.size_ratio for tested in scales]
+    if np.isnan(sizes).any() or len(set(sizes)) < len(sizes):
+        names = ", ".join(tested.scale for tested in scales)
+        raise UserError(
+            "the verdict tests scales in the order of their compute or size, and neither tells "
+            f"that of {names}",
+            where="runs: flops",
+            hint="give each scale's parameters and tokens",
+        )
+    return sorted(scales, key=lambda tested: tested.size_ratio)
 
 
 def _test(
@@ -119,6 +132,7 @@ def _test(
         pairs=pairs,
         tied=value("proxy_ties"),
         compute_ratio=np.nan if row["compute_ratio"] is None else row["compute_ratio"],
+        size_ratio=np.nan if row.get("size_ratio") is None else row["size_ratio"],
         seeds=value("seeds"),
         reference_seeds=value("reference_seeds"),
         ceilings=(value("noise_ceiling"), value("reference_noise_ceiling")),

@@ -7,6 +7,7 @@ is falsely trusted in at most 6 % of simulated studies (tests/statistics).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -212,6 +213,7 @@ def _recipes_for_regret(trial: Trial, trust: Trust, confidence: float) -> int | 
     return _fewest(lambda count: unlike(count) / now < wanted, trial.n)
 
 
+@functools.lru_cache(maxsize=4096)  # the report and the closing words ask alike
 def seeds_needed(tested: Trial, level: float, confidence: float) -> int | None:
     """The least number of seeds of proxy and reference for which the bound is expected above level.
 

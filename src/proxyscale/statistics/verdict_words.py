@@ -22,7 +22,7 @@ ASSUMPTION = (
 
 def words(found: Verdict, unit: str = OWN_UNIT) -> str:
     """The verdict in a few sentences. `unit` is that of a task's losses."""
-    parts = [claim(found, unit), *_why(found, unit), *_remedy(found)]
+    parts = [claim(found, unit), *_why(found, unit), *_remedy(found), *_by_size(found)]
     return " ".join([*parts, *_rivals(found), *_together(found), ASSUMPTION])
 
 
@@ -79,13 +79,13 @@ def _deed(found: Verdict, unit: str) -> str:
 
 
 def _recipes(found: Verdict) -> str:
-    counts = {t.n for t in [*found.failed, *([found.trusted] if found.trusted else [])]}
+    counts = {trial.n for trial in _tried(found)}
     return f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
 
 
 def _amount(found: Verdict, value: float, unit: str) -> str:
     """A regret with its unit."""
-    units = {t.unit for t in [*found.failed, *([found.trusted] if found.trusted else [])]}
+    units = {trial.unit for trial in _tried(found)}
     if units <= {OWN_UNIT}:
         unit = OWN_UNIT
     return f"{value:.3g} {unit if units <= {'loss', OWN_UNIT, ''} else 'sd over recipes'}"
@@ -97,6 +97,18 @@ def _saved(trusted: Trial) -> str:
     if not np.isfinite(ratio):
         return ""
     return f", {cheaper(ratio)} than the reference"
+
+
+def _tried(found: Verdict) -> list[Trial]:
+    return [*found.failed, *([found.trusted] if found.trusted else [])]
+
+
+def _by_size(found: Verdict) -> list[str]:
+    """By what scales are ordered where compute does not tell."""
+    if not np.isnan([trial.compute_ratio for trial in _tried(found)]).any():
+        return []
+    order = ", so scales are tested in the order of their sizes" * (found.scales > 1)
+    return [f"The compute of these scales is not known{order}: what one saves cannot be told."]
 
 
 def _elsewhere(found: Verdict) -> str:
@@ -191,7 +203,9 @@ def _finding(trial: Trial, found: Verdict, unit: str) -> str:
             f"cannot be judged: the reference has one value for all {trial.n} distributions, so "
             "that there is nothing to order"
         )
-    right = f"orders {trial.accuracy:.0%} of pairs right"
+    counts = {tried.n for tried in _tried(found)}
+    of = f" of {trial.n} distributions" if len(counts) > 1 else ""
+    right = f"orders {trial.accuracy:.0%} of pairs{of} right"
     if trial.tied == 1:
         right = f"has one value for all {trial.n} distributions and orders nothing"
     elif trial.accuracy < 0.5:

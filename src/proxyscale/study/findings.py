@@ -49,7 +49,7 @@ def _agreement(config: Reading, table: pa.Table) -> str:
     what = "Losses" if losses >= {row["task"] for row in own} else "Values"
     own.sort(key=lambda row: math.copysign(row["value"], row["r"]))
     ratio, counts = own[0]["compute_ratio"], sorted({row["n"] for row in own})
-    cost = f", {cheaper(ratio)}," if ratio else ""
+    cost = f", {cheaper(ratio)}," if ratio else " at an unknown share of the compute"
     across = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return (
         f"{_relation(what, proxy, config.reference, own)}{cost} across {across} training "
@@ -78,10 +78,16 @@ def _relation(what: str, proxy: str, reference: str, own: list[dict[str, Any]]) 
 
 
 def _range(own: list[dict[str, Any]]) -> str:
-    """R² of one task, or from the lowest to the highest, a negative correlation marked."""
+    """R² of one task, or from the lowest to the highest, a negative correlation marked; with the
+    number of distributions where tasks differ in it."""
+    differ = len({row["n"] for row in own}) > 1
+
+    def told_n(row: dict[str, Any]) -> str:
+        return f", n = {row['n']}" if differ else ""
+
     told = [
         f"{row['value']:.2f}{' with r < 0' * (row['r'] < 0)}"
-        + (f" ({row['task']})" if len(own) > 1 else "")
+        + (f" ({row['task']}{told_n(row)})" if len(own) > 1 else "")
         for row in (own[0], own[-1])
     ]
     return f"R² {told[0]}" if len(own) == 1 else f"R² from {told[0]} to {told[1]}"

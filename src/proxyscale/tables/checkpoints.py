@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from proxyscale.base.errors import UserError
 
@@ -113,7 +112,7 @@ def _start(steps: pd.DataFrame, end: pd.Series[Any], last: float) -> float:
         both = row.index.intersection(end.dropna().index)
         if len(both) < 3 or row[both].nunique() < 2 or end[both].nunique() < 2:
             break
-        if stats.spearmanr(row[both], end[both])[0] < SETTLED:
+        if row[both].rank().corr(end[both].rank()) < SETTLED:
             break
         start = float(step)
     return start

@@ -29,15 +29,17 @@ KINDS = {
     "predictions": re.compile(rf"task-\d+-(?P<task>.+)-predictions\.jsonl{PACKED}"),
 }
 ORDER = list(KINDS)
-ASIDE = re.compile(r"alias|samples?|sample_len|.*(?:stderr|_se)(?:[,_].*)?| ")
+ASIDE = re.compile(r"alias|name|samples?|sample_len|.*(?:stderr|_se)(?:[,_].*)?| ")
 # What the programs themselves say of their metrics, for files that do not repeat it.
 HIGHER_WORDS = (
     "acc acc_norm acc_bytes acc_mutual_info exact_match em f1 mcc bleu chrf likelihood_diff "
-    "pct_stereotype primary_score correct_prob margin"
+    "pct_stereotype primary_score correct_prob margin loglikelihood"
 )
 HIGHER = frozenset(HIGHER_WORDS.split())
 LOWER_WORDS = "perplexity word_perplexity byte_perplexity bits_per_byte brier_score ter wer"
 LOWER = frozenset(LOWER_WORDS.split())
+# Averaged as exp(−mean), a sample's "perplexity" is its log-likelihood.
+SAMPLED_AS = {"perplexity": "loglikelihood"}
 Row = dict[str, Any]
 
 
@@ -171,7 +173,8 @@ def _samples(
         names = row.get("metrics") or [k for k in row if _direction(k)]
         for metric in names:
             if isinstance(row.get(metric), int | float | str):
-                name = metric if kept == "none" else f"{metric}/{kept}"
+                called = SAMPLED_AS.get(metric, metric)
+                name = called if kept == "none" else f"{called}/{kept}"
                 _know(better, name)
                 yield {**about, "metric": name, "value": row[metric], "example": str(row["doc_id"])}
 

@@ -108,10 +108,11 @@ def _same_examples(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
 
     UserError where the runs share less than half of a task's examples, or only some have any.
     """
-    rows["example_number"] = _numbered(rows["example"]) if (rows["example"] != "").any() else 0
     single = rows["example"] != ""
+    rows["example_number"] = 0
     if not single.any():
         return rows
+    rows.loc[single, "example_number"] = _numbered(rows.loc[single, "example"])
     kept, run = [], ["scale", "recipe", "seed_number"]
     for task, part in rows.groupby("task", sort=False):
         mixed = (part["example"] == "").any() and (part["example"] != "").any()

@@ -56,7 +56,8 @@ def short(value: float) -> str:
             if not suffix:
                 return f"{value:.15g}".replace("e+", "e") if value < 1e16 else _scientific(value)
             told = f"{value / limit:.3g}"
-            return told + suffix if float(told) * limit == value else f"{value:.15g}"
+            same = math.isclose(float(told) * limit, value, rel_tol=1e-12)
+            return told + suffix if same else f"{value:.15g}"
     return f"{value:.15g}"
 
 

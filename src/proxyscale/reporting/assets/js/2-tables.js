@@ -1,4 +1,5 @@
 // --- Tables that sort. A cell is a text, a number, or { v: what sorts, t: what is shown, c: its class }.
+const MOST_ROWS = 1000; // others are searched
 const shownCell = (value) => (!known(value) ? "" : typeof value === "object" ? value.t : typeof value === "number" ? number(value) : value);
 const sortKey = (value) => (known(value) && typeof value === "object" ? value.v : value);
 // Columns in which every row says the same become a sentence.
@@ -18,7 +19,7 @@ function sortable(root, columns, rows, texts, { caption, whole } = {}) {
   const head = element(element(grid, "thead"), "tr"), body = element(grid, "tbody");
   const fill = () => {
     body.textContent = "";
-    for (const row of rows) {
+    for (const row of rows.slice(0, MOST_ROWS)) {
       const tr = element(body, "tr");
       for (const i of kept) {
         const td = element(tr, "td", { class: `${i < texts ? "text" : ""} ${(known(row[i]) && row[i].c) || ""}`.trim() });
@@ -38,6 +39,7 @@ function sortable(root, columns, rows, texts, { caption, whole } = {}) {
     });
   }
   fill();
+  if (rows.length > MOST_ROWS) element(root, "p", { class: "note" }, `${MOST_ROWS} of ${rows.length} rows are shown: search for others, or sort them.`);
   scrolls(root, scroll);
 }
 // What is wider than the page says so, and can be reached by the keyboard.

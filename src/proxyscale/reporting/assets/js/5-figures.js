@@ -8,6 +8,17 @@ function leastSquares(points) {
   const slope = points.reduce((sum, p) => sum + (p.x - mx) * (p.y - my), 0) / spread;
   return spread ? (x) => my + slope * (x - mx) : null;
 }
+// More points than can be told apart are one path for each mark, without words.
+const MOST_POINTS = 2000;
+function cloud(svg, points, X, Y) {
+  const forms = new Map();
+  for (const p of points) {
+    const key = [p.look.color, p.look.marker, p.look.filled].join();
+    if (!forms.has(key)) forms.set(key, { look: p.look, parts: [] });
+    forms.get(key).parts.push(outline(p.look.marker, +X(p.x).toFixed(1), +Y(p.y).toFixed(1), 1.6));
+  }
+  for (const { look, parts } of forms.values()) element(svg, "path", { class: "cloud", d: parts.join(""), style: `fill:${color(look)}`, "fill-opacity": 0.5 });
+}
 function scatter(parent, points, { title, side, summary, what }) {
   const figure = element(parent, "figure");
   const caption = element(figure, "figcaption");
@@ -21,12 +32,14 @@ function scatter(parent, points, { title, side, summary, what }) {
   if (line) ys.push(...ends.map(line));
   const { X, Y } = axes(svg, { width, height, x: padded(xs), y: padded(ys), xlabel: `${what} of proxy ${label(chosen.proxy)}${axisUnit}`, ylabel: `${what} of reference ${label(D.reference)}${axisUnit}` });
   if (line) element(svg, "line", { class: "fit", x1: X(ends[0]), x2: X(ends[1]), y1: Y(line(ends[0])), y2: Y(line(ends[1])), "stroke-dasharray": line(ends[1]) < line(ends[0]) ? "5 3" : null });
-  for (const p of points) {
+  const many = points.length > MOST_POINTS;
+  if (many) cloud(svg, points, X, Y);
+  for (const p of many ? [] : points) {
     const stroke = { style: `stroke:${color(p.look)}`, "stroke-opacity": 0.7 };
     if (p.xs && p.xs.length > 1) element(svg, "line", { x1: X(Math.min(...p.xs)), x2: X(Math.max(...p.xs)), y1: Y(p.y), y2: Y(p.y), ...stroke });
     if (p.ys && p.ys.length > 1) element(svg, "line", { x1: X(p.x), x2: X(p.x), y1: Y(Math.min(...p.ys)), y2: Y(Math.max(...p.ys)), ...stroke });
   }
-  for (const p of points) hint(drawMark(svg, p.look, X(p.x), Y(p.y), points.length > 40 ? 3.2 : 5), p.title, p.lines);
+  for (const p of many ? [] : points) hint(drawMark(svg, p.look, X(p.x), Y(p.y), points.length > 40 ? 3.2 : 5), p.title, p.lines);
   oneStop(svg);
   element(figure, "p", { class: "summary" }, summary);
 }
