@@ -61,8 +61,11 @@ def metric_statistics(
     `best_metric` names for each proxy, task and group the metric whose pairs of distributions it
     orders best, the first of those above where several do. No rows where losses are all there is.
     """
+    measured = list(_tables(losses, lengths))
+    if len(measured) < 2:
+        return as_table([])
     tables = []
-    for name, table in _tables(losses, lengths):
+    for name, table in measured:
         found = summarize(
             table, runs, reference=reference, groups=groups, confidence=confidence, brief=True
         )
@@ -74,8 +77,6 @@ def metric_statistics(
             place = found.column_names.index(column)
             found = found.set_column(place, column, pa.repeat(pa.scalar(value), len(found)))
         tables.append(artifacts.conform(found, "statistics"))
-    if len(tables) < 2:
-        return as_table([])
     return pa.concat_tables([*tables, _best(pa.concat_tables(tables))])
 
 

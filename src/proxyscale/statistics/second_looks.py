@@ -6,8 +6,9 @@ Both are read from a statistics table, task by task.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,32 @@ import pyarrow.compute as pc
 from proxyscale.statistics.proxy_statistics import DISTRIBUTION, RIVAL
 
 Values = dict[tuple[str, str], float]  # by (task, proxy)
+READ = ("seed_correlation", "decision_accuracy", "pearson", "regret")
+
+
+class Rows:
+    """The rows of a statistics table that second looks read, by what they are of."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._rows: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+        self._found: dict[tuple[str, ...], Values] = {}
+        columns = ["statistic", "level", "group", "task", "proxy", "value", "low", "high"]
+        kept = table.filter(pc.is_in(table["statistic"], pa.array(READ))).select(columns)
+        for row in kept.to_pylist():
+            self._rows[row["statistic"], row["level"], row["group"]].append(row)
+
+    def values(
+        self, statistic: str, level: str, group: str = "all", column: str = "value"
+    ) -> Values:
+        """A column of a statistic's rows, without what is not known."""
+        place = statistic, level, group
+        if (*place, column) not in self._found:
+            self._found[*place, column] = {
+                (row["task"], row["proxy"]): row[column]
+                for row in self._rows[place]
+                if row[column] is not None
+            }
+        return self._found[*place, column]
 
 
 class Match(NamedTuple):
@@ -47,10 +74,10 @@ class Together(NamedTuple):
     high: float
 
 
-def together(table: pa.Table, tasks: Collection[str], scale: str) -> tuple[Together, ...]:
+def together(rows: Rows, tasks: Collection[str], scale: str) -> tuple[Together, ...]:
     """Where the correlation of a scale's seed differences with the reference's leaves out 0."""
     value, low, high = (
-        _values(table, "seed_correlation", DISTRIBUTION, column=column)
+        rows.values("seed_correlation", DISTRIBUTION, column=column)
         for column in ("value", "low", "high")
     )
     places = [(task, scale) for task in tasks if (task, scale) in low]
@@ -61,12 +88,13 @@ def together(table: pa.Table, tasks: Collection[str], scale: str) -> tuple[Toget
     )
 
 
-def matches(table: pa.Table, tasks: Collection[str], scales: Collection[str]) -> tuple[Match, ...]:
+def matches(rows: Rows, tasks: Collection[str], scales: Collection[str]) -> tuple[Match, ...]:
     """For each task the best rival, if it orders as well as one of the scales, cheapest first."""
-    rivals = _values(table, "decision_accuracy", RIVAL)
-    found, shares = [], _values(table, "decision_accuracy", DISTRIBUTION)
+    rivals = rows.values("decision_accuracy", RIVAL)
+    names = list(dict.fromkeys(name for _, name in rivals))
+    found, shares = [], rows.values("decision_accuracy", DISTRIBUTION)
     for task in tasks:
-        mine = {name: share for (t, name), share in rivals.items() if t == task}
+        mine = {name: rivals[task, name] for name in names if (task, name) in rivals}
         if not mine:
             continue
         best = max(mine, key=mine.__getitem__)
@@ -76,10 +104,10 @@ def matches(table: pa.Table, tasks: Collection[str], scales: Collection[str]) ->
     return tuple(found)
 
 
-def contrary(table: pa.Table, group: str, tasks: Collection[str], scale: str) -> Contrary | None:
+def contrary(rows: Rows, group: str, tasks: Collection[str], scale: str) -> Contrary | None:
     """Where a group turns what all distributions say of a scale; None where it does not."""
-    here, there = (_values(table, "pearson", DISTRIBUTION, g) for g in ("all", group))
-    costs, theirs = (_values(table, "regret", DISTRIBUTION, g, "low") for g in ("all", group))
+    here, there = (rows.values("pearson", DISTRIBUTION, g) for g in ("all", group))
+    costs, theirs = (rows.values("regret", DISTRIBUTION, g, "low") for g in ("all", group))
     places = [(task, scale) for task in tasks]
     turned = [p[0] for p in places if here.get(p, 0.0) * there.get(p, 0.0) < 0]
     both = [p for p in places if p in costs and p in theirs]
@@ -88,13 +116,3 @@ def contrary(table: pa.Table, group: str, tasks: Collection[str], scale: str) ->
     if not (turned or costly or free):
         return None
     return Contrary(group, scale, tuple(turned), tuple(costly), tuple(free))
-
-
-def _values(
-    table: pa.Table, statistic: str, level: str, group: str = "all", column: str = "value"
-) -> Values:
-    """A column of a statistic's rows, without what is not known."""
-    for name, value in (("statistic", statistic), ("level", level), ("group", group)):
-        table = table.filter(pc.equal(table[name], value))
-    rows = table.select(["task", "proxy", column]).to_pylist()
-    return {(row["task"], row["proxy"]): row[column] for row in rows if row[column] is not None}

@@ -8,7 +8,7 @@ is falsely trusted in at most 6 % of simulated studies (tests/statistics).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.second_looks import (
     Contrary,
     Match,
+    Rows,
     Together,
     contrary,
     matches,
@@ -84,32 +85,35 @@ def verdict(
     found = _of_group(statistics, level, confidence, group)
     if group != "all":
         return found
+    rows, tasks = Rows(statistics), statistics["task"].unique().to_pylist()
+    each = [task for task in tasks if task != NAME]
     for other in statistics["group"].unique().to_pylist():
         if other != "all":
             said = {v.task: v for v in _of_group(statistics, level, confidence, other)}
-            found = [_beside(one, statistics, other, said.get(one.task)) for one in found]
+            found = [_beside(one, rows, each, other, said.get(one.task)) for one in found]
     shown = trials(statistics, confidence, level)
     each = [task for task in shown if task != NAME]
     return [
         one._replace(
-            rivals=matches(statistics, tasks, [t.scale for t in shown[tasks[0]]][::-1]),
-            together=together(statistics, tasks, one.spoken_of),
+            rivals=matches(rows, tasks, [t.scale for t in shown[tasks[0]]][::-1]),
+            together=together(rows, tasks, one.spoken_of),
         )
         for one in found
         for tasks in [each if one.task == OVERALL else [one.task]]
     ]
 
 
-def _beside(one: Verdict, statistics: pa.Table, group: str, other: Verdict | None) -> Verdict:
+def _beside(
+    one: Verdict, rows: Rows, tasks: Sequence[str], group: str, other: Verdict | None
+) -> Verdict:
     """The verdict, with what a group says otherwise."""
     if other is None:
         return one
     mine, theirs = (v.trusted.scale if v.trusted else None for v in (one, other))
     if mine != theirs:
         one = one._replace(elsewhere=(*one.elsewhere, (group, theirs)))
-    tasks = statistics["task"].unique().to_pylist()
-    own = [t for t in tasks if t != NAME] if one.task == OVERALL else [one.task]
-    turned = contrary(statistics, group, own, one.spoken_of)
+    own = tasks if one.task == OVERALL else [one.task]
+    turned = contrary(rows, group, own, one.spoken_of)
     return one._replace(contrary=(*one.contrary, turned)) if turned else one
 
 
