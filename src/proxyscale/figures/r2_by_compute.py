@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SCALE, RIVAL, CHECKPOINT = "scale", "rival", "checkpoint"  # kinds of what is drawn
 LEVELS = {SCALE: "distribution", CHECKPOINT: "checkpoint", RIVAL: "rival"}  # in the statistics
 APART = 3.0  # a factor of compute between the cheapest scale, one rival and the next
+MOST_DECADES = 4  # of compute that are written
 Places = Mapping[str, float]  # where rivals stand on the axis of compute
 
 
@@ -188,11 +189,13 @@ def _compute_axis(ax: Axes, data: FigureData, rivals: Places) -> None:
     no compute is, the rivals' names.
     """
     places = _places(data, rivals)
-    edge = max(rivals.values(), default=0.0) * APART**0.5
-    log_axis(ax, lambda x, place: fraction(x, place) if x > edge else "")
+    log_axis(ax)
     ax.set_xlim(min(places) / 1.6, 1.6)
+    decades = np.arange(0, np.log10(places[len(rivals)]) - 1e-9, -1)
+    shown = decades[:: math.ceil(len(decades) / MOST_DECADES)]
+    ax.set_xticks(10.0**shown, [fraction(10.0**decade, None) for decade in shown])
     if rivals:
-        ax.axvline(edge, color=PALE, lw=0.8)
+        ax.axvline(max(rivals.values()) * APART**0.5, color=PALE, lw=0.8)
     ax.grid(axis="y", color=PALE, lw=0.4)
     top = ax.secondary_xaxis("top")
     top.xaxis.minorticks_off()
