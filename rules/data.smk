@@ -124,29 +124,26 @@ rule items:
 
 
 rule overlap:
-    # One pass over a pack's text for all tasks whose flags are missing or no longer vouched for.
     input:
         pack=manifest(paths.pack()),
         words=ancient(inside(paths.pack(), "words.npy")),
-        encoded=[manifest(paths.items(task)) for task in sorted(study.config.tasks)],
-        tables=items_words(),
+        encoded=manifest(paths.items()),
+        tables=ancient([inside(paths.items(), name) for name in ITEM_TABLES[1::2]]),
     output:
-        [update(f"{paths.overlap()}/{task}.npy") for task in study.config.tasks],
+        paths.overlap(),
     log:
-        paths.log("overlap/{source}/{shard}"),
+        paths.log("overlap/{source}/{shard}/{task}"),
     priority: 900_000
     conda:
         "../envs/proxyscale.yaml"
     resources:
-        **asks(lambda w: needs.overlap(w.source)),
+        **asks(lambda w: needs.overlap(w.source, w.task)),
     params:
-        spec=words("--spec", study.spec("overlap")),
+        spec=lambda w: study.spec("overlap", w.task),
         code=study.code("overlap"),
-        encoded=lambda w, input: words(*input.encoded),
-        out=subpath(output[0], parent=True),
     shell:
-        "python -m proxyscale overlap --log {log:q} --pack {input.pack:q} --items {params.encoded}"
-        " {params.spec} --code {params.code} --out {params.out:q}"
+        "python -m proxyscale overlap --log {log:q} --pack {input.pack:q} --items {input.encoded:q}"
+        " --spec {params.spec:q} --out {output:q}"
 
 
 rule task:
@@ -154,8 +151,7 @@ rule task:
         encoded=manifest(paths.items()),
         tables=ancient([inside(paths.items(), name) for name in ITEM_TABLES]),
         pool=paths.pool,
-        # they follow from the pool's manifest and the items'
-        found=ancient([f"{paths.overlap(*pack)}/{{task}}.npy" for pack in study.packs]),
+        found=[paths.overlap(*pack) for pack in study.packs],
     output:
         manifest=manifest(paths.task()),
         holdout=inside(paths.task(), "holdout.parquet"),

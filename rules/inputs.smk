@@ -31,14 +31,6 @@ ITEM_TABLES = [
 ]
 
 
-def items_words():
-    """The words of all tasks' items."""
-    names = ITEM_TABLES[1::2]
-    return ancient(
-        [inside(paths.items(t), n) for t in study.config.tasks for n in names]
-    )
-
-
 def figure_input(kind, root):
     """The files of one kind that figures read, and the flags that name them."""
     if kind in FIGURE_TABLES:

@@ -18,6 +18,7 @@ DOORS = {
     "cli.table_verbs",
     "cli.decision_verbs",
     "cli.job_messages",
+    "data.accounts",
     "vision.verbs",
 }
 HOOK = """

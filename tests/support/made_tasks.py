@@ -21,9 +21,7 @@ def build_test_set(
     found = []
     for source in artifacts.read_json(pool)["sources"]:
         for number, shard in enumerate(source["shards"]):
-            folder = out / "overlap" / f"{source['name']}@{number}"
+            found.append(out / "overlap" / f"{source['name']}@{number}" / "task.npy")
             pack = pool.parent / shard["folder"]
-            windows = {"task": spec["overlap_window"]}
-            find_overlap(folder, pack, {"task": out / "items"}, windows, "a version")
-            found.append(folder / "task.npy")
+            find_overlap(found[-1], pack, out / "items", spec["overlap_window"])
     build_task(out, spec, out / "items", found)

@@ -142,9 +142,11 @@ class Paths:
         """A task's items before overlap is known."""
         return f"{self.results}/items/{task}"
 
-    def overlap(self, source: str = "{source}", shard: int | str = "{shard}") -> str:
-        """What of all tasks' items stands in the documents of a pack."""
-        return f"{self.results}/overlap/{source}@{shard}"
+    def overlap(
+        self, source: str = "{source}", shard: int | str = "{shard}", task: str = "{task}"
+    ) -> str:
+        """What of a task's items stands in the documents of a pack."""
+        return f"{self.results}/overlap/{source}@{shard}/{task}.npy"
 
     def task(self, task: str = "{task}") -> str:
         return f"{self.results}/tasks/{task}"

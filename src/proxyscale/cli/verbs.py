@@ -62,14 +62,14 @@ def items(args: Arguments) -> str:
     return f"{out.name} · {items_line(out)}"
 
 
-@verb("pack", "items+", "spec", "code", "out")
+@verb("pack", "items", "spec", "out")
 def overlap(args: Arguments) -> str:
-    """Search a pack's documents for the items of all test sets."""
+    """Search a pack's documents for the items of a test set."""
     from proxyscale.data.overlap_search import find_overlap
 
-    out, windows = folder(args.out), json.loads(args.spec)
-    searched = find_overlap(out, folder(args.pack), pairs(args.items), windows, args.code)
-    return f"{out.name} · {len(searched)} of {len(windows)} tasks"
+    text, encoded = folder(args.pack), folder(args.items)
+    find_overlap(Path(args.out), text, encoded, json.loads(args.spec)["window"])
+    return f"{encoded.name} in {text.name}"
 
 
 @verb("items", "found+", "spec", "out")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from proxyscale.base import arrays, artifacts
-from proxyscale.base.vouching import Vouching
+from proxyscale.base import arrays
 from proxyscale.data.encoded_items import EncodedItems
 from proxyscale.data.overlap import Sought, distinct, windows
 from proxyscale.data.words import SEPARATOR
@@ -137,29 +136,10 @@ def _chunks(text: np.ndarray, window: int) -> Iterator[np.ndarray]:
         start += step
 
 
-def find_overlap(
-    out: Path, pack: Path, items: Mapping[str, Path], windows: Mapping[str, int], version: str
-) -> list[str]:
-    """Search a pack's documents for the items of test sets; returns those that were searched for.
+def find_overlap(out: Path, pack: Path, items: Path, window: int) -> None:
+    """Search a pack's documents for a test set's items by windows of so many words.
 
-    `out`/{task}.npy are a test set's flags (see `Sought`), of `items[task]` by windows of
-    `windows[task]` words. One that is there and vouched for (same pack, items, window, `version` of
-    the code) is not searched for again; all others are in one pass.
+    `out` are its flags (see `Sought`). Memory grows with the items, not with the text.
     """
-    digest = artifacts.sha256(pack / "manifest.json")
-    made_of = {
-        task: {
-            "pack": digest,
-            "items": artifacts.sha256(folder / "manifest.json"),
-            "window": windows[task],
-            "version": version,
-        }
-        for task, folder in items.items()
-    }
-    vouching = Vouching(out, ".npy", made_of)
-    sought = {t: Sought(EncodedItems.open(items[t]).tested, windows[t]) for t in vouching.stale}
-    if sought:
-        found = search(list(sought.values()), arrays.read(pack / "words.npy", "r"))
-        for task, flags in zip(sought, found, strict=True):
-            vouching.made(task, arrays.write(out / f"{task}.npy", flags))
-    return list(sought)
+    sought = Sought(EncodedItems.open(items).tested, window)
+    arrays.write(out, search([sought], arrays.read(pack / "words.npy", "r"))[0])

@@ -106,7 +106,8 @@ def _tables(losses: pa.Table, lengths: Mapping[str, Length]) -> Iterator[tuple[s
     for name, unit in zip(BITS, ("token", "bytes", "characters"), strict=True):
         size = frame["tokens_sum"]
         if unit != "token":
-            size = frame["task"].map({t: getattr(one, unit) for t, one in lengths.items()})
+            sizes = {task: getattr(one, unit) for task, one in lengths.items()}
+            size = frame["task"].map(sizes).astype(float)
         bits = frame["nats_sum"] / np.log(2) / size
         yield from _known(name, frame, bits.where(measured & (size > 0)), "lower")
     for name, column in HIGHER.items():

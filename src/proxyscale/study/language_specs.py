@@ -51,9 +51,9 @@ def items(study: LanguageRuns, task: str) -> Words:
     return {**own, "options": entry.options, **common}
 
 
-def overlap(study: LanguageRuns) -> Words:
-    """Words in a window of every task."""
-    return {name: task.overlap_window for name, task in study.config.tasks.items()}
+def overlap(study: LanguageRuns, task: str) -> Words:
+    """Words in a window of a task."""
+    return {"window": study.config.tasks[task].overlap_window}
 
 
 def task(study: LanguageRuns, task: str) -> Words:

@@ -112,10 +112,9 @@ class Needs:
         held = max((_text(self._bytes(source)) for source in sources), default=_text(TEXT))
         return Need(held + CANDIDATE * self._words(task), self._seconds("items", task))
 
-    def overlap(self, source: str) -> Need:
-        """A job over the text of a shard of a source: windows of all tasks' items."""
-        sought = sum(self._words(task) for task in self.study.config.tasks)
-        return Need(BARE + WINDOW * sought, self._seconds("overlap", source))
+    def overlap(self, source: str, task: str) -> Need:
+        """A job over the text of a shard of a source: windows of a task's items."""
+        return Need(BARE + WINDOW * self._words(task), self._seconds("overlap", source))
 
     def task(self, task: str) -> Need:
         """The candidates of a test set, and their windows."""
