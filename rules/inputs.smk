@@ -1,4 +1,5 @@
 # What rules read and say, where it takes more than a line.
+from glob import glob
 
 
 def scoring_features(wildcards, part):
@@ -89,3 +90,12 @@ def kept_weights(folder):
     """The file of the weights that a run keeps on its way, by name, if it keeps any."""
     file = inside(folder, "kept.safetensors")
     return {"checkpoints": file} if study.config.checkpoints else {}
+
+
+ASSETS = f"{workflow.basedir}/src/proxyscale/reporting/assets"
+REPORT_FILES = sorted(glob(f"{ASSETS}/*.*") + glob(f"{ASSETS}/*/*.*"))
+
+
+def report_flags(name, files, found):
+    """`--name key=path` of files that the report shows, where a job finds the losses at `found`."""
+    return flags(name, files.items(), storage_root(found, paths.losses))

@@ -5,17 +5,6 @@
 # steps: write the report
 
 
-from glob import glob
-
-ASSETS = f"{workflow.basedir}/src/proxyscale/reporting/assets"
-REPORT_FILES = sorted(glob(f"{ASSETS}/*.*") + glob(f"{ASSETS}/*/*.*"))
-
-
-def report_flags(name, files, found):
-    """`--name key=path` of files that the report shows, where a job finds the losses at `found`."""
-    return flags(name, files.items(), storage_root(found, paths.losses))
-
-
 rule report:
     input:
         statistics=paths.statistics,

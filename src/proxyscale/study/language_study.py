@@ -27,7 +27,7 @@ from proxyscale.study.study import READ, Calibrate, canonical, plugin_files
 
 TABLES = ("tab9", "tab10", "tab11", "tab20")
 RULES = (
-    *("data", "selection", "attribution", "training"),
+    *("data", "tasks", "selection", "attribution", "training"),
     *("tables", "reporting", "report", "figures"),
 )
 # A correlation over fewer distributions says nothing, and single examples have none.
