@@ -41,5 +41,9 @@ def check_losses(table: pa.Table, where: str, vocabulary: int | None = None) -> 
         if losses.mean() > 3 * limit:
             wrong = losses.mean(keepdims=True)
     if len(wrong):
-        raise UserError(f"a loss of {wrong[0]:g} is impossible: the run diverged", where=where)
+        raise UserError(
+            f"a loss of {wrong[0]:g} is impossible: the run diverged",
+            where=where,
+            hint="a lower learning_rate, or training text that has what the test set is about",
+        )
     return table
