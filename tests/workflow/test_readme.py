@@ -53,7 +53,7 @@ def own(tmp_path: Path) -> Path:
     (tmp_path / "mine.yaml").write_text(block("yaml"))
     rng = random.Random(0)
     words = [f"w{i}" for i in range(400)]
-    said = [" ".join(rng.choices(words, k=120)) for _ in range(1200)]
+    said = [" ".join(rng.choices(words, k=120)) for _ in range(2600)]
     questions = []
     for n in range(300):
         context = rng.choices(words, k=20)
