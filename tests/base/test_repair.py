@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from proxyscale.base import arrays, artifacts, lock
-from proxyscale.base.repair import repair
+from proxyscale.base.paths import Paths
+from proxyscale.base.repair import FOLDERS, repair
 
 
 def _study(folder: Path) -> Path:
@@ -62,3 +63,12 @@ def test_others_files_are_left_alone(tmp_path: Path, monkeypatch) -> None:
 
 def test_an_empty_folder_is_no_study(tmp_path: Path) -> None:
     assert repair(str(tmp_path / "none"), []) == []
+
+
+def test_every_folder_of_a_study_is_looked_at() -> None:
+    paths, folders = Paths("r"), set()
+    for name in ("corpus", "pack", "items", "overlap", "task", "run", "features", "datamodels"):
+        folders.add(getattr(paths, name)().split("/")[1])
+    for file in (paths.tokenizer, paths.pool, paths.rival_losses, paths.distribution()):
+        folders.add(file.split("/")[1])
+    assert folders <= set(FOLDERS)

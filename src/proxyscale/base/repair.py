@@ -16,8 +16,8 @@ from proxyscale.base.paths import CLAIM, own_files
 
 # Folders of a study's results that hold nothing but what it made.
 FOLDERS = (
-    *("corpora", "tokenizer", "pool", "tasks", "distributions", "runs", "features"),
-    *("scores", "selection", "rivals", "datamodels", "tables"),
+    *("corpora", "tokenizer", "pool", "items", "overlap", "tasks", "distributions", "runs"),
+    *("features", "scores", "selection", "rivals", "datamodels", "tables"),
 )
 UNSEALED = frozenset({"foundry"})  # what llm-foundry works in
 LEFT = "no-longer-made"  # the folder for what a study made and makes no longer
