@@ -24,12 +24,8 @@ def documents(sources):
 
 
 # The tables of a task's items, which their manifest vouches for.
-ITEM_TABLES = [
-    "holdout.parquet",
-    "holdout.words.parquet",
-    "target.parquet",
-    "target.words.parquet",
-]
+ITEM_WORDS = ["holdout.words.parquet", "target.words.parquet"]
+ITEM_TABLES = ["holdout.parquet", "target.parquet", *ITEM_WORDS]
 
 
 def figure_input(kind, root):

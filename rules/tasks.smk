@@ -38,7 +38,7 @@ rule overlap:
         pack=manifest(paths.pack()),
         words=ancient(inside(paths.pack(), "words.npy")),
         encoded=manifest(paths.items()),
-        tables=ancient([inside(paths.items(), name) for name in ITEM_TABLES[1::2]]),
+        tables=ancient([inside(paths.items(), name) for name in ITEM_WORDS]),
     output:
         paths.overlap(),
     log:

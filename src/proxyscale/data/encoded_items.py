@@ -27,6 +27,7 @@ SURPLUS = 4
 # Few-shot examples are drawn from this many target items.
 SHOT_BANK = 256
 WORDS = ("question", "answer", "context")
+FACTS = ("cut", "lost", "joined")  # of an example, by its encoding
 
 
 def encode_items(
@@ -185,7 +186,7 @@ def _words(examples: Sequence[Example], unknown: int | None) -> pa.Table:
             "record": example.item.where,
             "tokens": sum(len(row.context) + len(row.scored) for row in example.rows),
             "unknown": _unknown(example, unknown),
-            **{fact: getattr(example, fact) for fact in ("cut", "lost", "joined")},
+            **{fact: getattr(example, fact) for fact in FACTS},
             **example.tested._asdict(),
         }
         for example in examples

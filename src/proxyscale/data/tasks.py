@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from proxyscale.base import arrays, artifacts
-from proxyscale.data.encoded_items import SPLITS, EncodedItems, none_left
+from proxyscale.data.encoded_items import FACTS, SPLITS, EncodedItems, none_left
 from proxyscale.data.overlap import END, Sought, Standing, Tested
 from proxyscale.data.overlap_search import search
 from proxyscale.data.raw_record import Dropped
@@ -104,7 +104,11 @@ class _Choice:
         for reason in ("in pool", "in holdout"):
             counts[reason.replace(" ", "_")] = int((reasons == reason).sum())
         own = table.take(kept)
-        for name, fact in (("tokens", "tokens"), ("unknown_tokens", "unknown"), *FACTS):
+        for name, fact in (
+            ("tokens", "tokens"),
+            ("unknown_tokens", "unknown"),
+            *zip(FACTS, FACTS, strict=True),
+        ):
             counts[name] = int(np.sum(own[fact].to_numpy()))
         self.counts[split], self.accounts[split] = dict(counts), account
         if not len(kept):
@@ -138,9 +142,6 @@ class _Choice:
             "short": int(short.sum()),
             "short_in_pool": int((short & pool.items).sum()),
         }
-
-
-FACTS = (("cut", "cut"), ("lost", "lost"), ("joined", "joined"))
 
 
 def said(tested: Sequence[Tested]) -> np.ndarray:

@@ -16,9 +16,10 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import Paths
 from proxyscale.base.progress import cheaper, quantity
+from proxyscale.base.tables import with_constants
 from proxyscale.figures.style import Mark, Style, beside, marks
 from proxyscale.statistics.grid import Array, Grid
-from proxyscale.statistics.grid_reading import read_grid
+from proxyscale.statistics.grid_reading import RUN, read_grid
 from proxyscale.statistics.measures import chance, pearson
 
 Rows = list[dict[str, Any]]  # of a CSV
@@ -291,10 +292,7 @@ class FigureData:
 def read_curves(runs: pa.Table, results: str) -> pa.Table:
     """The curves of all runs (schema curve) with scale, distribution, draw and seed."""
     parts = []
-    for run in runs.select(["scale", "distribution", "draw", "seed"]).to_pylist():
+    for run in runs.select(RUN).to_pylist():
         path = f"{Paths(results).run(**run)}/curve.parquet"
-        curve = artifacts.read(path, "curve")
-        for name, value in run.items():
-            curve = curve.append_column(name, pa.repeat(pa.scalar(value), len(curve)))
-        parts.append(curve)
+        parts.append(with_constants(artifacts.read(path, "curve"), **run))
     return pa.concat_tables(parts)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
+from proxyscale.base.tables import where
 from proxyscale.data.pool import Pool
 
 Row = dict[str, Any]
@@ -62,4 +63,4 @@ def _shares(pool: Pool, ids: np.ndarray) -> dict[str, float]:
 
 
 def _examples(table: pa.Table, draw: int) -> np.ndarray:
-    return np.asarray(table.filter(pc.equal(table["draw"], draw))["example"].to_numpy())
+    return np.asarray(where(table, draw=draw)["example"].to_numpy())

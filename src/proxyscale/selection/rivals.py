@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
-from proxyscale.base.tables import with_constants
+from proxyscale.base.tables import where, with_constants
 from proxyscale.data.pool import Pool
 from proxyscale.selection.ngrams import ORDER, Ngrams, Text
 
@@ -84,7 +84,7 @@ def _draws(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     """The examples of every draw of a distribution."""
     table = artifacts.read(path, "distribution", ["draw", "example"])
     for draw in pc.unique(table["draw"]).to_pylist():
-        yield draw, table.filter(pc.equal(table["draw"], draw))["example"].to_numpy()
+        yield draw, where(table, draw=draw)["example"].to_numpy()
 
 
 def _some(ids: np.ndarray, draw: int, length: int) -> np.ndarray:

@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from proxyscale.base.tables import with_constants
 from proxyscale.statistics.grid import Array, Grid
+from proxyscale.statistics.grid_reading import RUN
 from proxyscale.statistics.proxy_statistics import DISTRIBUTION, as_table, group_members
 from proxyscale.statistics.seed_noise import sd_interval
 
 LAST = 5  # checkpoints, the run's end among them
-RUN = ["scale", "distribution", "draw", "seed"]
 Row = dict[str, Any]
 
 
@@ -39,7 +40,7 @@ def checkpoint_noise(
     Rows as those of seed noise: of a proxy, and with `reference_` before it of the reference. Of
     runs with fewer than three checkpoints, their end among them, nothing is told.
     """
-    ends = losses.append_column("step", pa.repeat(pa.scalar(1.0), len(losses)))
+    ends = with_constants(losses, step=1.0)
     table = pa.concat_tables([checkpoints.select(ends.column_names), ends])
     frame = table.group_by([*RUN, "task", "step"]).aggregate([("loss", "mean")]).to_pandas()
     wide = frame.pivot(index=[*RUN, "task"], columns="step", values="loss_mean").dropna()

@@ -37,10 +37,7 @@ def collect_checkpoints(out: Path, spec: Mapping[str, Any], results: str) -> Non
     for key in _keys(spec["runs"]):
         for share in spec["checkpoints"]:
             for table in _losses(paths, [key], spec["tasks"], share):
-                step = pa.repeat(pa.scalar(float(share)), len(table))
-                tables.append(
-                    table.append_column(artifacts.SCHEMAS["checkpoints"].field("step"), step)
-                )
+                tables.append(with_constants(table, step=float(share)))
     artifacts.write(out, pa.concat_tables(tables), "checkpoints")
 
 

@@ -13,6 +13,7 @@ from proxyscale.base.errors import UserError
 from proxyscale.statistics.grid import Array, Grid
 
 SHOWN_HOLES = 20
+RUN = ["scale", "distribution", "draw", "seed"]  # the columns that tell runs apart
 ROLES = ("grid", "outside")
 
 
@@ -26,9 +27,7 @@ def read_grid(losses: pa.Table, runs: pa.Table) -> Grid:
     runs = runs.filter(pc.is_in(runs["role"], value_set=pa.array(ROLES)))
     if not len(runs):
         raise UserError("no run has the role `grid`", where="runs")
-    names = {
-        key: runs[key].unique().to_pylist() for key in ("scale", "distribution", "draw", "seed")
-    }
+    names = {key: runs[key].unique().to_pylist() for key in RUN}
     flops, parameters = (_median(runs, what, names["scale"]) for what in ("flops", "parameters"))
     if np.isfinite(flops).all():
         order = np.argsort(flops, kind="stable")
@@ -121,7 +120,7 @@ def _refuse_holes(grid: Grid, runs: pa.Table, run: Array, losses: pa.Table) -> N
 
 def _told(runs: pa.Table, row: int) -> str:
     """A run as people name it."""
-    key = {name: runs[name][int(row)].as_py() for name in ("scale", "distribution", "draw", "seed")}
+    key = {name: runs[name][int(row)].as_py() for name in RUN}
     return "{scale} / {distribution} (draw {draw}, seed {seed})".format(**key)
 
 

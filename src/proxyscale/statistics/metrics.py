@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
+from proxyscale.base.tables import with_constants
+from proxyscale.statistics.grid_reading import RUN
 from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.proxy_statistics import DISTRIBUTION, as_table, summarize
 
@@ -30,7 +32,6 @@ KEPT = (
 )
 HIGHER = {"accuracy": "correct", "lead": "lead", "margin": "margin", "probability": "probability"}
 BITS = ("bits_per_token", "bits_per_byte", "bits_per_character")
-RUN = ["scale", "distribution", "draw", "seed"]
 
 
 class Length(NamedTuple):
@@ -73,9 +74,7 @@ def metric_statistics(
             pc.is_in(found["statistic"], pa.array(KEPT)), pc.not_equal(found["task"], NAME)
         )
         found = found.filter(pc.and_(kept, pc.equal(found["level"], DISTRIBUTION)))
-        for column, value in (("level", LEVEL), ("named", name)):
-            place = found.column_names.index(column)
-            found = found.set_column(place, column, pa.repeat(pa.scalar(value), len(found)))
+        found = with_constants(found.drop_columns(["level", "named"]), level=LEVEL, named=name)
         tables.append(artifacts.conform(found, "statistics"))
     return pa.concat_tables([*tables, _best(pa.concat_tables(tables))])
 
@@ -128,7 +127,4 @@ def _as_losses(frame: pd.DataFrame, values: pd.Series[float], better: str) -> pa
     """A table of losses of one example a run and task."""
     columns = {key: frame[key] for key in [*RUN, "task"]} | {"loss": values}
     table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
-    facts = {"example": 0, "better": better}
-    for key, value in facts.items():
-        table = table.append_column(key, pa.repeat(pa.scalar(value), len(table)))
-    return artifacts.conform(table, "losses")
+    return artifacts.conform(with_constants(table, example=0, better=better), "losses")

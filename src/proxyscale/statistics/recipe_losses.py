@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 
 from proxyscale.base.errors import UserError
 from proxyscale.statistics.grid import Array
+from proxyscale.statistics.grid_reading import RUN
 from proxyscale.statistics.ladder import Ladder
 from proxyscale.statistics.objective import Objective, objective_of
-
-RUN = ["scale", "distribution", "draw", "seed"]
 
 
 @dataclass(frozen=True)

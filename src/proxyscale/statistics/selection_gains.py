@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from proxyscale.base import artifacts
+from proxyscale.base.tables import where
 from proxyscale.statistics.measures import chance
 
 Rows = list[dict[str, Any]]
@@ -164,4 +165,4 @@ def _kind(selected: Mapping[str, Any]) -> tuple[Any, ...]:
 def _examples(name: str, results: Path) -> np.ndarray:
     """The examples of a selection's first draw."""
     table = artifacts.read(results / "distributions" / f"{name}.parquet", "distribution")
-    return np.asarray(table.filter(pc.equal(table["draw"], 0))["example"].to_numpy())
+    return np.asarray(where(table, draw=0)["example"].to_numpy())

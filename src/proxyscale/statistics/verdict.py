@@ -82,20 +82,19 @@ def verdict(
     level = trust_of(trust)
     if not 0.5 < confidence < 1:
         raise UserError("confidence is a share from 0.5 to 1", value=confidence)
-    found = _of_group(statistics, level, confidence, group)
+    tested = trials(statistics, confidence, level, group)
+    found = _of_group(tested, level, confidence)
     if group != "all":
         return found
-    rows, tasks = Rows(statistics), statistics["task"].unique().to_pylist()
-    each = [task for task in tasks if task != NAME]
+    rows, each = Rows(statistics), [task for task in tested if task != NAME]
     for other in statistics["group"].unique().to_pylist():
         if other != "all":
-            said = {v.task: v for v in _of_group(statistics, level, confidence, other)}
+            theirs = trials(statistics, confidence, level, other)
+            said = {v.task: v for v in _of_group(theirs, level, confidence)}
             found = [_beside(one, rows, each, other, said.get(one.task)) for one in found]
-    shown = trials(statistics, confidence, level)
-    each = [task for task in shown if task != NAME]
     return [
         one._replace(
-            rivals=matches(rows, tasks, [t.scale for t in shown[tasks[0]]][::-1]),
+            rivals=matches(rows, tasks, [t.scale for t in tested[tasks[0]]][::-1]),
             together=together(rows, tasks, one.spoken_of),
         )
         for one in found
@@ -117,8 +116,7 @@ def _beside(
     return one._replace(contrary=(*one.contrary, turned)) if turned else one
 
 
-def _of_group(statistics: pa.Table, trust: Trust, confidence: float, group: str) -> list[Verdict]:
-    tested = trials(statistics, confidence, trust, group)
+def _of_group(tested: Mapping[str, list[Trial]], trust: Trust, confidence: float) -> list[Verdict]:
     if not tested:
         return []
     tasks = {task: scales for task, scales in tested.items() if task != NAME}
