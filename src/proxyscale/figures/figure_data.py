@@ -58,7 +58,8 @@ class FigureData:
     scale, distribution, draw and seed), `agreement`, `influence`, by task the table of what is
     `asked` of a model, the rows of `gains`, the record of a `proposal`. It may name the
     `reference` (default: the only one), the `proxy` of Figures 1, 4 and 5 (default: the one nearest
-    to 1/175 of the compute) and the `smallest` one of Figures 12 and 13 (default: the cheapest).
+    to 1/175 of the compute), the `smallest` one of Figures 12 and 13 (default: the cheapest), and
+    the distributions of each of the `groups`.
     """
 
     style: Style
