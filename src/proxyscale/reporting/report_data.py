@@ -88,7 +88,8 @@ def _rounded(values: Array) -> list[float | None]:
 def statistics_data(statistics: pa.Table, reference: str) -> list[list[Any]]:
     """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n, named, unit]."""
     table = where(statistics, reference=reference)
-    table = table.filter(pc.is_in(table["level"], pa.array(["distribution", "rival"])))
+    level = pc.is_in(table["level"], pa.array(["distribution", "rival"]))
+    table = table.filter(pc.or_(level, pc.equal(table["statistic"], "best_metric")))
     words, numbers = ("statistic", "group", "task", "proxy"), ("value", "low", "high", "ceiling")
     return [
         [
