@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1]
 NEUTRAL = frozenset(
     f"base.{name}"
     for name in (
-        *("devices", "digest", "ending", "errors", "lock", "paths", "progress"),
+        *("devices", "digest", "ending", "errors", "extras", "lock", "paths", "progress"),
         *("repair", "run_cache", "seals", "verbs"),
     )
 )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from tokenizers import Tokenizer
 
 from proxyscale import registry
 from proxyscale.base import artifacts
@@ -20,6 +19,9 @@ from proxyscale.data.task_encoding import Coder, Example
 from proxyscale.data.task_items import Item, Record, seeded_hash
 from proxyscale.data.task_records import readers
 from proxyscale.data.tokens import load_tokenizer, unknown_id
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SPLITS = ("holdout", "target")
 # Candidates for each example asked for, kept until their overlap is known.

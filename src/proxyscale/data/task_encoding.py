@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from proxyscale.data.overlap import Tested
 from proxyscale.data.packing import END
@@ -17,6 +16,9 @@ from proxyscale.data.record_counts import RecordCounts
 from proxyscale.data.task_items import Item, seeded_hash
 from proxyscale.data.tokens import tokens, unknown_id
 from proxyscale.data.words import SEPARATOR, words
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SHOT_DELIMITER = "\n"
 NOTHING = np.zeros(0, np.uint32)

@@ -9,6 +9,7 @@ dimension is said to grow, so every multiplier is one and the same code gives th
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from proxyscale.base.errors import UserError
+
+# mup declares torchvision, which it never imports. A torchvision of another build than torch (of
+# CUDA beside a CPU one) breaks who imports it wherever it is found, as transformers does.
+sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]
 
 PARAMETRIZATIONS = ("mup", "standard")
 # The head dimension at which both parametrizations scale attention alike.
