@@ -63,13 +63,12 @@ $(VENV)/run.stamp: pyproject.toml requirements.lock | $(BIN)/pip
 # The peers lie in a folder of their own: the workflow's environment stays as it is.
 $(VENV)/peers.stamp: $(VENV)/test.stamp
 	$(BIN)/pip install --no-deps --target $(VENV)/peers traker==0.3.2 data-selection==1.0.3 \
-	    nltk==3.9.1 regex click transformers==5.24.0 accelerate==1.15.0 lightgbm==4.7.0
+	    nltk==3.9.1 click accelerate==1.15.0 lightgbm==4.7.0
 	touch $@
 
 $(VENV)/lm-eval.stamp: $(VENV)/test.stamp
-	$(BIN)/pip install --no-deps --target $(VENV)/lm-eval lm_eval==0.4.13 transformers==5.24.0 \
-	    accelerate==1.15.0 regex sacrebleu==2.6.0 tabulate portalocker colorama lxml evaluate==0.4.6 \
-	    more_itertools
+	$(BIN)/pip install --no-deps --target $(VENV)/lm-eval lm_eval==0.4.13 accelerate==1.15.0 \
+	    sacrebleu==2.6.0 tabulate portalocker colorama lxml evaluate==0.4.6 more_itertools
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp

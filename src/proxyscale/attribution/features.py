@@ -115,12 +115,14 @@ def features(
     """Write a run's features of candidates of the pool, and of the tasks' target examples.
 
     `spec`: candidates (their number; None: all), candidate_sources (None: all), dimension k, seed
-    of the candidates and of the projection. Features that are there and vouched for by their
-    manifest (same model, examples, spec, `version` of the code, same bytes) are not made again.
+    of the candidates and of the projection, perhaps uncovered. Features that are there and vouched
+    for by their manifest (same model, examples, spec, `version` of the code, same bytes) are not
+    made again.
     """
     sources = spec.get("candidate_sources")
     ids = candidate_ids(Pool.open(pool), spec["candidates"], spec["seed"], sources)
-    projection = {"dimension": spec["dimension"], "seed": spec["seed"], "version": version}
+    own = {key: spec[key] for key in ("dimension", "seed", "uncovered") if key in spec}
+    projection = {**own, "version": version}
     featurize(pool_part(out), run, pool_examples(pool, ids), projection, title)
     for name, folder in tasks.items():
         wanted = task_examples(folder, "target")
@@ -137,8 +139,9 @@ def featurize(
 ) -> None:
     """Write a trained run's features of the examples: features.npy f32 [n, k], ids.npy u32 [n].
 
-    `spec`: dimension k and seed of the projection. An interrupted job goes on where it was, and a
-    finished one is left as it is, if model, examples and spec are still the same.
+    `spec`: dimension k and seed of the projection, perhaps `uncovered` (see `GradientComputer`).
+    An interrupted job goes on where it was, and a finished one is left as it is, if model, examples
+    and spec are still the same.
     """
     facts = {
         "model": artifacts.sha256(run / "model.safetensors"),
@@ -151,7 +154,7 @@ def featurize(
     language_model.prepare_cpu(threads)
     device = language_model.device()
     model = language_model.load(run).to(device)
-    compute = GradientComputer(model)
+    compute = GradientComputer(model, spec.get("uncovered", "autograd"))
     projection = Projection(spec["dimension"], spec["seed"], device)
 
     def features(where: slice) -> Tensor:

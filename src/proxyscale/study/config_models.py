@@ -74,6 +74,11 @@ class Attribution(Strict):
     models: Few = Field(
         1, description="models averaged: runs of `scored_on`, one a draw, then the next seed"
     )
+    uncovered: Literal["autograd", "error", "leave-out"] = Field(
+        "autograd",
+        description="parameters whose gradients no rule covers, which are named in the log: "
+        "autograd's, one example after another; an error; or left out of the features",
+    )
     compare: ScoreComparison | None = Field(
         None, description="hold the scores of all scales side by side; null: do not"
     )
@@ -86,10 +91,18 @@ class Model(Strict):
         "language", description="GPT form: pre-norm, learned positions"
     )
     architecture: str = Field(
-        DEFAULT_ARCHITECTURE, description="gpt, or a plugin's, whose options are `options`"
+        DEFAULT_ARCHITECTURE,
+        description="gpt; a plugin's, whose options are `options`; or any causal language model of "
+        "Hugging Face transformers by its model_type (llama, gpt2, qwen2), of which `config` says "
+        "more",
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="of the architecture; gpt has none but the keys here"
+        default_factory=dict, description="of a plugin's architecture; gpt's are the keys here"
+    )
+    config: dict[str, Any] = Field(
+        default_factory=dict,
+        description="of an architecture of transformers, in its own words (num_key_value_heads, "
+        "intermediate_size); a scale's are added to the study's",
     )
     width: Count | None = Field(None, description="residual width")
     layers: Few | None = Field(None, description="transformer blocks")

@@ -82,8 +82,9 @@ def select(study: LanguageRuns, distribution: str) -> Words:
 
 def features(study: LanguageRuns, candidates: str) -> Words:
     """Which candidates are featurized, and into how many numbers."""
-    dimension = {"dimension": study.config.attribution.dimension}
-    return candidate_losses(study, candidates) | dimension
+    section = study.config.attribution
+    words = candidate_losses(study, candidates) | {"dimension": section.dimension}
+    return words | ({} if section.uncovered == "autograd" else {"uncovered": section.uncovered})
 
 
 def candidate_losses(study: LanguageRuns, candidates: str) -> Words:

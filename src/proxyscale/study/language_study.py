@@ -114,7 +114,8 @@ class LanguageStudy(LanguageRuns):
         elif rule == "select":
             called = registry.selection, self.config.distributions[name].method
         elif rule in ("train", "evaluate", "features", "candidate_losses"):
-            called = registry.architecture, self.scales[name].model.get("architecture")
+            model = self.scales[name].model
+            called = registry.architecture, model["architecture"] if "options" in model else None
         else:
             return super().plugins(rule, name)
         return plugin_files(self.config.plugins, *called)

@@ -182,7 +182,7 @@ def _measure(model: LanguageModel, table: pa.Table, precision: str, batch_tokens
         size = language_model.chunk_rows(model.readout)
         with language_model.autocast(precision, device):
             parts = [
-                score(linear(chunk, model.readout).float(), gold)
+                score(linear(chunk, model.readout, model.readout_bias).float(), gold)
                 for chunk, gold in zip(states.split(size), targets.split(size), strict=True)
             ]
         loss, margin, hit = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
