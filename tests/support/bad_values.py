@@ -32,12 +32,12 @@ VALUES: dict[str, Any] = {
 # Values that a key may well have, by the last word of the key: told so here, or refused.
 _TOLD = """
 control:
-    columns example files format foundry metrics parameters proxy recipe reference scale seed
+    columns example files format foundry metric metrics parameters proxy recipe reference scale seed
     split_by task tokens
 doubled:
     betas
 empty:
-    columns example files format foundry metrics parameters proxy recipe reference scale seed
+    columns example files format foundry metric metrics parameters proxy recipe reference scale seed
     split_by table task tokens
 empty list:
     checkpoints files plugins shares subsets
@@ -45,7 +45,7 @@ empty mapping:
     a attribution available b caps columns direction execution extra figures fixed floors groups
     model options propose scales selection style table training
 long:
-    columns example files format foundry metrics parameters proxy recipe reference scale seed
+    columns example files format foundry metric metrics parameters proxy recipe reference scale seed
     split_by task tokens
 many:
     base_channels base_width batch batch_tokens candidates channels checkpoint_minutes classes
@@ -60,18 +60,18 @@ nothing:
     datamodels decay documents draws engine epochs eps example examples file
     final_learning_rate flops format foundry gpus heads hidden_learning_rate holdout hub images
     initial_learning_rate large layers learning_rate learning_rate_factor limit max_bytes
-    max_document_bytes micro_batch_tokens mlp_ratio momentum noise options parameters
+    max_document_bytes micro_batch_tokens metric mlp_ratio momentum noise options parameters
     parametrization precision projection proxy proxy_selection recipe records revision scale
     scales scored_on seed seeds size sources split split_by stack streaming target
     target_examples task tests tied tokens tokens_per_parameter warmup weight_decay weights
     width
 path:
-    columns example files format foundry metrics parameters proxy recipe reference results scale
-    seed split_by table task tokens
+    columns example files format foundry metric metrics parameters proxy recipe reference results
+    scale seed split_by table task tokens
 truth:
     balanced bias compile grid q repeat
 unknown name:
-    columns example files format foundry metrics parameters proxy recipe reference results
+    columns example files format foundry metric metrics parameters proxy recipe reference results
     scale seed split_by study task tokens
 zero:
     balanced bias compile drop_context few_shot final_learning_rate gpus holdout momentum q repeat

@@ -128,6 +128,11 @@ class Task(Open):
         False, description="drop an example whose prompt does not fit whole; else it is cut"
     )
 
+    @property
+    def record_files(self) -> list[str | list[str] | None]:
+        """The local files that its records are read from, part by part."""
+        return [part.files for part in self.records.parts.values()] if self.records else []
+
 
 class SelectionSection(Strict):
     """What every distribution has unless it says otherwise."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from proxyscale import registry
@@ -21,7 +21,7 @@ def mistakes(config: Config) -> Iterator[UserError]:
     """Every cross-reference that does not hold, in the order of the file."""
     yield from _sources(config)
     yield from _tokenizer(config)
-    yield from _tasks(config)
+    yield from task_mistakes(config.tasks, config.sources)
     yield from distribution_checks.mistakes(config)
     yield from _scales(config)
     yield from _reference(config)
@@ -72,8 +72,9 @@ def _tokenizer(config: Config) -> Iterator[UserError]:
             yield UserError(f"has no meaning beside {told}", where=f"tokenizer.{key}")
 
 
-def _tasks(config: Config) -> Iterator[UserError]:
-    for name, task in config.tasks.items():
+def task_mistakes(tasks: Mapping[str, Task], sources: Iterable[str]) -> Iterator[UserError]:
+    """Test sets whose kind, options or records do not hold."""
+    for name, task in tasks.items():
         where = f"tasks.{name}"
         mistaken = list(options_mistakes(where, registry.task, task.kind, task.options))
         yield from mistaken or _tried(where, task)
@@ -83,7 +84,7 @@ def _tasks(config: Config) -> Iterator[UserError]:
             yield from _records(f"{where}.records", task)
         if isinstance(task.sources, list):
             for source in task.sources:
-                yield from named(f"{where}.sources", source, config.sources, "source")
+                yield from named(f"{where}.sources", source, sources, "source")
 
 
 def _tried(where: str, task: Task) -> Iterator[UserError]:

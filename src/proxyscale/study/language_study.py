@@ -82,6 +82,10 @@ class LanguageStudy(LanguageRuns):
         return super().decisions or [self.paths.next_steps]
 
     @property
+    def pool(self) -> str:
+        return self.paths.pool
+
+    @property
     def rivals(self) -> list[str]:
         return list(self.config.rivals)
 

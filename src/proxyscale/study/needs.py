@@ -17,7 +17,9 @@ from proxyscale.data.encoded_items import SURPLUS
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_times import Estimate, Job
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
+from proxyscale.study.models_table import OwnModel
 from proxyscale.study.plan import PACKED, SELECTED
+from proxyscale.tables.sizes import named
 
 MB = 1e6
 BARE = 800 * MB  # bytes: a process that reads and writes tables, and Snakemake's two about it
@@ -37,6 +39,7 @@ UNTOLD = 1e9  # bytes of a source whose size cannot be told beforehand
 
 START = 120.0  # seconds: a node's first touch of the files, Snakemake's own start
 MARGIN = 3.0  # of time: nodes differ
+UNSIZED = 1e9  # parameters of a model of which nobody says how large it is
 UNKNOWN = 3600.0  # seconds of a job that the plan cannot tell
 # Training where nothing has been measured: what small models reach, far below any peak.
 CPU_FLOPS, GPU_FLOPS = 1.2e10, 3e13  # a second
@@ -162,6 +165,11 @@ class Needs:
         models = self.study.config.attribution.models
         memory = TORCH + features + 3 * 8.0 * dimension**2
         return Need(memory, MARGIN * models * operations / CPU_FLOPS)
+
+    def measure(self, model: OwnModel) -> Need:
+        """A model that is there, in float32 beside what it is read from, on all tasks."""
+        size = model.parameters or named(model.scale)
+        return Need(self.memory + 8.0 * (UNSIZED if math.isnan(size) else size), UNKNOWN)
 
     def rivals(self) -> Need:
         """n-grams of one distribution after another."""
