@@ -2,6 +2,8 @@
 import math
 
 from proxyscale.base import devices
+from proxyscale.study.job_times import Job
+from proxyscale.study.language_runs import LanguageRuns
 from proxyscale.study.needs import Needs
 
 # On one machine the jobs share its GPUs, counted in slots: a whole one each, or what a scale says; on
@@ -16,6 +18,14 @@ if gpus:
 overwritten = workflow.resource_settings.overwrite_resources.get("train", {})
 one = 1 if gpus else 0
 needs = Needs(study, gpus=overwritten["gpu"].value if "gpu" in overwritten else one)
+
+
+def cost_of(told):
+    """What a job takes, as the plan estimates it, or its FLOPs."""
+    if not isinstance(study, LanguageRuns):
+        return telling.flops_of(study)(told)
+    job = Job(told.rule, told.log, pending=True)
+    return needs.estimate.seconds(job) or 0.0
 
 
 def gpus_of(wildcards):
