@@ -20,10 +20,14 @@ one = 1 if gpus else 0
 needs = Needs(study, gpus=overwritten["gpu"].value if "gpu" in overwritten else one)
 
 
+if teller and not isinstance(study, LanguageRuns):
+    teller.counted = "jobs"
+
+
 def cost_of(told):
-    """What a job takes, as the plan estimates it, or its FLOPs."""
+    """What a job takes, as the plan estimates it; where there is none, jobs are counted."""
     if not isinstance(study, LanguageRuns):
-        return telling.flops_of(study)(told)
+        return 1.0
     job = Job(told.rule, told.log, pending=True)
     return needs.estimate.seconds(job) or 0.0
 

@@ -1,4 +1,4 @@
-"""Of every scale one run starts first, so that a mistake in a small one is told before dear ones."""
+"""Of every scale one run starts first: a mistake in a small one is told before dear ones."""
 
 from __future__ import annotations
 

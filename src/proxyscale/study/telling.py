@@ -25,7 +25,6 @@ INTERVAL = 10.0  # seconds between two lines on progress, at least
 STEP = 0.02  # of the compute between them, too
 # Of these there are many: a line on each tells nothing, unless it warns.
 MANY = frozenset({"overlap", "pack", "items", "select", "train", "evaluate", "figure", "table"})
-START_FLOPS = 2e10  # of any job: about what starting it takes
 KEY = re.compile(r"\btraining\.(\w+)")
 
 
@@ -47,7 +46,7 @@ class Told(NamedTuple):
 class Teller(logging.Handler):
     """Hears Snakemake's events and says less.
 
-    `jobs` gives the jobs that are to run, `cost` what each takes, in any unit.
+    `jobs` gives the jobs that are to run, `cost` what each takes of what is `counted`.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Teller(logging.Handler):
         stream: TextIO | None = None,
     ) -> None:
         super().__init__(logging.INFO)
-        self.jobs, self.cost = jobs, cost
+        self.jobs, self.cost, self.counted = jobs, cost, "compute"
         self.stream = stream or sys.stderr
         self.terminal = self.stream.isatty()
         self.known: dict[int, Told] = {}
@@ -129,10 +128,9 @@ class Teller(logging.Handler):
         took = now - self.start
         left = f"{duration(took / share * (1 - share))} left · " if 0.02 < share < 1 else ""
         names = sorted(self.known[n].name for n in self.running if n in self.known)
-        line = (
-            f"{share:4.0%} of the compute · {len(self.finished)} of {len(self.costs)} jobs · "
-            f"{left}{', '.join(names) or 'nothing runs'}"
-        )
+        jobs = f"{len(self.finished)} of {len(self.costs)} jobs"
+        running = ", ".join(names) or "nothing runs"
+        line = f"{share:4.0%} of the {self.counted} · {jobs} · {left}{running}"
         line = line if len(line) <= WIDTH else line[: WIDTH - 2] + " …"
         self.stream.write(f"\r\x1b[K{line}" if self.terminal else f"{line}\n")
         self.stream.flush()
@@ -207,17 +205,6 @@ def _lines(log: Path) -> list[str]:
         return log.read_text("utf-8", "replace").rstrip().splitlines()
     except OSError:
         return []
-
-
-def flops_of(study: Any) -> Callable[[Told], float]:
-    """The cost of a job in FLOPs of its run, where it trains or measures one, and of a start."""
-
-    def cost(told: Told) -> float:
-        scale = study.scales.get(told.wildcards.get("scale"))
-        trains = scale is not None and told.rule.startswith("train")
-        return float(START_FLOPS + (scale.flops if trains else 0.0))
-
-    return cost
 
 
 def tell_less(
