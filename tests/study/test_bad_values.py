@@ -60,7 +60,7 @@ def unclear(cases: list[Case]) -> Iterator[tuple[Place, str, str]]:
             assert study.products
         except UserError as error:
             told = str(error)
-            if "instance of" in told or "pattern" in told or not KEYED.search(told):
+            if "instance of" in told or "match pattern" in told or not KEYED.search(told):
                 yield place, kind, told
         else:
             if place[-1] not in LEGAL.get(kind, ()):

@@ -45,7 +45,7 @@ empty mapping:
     a attribution available b caps columns direction execution extra figures fixed floors groups
     model options propose scales selection style table training
 long:
-    columns example files format foundry metrics parameters proxy recipe reference scale seed
+    columns example files flops format foundry metrics parameters proxy recipe reference scale seed
     split_by task tokens
 many:
     base_channels base_width batch batch_tokens candidates channels checkpoint_minutes classes

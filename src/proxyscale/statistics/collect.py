@@ -74,6 +74,7 @@ def _row(paths: Paths, key: Key, roles: Mapping[str, str]) -> dict[str, Any]:
         "role": roles.get(f"{scale}/{distribution}") or roles[distribution],
         "seconds": pc.max(curve["seconds"]).as_py(),
         "versions": json.dumps(manifest["versions"], sort_keys=True),
+        **{name: manifest.get(name) for name in ("device", "precision")},
         **{
             name: manifest[name]
             for name in ("parameters", "tokens", "epochs", "flops", "final_loss")

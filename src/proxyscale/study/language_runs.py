@@ -198,6 +198,12 @@ class LanguageRuns(Study[Config]):
         compare = self.config.attribution.compare
         return str(compare.sample) if compare else "all"
 
+    def feature_shards(self, candidates: str) -> range:
+        """The jobs that share the features of candidates; none if one job makes them all."""
+        shards = self.config.attribution.shards
+        alone = shards == 1 or candidates not in {s.candidates for s in self.scorings}
+        return range(0 if alone else shards)
+
     @property
     def chosen_for(self) -> dict[str, str]:
         """Distributions of the grid that are selected for a task, and the task."""

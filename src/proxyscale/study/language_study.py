@@ -15,12 +15,14 @@ from proxyscale.registry import Facts
 from proxyscale.study import (
     builtin_functions,  # noqa: F401 (it registers)
     cross_checks,
+    demands,
     input_checks,
     language_specs,
     plan,
 )
 from proxyscale.study.config import Config
 from proxyscale.study.job_times import CALIBRATED, Estimate, ask_snakemake
+from proxyscale.study.language_needs import LanguageNeeds
 from proxyscale.study.language_runs import LanguageRuns
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
 from proxyscale.study.study import READ, Calibrate, canonical, plugin_files
@@ -113,11 +115,23 @@ class LanguageStudy(LanguageRuns):
             called = registry.task, self.config.tasks[name].kind
         elif rule == "select":
             called = registry.selection, self.config.distributions[name].method
-        elif rule in ("train", "evaluate", "features", "candidate_losses"):
+        elif rule in ("train", "evaluate", "features", "feature_shard", "candidate_losses"):
             called = registry.architecture, self.scales[name].model.get("architecture")
         else:
             return super().plugins(rule, name)
         return plugin_files(self.config.plugins, *called)
+
+    def needs(self, unnamed: str = "cpu") -> LanguageNeeds:
+        return LanguageNeeds(self, unnamed)
+
+    def wanted(self, source: str) -> int:
+        """Different examples that are asked of a source alone."""
+        return demands.wanted(self, source)
+
+    @property
+    def demands(self) -> str:
+        """What distributions ask of sources; no part of a slice, since the pool is what it is."""
+        return canonical(demands.demands(self))
 
     def execution(self, scale: str) -> str:
         """How a scale's runs are executed: no part of a slice, since no result depends on it."""

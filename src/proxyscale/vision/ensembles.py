@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from proxyscale.base import artifacts, seals
 from proxyscale.base.errors import UserError
+from proxyscale.training import language_model
 from proxyscale.training.batches import read_draws
 from proxyscale.vision import resnet
 from proxyscale.vision.batches import Batches, Ids
@@ -66,6 +67,8 @@ def train_ensemble(
         model=dict(spec["model"]),
         runs=facts,
         stack=spec["training"]["stack"],
+        precision=spec["training"]["precision"],
+        device=language_model.device_name(),
         versions={"torch": torch.__version__, "numpy": np.__version__},
     )
 
@@ -117,6 +120,7 @@ class Ensemble:
         self.folder = folder
         facts = artifacts.read_json(folder / "manifest.json")
         self.spec: dict[str, Any] = facts["model"]
+        self.stack: int = facts["stack"]  # how many of its networks trained as one program
         self.runs: list[Run] = [(run["draw"], run["seed"]) for run in facts["runs"]]
         names = (Path(name) for name in facts["files"])
         self.epochs = sorted(int(name.stem) for name in names)
