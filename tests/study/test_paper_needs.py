@@ -86,7 +86,54 @@ def language() -> Iterator[tuple[str, Need, Bounds]]:
         yield rule, needs.reading(), SMALL
 
 
-STUDIES: dict[str, Callable[[], Iterator[tuple[str, Need, Bounds]]]] = {"paper-language": language}
+# --- Vision. Three forward passes a step, in TF32 at 104 TFLOP/s for convolutions; states are 12
+# --- bytes a parameter and network; activations of a batch of 512 take 12 bytes each.
+# RN-8 on CIFAR: 3·71e9·50,000·30 = 3.2e17, 0.9 h a model, eight of them a job, sixteen on halves;
+# 2.9 GB a state: 11 of them with what trains it, 37 GB, or one of each of sixteen models, twice as
+# they are written, 92 GB. ImageNet's RN-4: 3·58e9·1.28e6·20 = 4.5e18 in bf16 at 226 TFLOP/s: 5.5 h.
+TRAINED: Bounds = (1, 78, 100, (0.01, 30))
+# eleven checkpoints of up to 8 models, 51,000 images each: a batch of gradients takes 5 ms, one
+# image at a time from RN-1/2 on, 8·11·51,000·5 ms = 6.2 h; of ImageNet, a model a job, 1.28
+# million images, 20 h; four times the forward pass and the projection come to it
+SCORED: dict[str, Bounds] = {
+    "paper-cifar10": (1, 20, 78, (0.1, 30)),
+    "paper-cifar100": (1, 20, 78, (0.1, 30)),
+    "paper-imagenet": (1, 20, 64, (1, 72)),
+}
+
+
+def vision(name: str) -> Iterator[tuple[str, Need, Bounds]]:
+    own = study(name)
+    needs = own.needs()
+    for source in own.config.sources:
+        # 224 × 224 pixels in 10 ms
+        yield f"image_corpus {source}", needs.image_corpus(source), (0, 0, 8, (0, 12))
+    # moments of 4,096 images at a time, in float64: three times 4.9 GB at 224 × 224
+    yield "image_pool", needs.image_pool(), (0, 0, 20, (0, 4))
+    for task in own.config.tasks:
+        yield f"image_task {task}", needs.image_task(task), SMALL
+    for distribution in own.config.distributions:
+        # by features, 4,096 of them of 50,000 images in float64, thrice; by scores 8·1000·50,000
+        gpus = float(own.drawn_by(distribution) == "features")
+        bounds = (gpus, 20.0 * gpus, 24, (0, 1))
+        yield f"subsets {distribution}", needs.subsets(distribution), bounds
+    for ref in own.all_ensembles:
+        yield f"train_ensemble {ref}", needs.train_ensemble(*ref), TRAINED
+        for task in own.config.tasks:
+            need = needs.evaluate_ensemble(*ref, task)
+            yield f"evaluate_ensemble {ref}", need, (1, 32, 64, (0, 1))
+        if ref.distribution == own.config.attribution.trak.distribution:
+            yield f"score_ensemble {ref}", needs.score_ensemble(*ref), SCORED[name]
+    # ranks of a thousand test images along the pool, by 17 means of each scale's models
+    yield "image_statistics", needs.image_statistics(), (0, 0, 64, (0, 12))
+    for rule in ("collect_ensembles", "image_table", "figure", "report"):
+        yield rule, needs.reading(), SMALL
+
+
+STUDIES: dict[str, Callable[[], Iterator[tuple[str, Need, Bounds]]]] = {
+    "paper-language": language,
+    **{name: functools.partial(vision, name) for name in SCORED},
+}
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -84,7 +84,7 @@ class ImageNeeds(Needs):
         return self._on_device(memory + 12.0 * scale.parameters, MARGIN * work, on_gpu)
 
     def train_ensemble(self, scale: str, distribution: str, ensemble: str) -> Need:
-        """The runs of an ensemble, a stack at a time; what is kept of all waits on the host."""
+        """The runs of an ensemble, a stack at a time; what is kept waits in files meanwhile."""
         own, runs = self.study.scales[scale], self.study.runs_of(distribution, ensemble)
         training, stack = own.training, min(own.training["stack"], len(runs))
         kept = len(self.study.kept(scale, distribution))
@@ -96,14 +96,15 @@ class ImageNeeds(Needs):
         traffic = len(runs) * seen * held * PASSES * 4 / self._device.bandwidth
         seconds = MARGIN * (work + traffic + STEP * steps)
         states = 4.0 * own.parameters
-        memory = TORCH + states * len(runs) * (kept + 1) + 8.0 * seen * len(runs)
+        # a stack with its checkpoints, or an epoch of all runs, twice
+        memory = TORCH + states * max(stack * (kept + 2), 2 * len(runs)) + 8.0 * seen * stack
         on_gpu = (
             CONTEXT
             + WORKSPACE
             + min(HELD, self._pool * self._bytes)
             + stack * (3 * states + training["batch"] * (held * LAYER + 8.0 * self._bytes))
         )
-        disk = states * len(runs) * kept
+        disk = 2 * states * len(runs) * kept
         if not self._device.gpu:
             memory += stack * (2 * states + training["batch"] * held * LAYER)
         return self._on_device(memory, seconds, on_gpu, disk)
