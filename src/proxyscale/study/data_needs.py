@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from functools import cached_property
 
-from proxyscale import registry
 from proxyscale.data.encoded_items import SURPLUS
 from proxyscale.study import demands
 from proxyscale.study.hardware import Device
 from proxyscale.study.input_checks import text_bytes
-from proxyscale.study.job_times import Estimate, Job
+from proxyscale.study.job_times import SCANNED, Estimate, Job, scanned
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
 from proxyscale.study.needs import BARE, LOSS_BYTES, MARGIN, MB, Need, Needs
 from proxyscale.study.plan import PACKED, SELECTED
@@ -23,8 +22,6 @@ COUNTED, MOST_COUNTED, COUNT_RATE = 200, 1e7, 5e5
 CANDIDATE, WINDOW = 60, 100  # bytes of memory per word of a test set: as it is encoded, as sought
 UNTOLD = 1e9  # bytes of a source whose size cannot be told beforehand
 UNKNOWN = 3600.0  # seconds of a job that the plan cannot tell
-SCANNED = 8e5  # tokens a second whose words are counted by a selection that compares texts
-PASSES = 2  # of such a selection over its candidates
 QUESTION = 256  # words of a question with what is given with it, at most
 
 
@@ -76,8 +73,7 @@ class DataNeeds(Needs):
         entry = self.study.config.distributions[distribution]
         rows = entry.candidates or self.study.config.selection.candidates or self._rows
         held = max(_text(self._bytes(source)) for source in self.study.sources)
-        compared = "target" in registry.selection.needs(entry.method).reads
-        tokens = PASSES * rows * self.study.config.pool.length if compared else 0
+        tokens = scanned(self.study, distribution, round(self._rows))
         size = (entry.size or self.study.config.selection.size) * self.study.draws(distribution)
         seconds = MARGIN * (tokens / SCANNED + 1e-5 * (rows + size))
         return Need(held + SELECTED * (rows + size), seconds, disk=12.0 * size)

@@ -16,7 +16,9 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
+from proxyscale import registry
 from proxyscale.base import artifacts
+from proxyscale.base.cost import row_bytes
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import noted_duration
 from proxyscale.study.input_checks import text_bytes
@@ -34,6 +36,8 @@ OTHER = 1.5  # seconds of any other job
 BYTES = {"corpus": 12e6, "pack": 1.6e6, "overlap": 20e6, "tokenizer": 0.5e6}  # of text, a second
 FORWARD = 1 / 3  # of a training step is the forward pass that measures a loss
 FEATURES = 2.5  # a per-example gradient and its projection, in training steps of the same tokens
+SCANNED = 8e5  # tokens a second whose words are counted by a selection that compares texts
+READ = 1e9  # bytes a second of features, from a file system
 MODELLED = ("train", "evaluate", "features", "feature_shard", "candidate_losses")
 # A calibration takes ten steps: beyond so many FLOPs it would be no short one.
 CALIBRATED = 3e12
@@ -62,6 +66,18 @@ def _dry_run(configfile: str | None, *options: str) -> dict[tuple[str, str], Non
         last = (done.stdout + done.stderr).strip().rpartition("\n")[2]
         raise UserError(f"Snakemake cannot tell what is stale: {last}", hint="snakemake --dry-run")
     return dict.fromkeys(JOB.findall(done.stdout + done.stderr))
+
+
+def scanned(study: LanguageRuns, distribution: str, pool: int) -> int:
+    """Tokens that a distribution's method reads where it compares texts: its candidates, twice.
+
+    `pool`: examples of the pool, for a method that has them all for candidates.
+    """
+    entry = study.config.distributions[distribution]
+    if "target" not in registry.selection.needs(entry.method).reads:
+        return 0
+    rows = entry.candidates or study.config.selection.candidates or pool
+    return 2 * rows * study.config.pool.length
 
 
 class Estimate:
@@ -130,6 +146,12 @@ class Estimate:
         if job.rule == "tokenizer":
             trained = study.config.tokenizer.sample_bytes if study.tokenizer_sources() else 0
             return start + trained / BYTES["tokenizer"]
+        if job.rule == "select":
+            return start + scanned(study, subject, self.pool_examples or 0) / SCANNED
+        if job.rule == "score":
+            name, own = Path(job.log).parent.name, study.config.attribution
+            read = 2 * own.models * row_bytes(own.dimension, own.keep) * self._candidates(name)
+            return start + read / READ
         if job.rule not in MODELLED:
             return start
         per_token = self.training(subject)

@@ -15,6 +15,7 @@ from proxyscale.base import cost
 from proxyscale.base.cost import row_bytes
 from proxyscale.study.data_needs import QUESTION, DataNeeds
 from proxyscale.study.hardware import Device
+from proxyscale.study.job_times import READ
 from proxyscale.study.needs import CONTEXT, CUDA, MARGIN, TORCH, Need
 
 BATCH_TOKENS = 4096  # measured at a time
@@ -27,7 +28,6 @@ LOGITS = 12.0  # bytes of each of the logits that are in memory together: with g
 CHUNK = 1 << 28  # logits that training holds at a time on a GPU
 STEP = 0.02  # seconds, at least, of a forward and a backward pass over a micro batch
 TRAFFIC = 12.0  # bytes of memory traffic of a parameter whose gradient is made and projected
-READ = 1e9  # bytes a second from a file system
 BLOCK = 4096  # rows of features that are multiplied at a time
 BATCH = 16  # examples whose gradients a CPU core makes together
 

@@ -74,6 +74,16 @@ class LanguageStudy(LanguageRuns):
         return {name: self.paths.table(table) for name, table in shown.items()}
 
     @property
+    def features_logs(self) -> list[tuple[str, str]]:
+        """Scales, and the logs of the jobs that took all features of a model, each alone."""
+        return [
+            (kind.scale, self.paths.log("features/{}/{}/{}-{}/".format(*run) + kind.candidates))
+            for kind in dict.fromkeys(scoring._replace(task="") for scoring in self.scorings)
+            for run in self.models(*kind[:2])
+            if not self.feature_shards(kind.candidates)
+        ]
+
+    @property
     def mixed(self) -> list[str]:
         """The distributions whose shares of the sources are told: the grid's and the extra ones."""
         return list(dict.fromkeys([*self.grid, *(run.distribution for run in self.runs)]))

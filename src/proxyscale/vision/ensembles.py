@@ -106,7 +106,8 @@ class Waiting(NamedTuple):
             for name, value in state.items()
         }
         epochs = sorted(trained.checkpoints)
-        facts = {"epochs": epochs, "rows": trained.rows, "final_losses": trained.final_losses}
+        facts: dict[str, Any] = {"epochs": epochs, "rows": trained.rows}
+        facts["final_losses"] = trained.final_losses
         with artifacts.atomic(path) as temporary:
             told = {"key": _digest(key), "facts": json.dumps(facts), **seals.HEADER}
             save_file(tensors, temporary, told)
