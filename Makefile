@@ -1,4 +1,5 @@
 # make            Figure 1 of the default study        make test     the tests
+# make TORCH=cpu  the same with a torch that knows no GPU: a tenth to download
 # make all        every figure and table               make check    lint, types, formats
 # make bench      speed against named peers             make mutants  wrong changes that tests must catch
 # make vision     attribution in vision, on digits
@@ -10,6 +11,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+
+# TORCH=cpu takes torch without CUDA's libraries, of which a machine without a GPU has no use.
+TORCH_cpu = $(BIN)/pip install --constraint requirements.lock torch torchvision \
+    --index-url https://download.pytorch.org/whl/cpu
 
 .PHONY: figure1 all vision test check bench mutants test-slurm test-gpu test-lm-eval foundry test-foundry
 
@@ -50,33 +55,32 @@ mutants: $(VENV)/test.stamp
 	$(BIN)/python tests/mutants/run.py
 
 $(BIN)/pip:
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/run.stamp: pyproject.toml requirements.lock | $(BIN)/pip
-	$(BIN)/pip install --constraint requirements.lock --editable .
-	$(BIN)/pip install --constraint requirements.lock --no-deps mup
+	$(TORCH_$(TORCH))
+	$(BIN)/pip install --constraint requirements.lock --editable '.[models,workflow]'
 	touch $@
 
 # The peers lie in a folder of their own: the workflow's environment stays as it is.
 $(VENV)/peers.stamp: $(VENV)/test.stamp
 	$(BIN)/pip install --no-deps --target $(VENV)/peers traker==0.3.2 data-selection==1.0.3 \
-	    nltk==3.9.1 regex click transformers==5.24.0 accelerate==1.15.0 lightgbm==4.7.0
+	    nltk==3.9.1 click accelerate==1.15.0 lightgbm==4.7.0
 	touch $@
 
 $(VENV)/lm-eval.stamp: $(VENV)/test.stamp
-	$(BIN)/pip install --no-deps --target $(VENV)/lm-eval lm_eval==0.4.13 transformers==5.24.0 \
-	    accelerate==1.15.0 regex sacrebleu==2.6.0 tabulate portalocker colorama lxml evaluate==0.4.6 \
-	    more_itertools
+	$(BIN)/pip install --no-deps --target $(VENV)/lm-eval lm_eval==0.4.13 accelerate==1.15.0 \
+	    sacrebleu==2.6.0 tabulate portalocker colorama lxml evaluate==0.4.6 more_itertools
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
-	$(BIN)/pip install --constraint requirements.lock --editable '.[test]'
+	$(BIN)/pip install --constraint requirements.lock --editable '.[models,workflow,test]'
 	touch $@
 
 $(VENV)/cluster.stamp: $(VENV)/test.stamp
-	$(BIN)/pip install --constraint requirements.lock --editable '.[test,cluster]'
+	$(BIN)/pip install --constraint requirements.lock --editable '.[models,workflow,test,cluster]'
 	touch $@
 
 foundry: .foundry/stamp

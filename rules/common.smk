@@ -77,6 +77,7 @@ wildcard_constraints:
     task="[^/]+",
     distribution="[^/]+",
     scale="[^/]+",
+    model="[^/]+",
     shard=r"\d+",
     draw=r"\d+",
     seed=r"\d+",

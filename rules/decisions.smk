@@ -14,7 +14,7 @@ if study.weights:
             losses=paths.losses,
             runs=paths.runs,
             weights=study.weights,
-            pool=[paths.pool] if study.tasks else [],
+            pool=[study.pool] if study.pool else [],
         output:
             json=f"{paths.proposal}.json",
             yaml=f"{paths.proposal}.yaml",

@@ -11,7 +11,7 @@ rule report:
         losses=paths.losses,
         runs=paths.runs,
         assets=[local(name) for name in REPORT_FILES],
-        pool=[paths.pool] if study.tasks else [],
+        pool=[study.pool] if study.pool else [],
         reading=[study.reading] if study.reading else [],
         tasks=holdouts(study.tasks),
         tables=list(study.report_tables.values()),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+sys.modules["torchvision"] = (
+    None  # as training/parametrization.py has it, for who imports before it
+)
 settings.register_profile("patient", deadline=None)  # no test judges by time
 settings.load_profile("patient")
 

@@ -6,6 +6,7 @@ from support.paths import ROTARY
 from torch import Tensor, nn
 
 from proxyscale.attribution.gradients import GradientComputer, model_output, output_gradient
+from proxyscale.base.errors import UserError
 from proxyscale.registry import architecture, load_plugins
 from proxyscale.training import language_model, matmul
 from proxyscale.training.model import LanguageModel
@@ -47,11 +48,12 @@ def batch(examples: int, pieces: int, length: int, seed: int = 0):
     return tokens, true, scored
 
 
-def loop(net, tokens, true, scored) -> list[dict[str, torch.Tensor]]:
-    found = []
+def loop(logits_of, tokens, true, scored, of=None) -> list[dict[str, torch.Tensor]]:
+    """Autograd's gradients for one example after another; `of` is whose logits they are."""
+    found, net = [], of or logits_of
     net.requires_grad_(True)
     for row in range(len(tokens)):
-        logits = net(tokens[row]).view(1, -1, 50)
+        logits = logits_of(tokens[row]).view(1, -1, 50)
         output = model_output(logits, true[row].view(1, -1), scored[row].view(1, -1))
         gradients = torch.autograd.grad(output.sum(), list(net.parameters()))
         names = [name for name, _ in net.named_parameters()]
@@ -146,11 +148,51 @@ def test_gradients_of_another_architecture_equal_a_loops(name):
             assert wanted.abs().max() > 1e-6, key
 
 
-def test_what_no_rule_covers_is_left_to_autograd():
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "mpt"])
+def test_gradients_of_models_of_transformers_equal_autograds(name, tied):
+    pytest.importorskip("transformers")
+    config = {"tie_word_embeddings": tied} | ({"num_key_value_heads": 1} if name == "llama" else {})
+    shape = {**SPEC, "width": 32, "parametrization": "standard"}
+    parts, found = batch(4, 2, 12), {}
+    for kind in (torch.float64, torch.float32):
+        net = language_model.build({**shape, "architecture": name, "config": config}, 0).to(kind)
+        generator = torch.Generator().manual_seed(1)
+        for parameter in net.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.data.add_(0.2 * noise.to(kind))
+        computer = GradientComputer(net, "error")
+        found[kind] = summed(computer, *parts)
+        expected = loop(lambda tokens, net=net: net.net(tokens).logits, *parts, of=net)
+        assert set(found[kind]) == set(expected[0])
+        for key, gradient in found[kind].items():
+            wanted = torch.stack([row[key] for row in expected])
+            worst = 1e-10 if kind == torch.float64 else 1e-4
+            assert (gradient - wanted).norm() <= worst * wanted.norm(), key
+            assert wanted.abs().max() > 1e-6, key
+
+
+def test_what_no_rule_covers_is_left_to_autograd_left_out_or_an_error(capsys):
     load_plugins([ROTARY])
+    parts = batch(4, 2, 12)
     computer = GradientComputer(FOREIGN["rotary"]())
-    list(computer(*batch(4, 2, 12)))
-    assert computer.unruled == {n for n, _ in computer.model.named_parameters() if "scale" in n}
+    everything = summed(computer, *parts)
+    scales = {n for n, _ in computer.model.named_parameters() if "scale" in n}
+    assert computer.unruled == scales
+    listed = ", ".join(sorted(scales))
+    assert capsys.readouterr().err == (
+        f"no rule of gradients covers {listed}: autograd makes their gradients, one example after "
+        "another\n"
+    )
+    rest = summed(GradientComputer(FOREIGN["rotary"](), "leave-out"), *parts)
+    assert set(rest) == set(everything) - scales
+    assert f"covers {listed}: they are left out of the features" in capsys.readouterr().err
+    with pytest.raises(UserError, match=f"no rule of gradients covers {listed}"):
+        list(GradientComputer(FOREIGN["rotary"](), "error")(*parts))
+
+
+def test_a_rule_that_does_not_fit_is_not_trusted():
+    load_plugins([ROTARY])
     computer = GradientComputer(FOREIGN["odd"]())
     list(computer(*batch(4, 2, 12)))
     ruled = {n for n, _ in computer.model.named_parameters()} - computer.unruled

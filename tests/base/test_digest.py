@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxyscale.base import digest
-from proxyscale.base.digest import code_digest, covered, imported, meaning, part
+from proxyscale.base.digest import code_digest, covered, meaning, part
 from proxyscale.base.verbs import VERBS as VERBS_OF_RULES
 from proxyscale.cli import main  # noqa: F401 (it registers)
 
@@ -56,7 +56,7 @@ import numpy
 def late():
     from proxyscale.selection.select import top
 """
-    assert imported(source) == {
+    assert meaning(source).imported == {
         "base.artifacts",
         "data.pool",
         "training.curve",
@@ -71,7 +71,7 @@ def test_an_imported_module_counts(tmp_path, monkeypatch) -> None:
         (tmp_path / "outer.py").write_text("from proxyscale.inner import f\n")
         (tmp_path / "inner.py").write_text("from proxyscale import leaf\n" + inner)
         (tmp_path / "leaf.py").write_text("from proxyscale import outer\nx = 1\n")
-        digest._read.cache_clear()
+        digest._meaning_of.cache_clear()
         code_digest.cache_clear()
         return code_digest("outer")
 
@@ -79,7 +79,7 @@ def test_an_imported_module_counts(tmp_path, monkeypatch) -> None:
     first = package("def f(): return 1\n")
     assert package("def f(): return 1  # one\n") == first
     assert package("def f(): return 2\n") != first
-    digest._read.cache_clear()
+    digest._meaning_of.cache_clear()
     code_digest.cache_clear()
 
 
@@ -115,7 +115,7 @@ def helper(args):
 
 def test_a_function_counts_with_what_it_uses_and_without_what_it_says() -> None:
     found = part(VERBS, "one")
-    assert imported(found) == {"data.corpora", "data.tasks"}
+    assert meaning(found).imported == {"data.corpora", "data.tasks"}
     for kept in ("import json", "LIMIT = 3", "DEPTH: int = LIMIT", "return tasks.all"):
         assert kept in found
     for left_out in ("two", "duration", "rows"):
@@ -129,12 +129,12 @@ def test_a_function_counts_with_what_it_uses_and_without_what_it_says() -> None:
 
 def test_a_module_that_is_run_by_its_name_counts() -> None:
     source = 'command = ["-m", "proxyscale.training.llm_foundry_worker", "proxyscale.nothing"]'
-    assert imported(source) == {"training.llm_foundry_worker"}
+    assert meaning(source).imported == {"training.llm_foundry_worker"}
     assert "training.schedule" in covered("training.llm_foundry")
 
 
 def test_a_folder_is_no_module() -> None:
-    assert imported("import proxyscale.data\nfrom proxyscale import statistics") == set()
+    assert meaning("import proxyscale.data\nfrom proxyscale import statistics").imported == set()
 
 
 def test_what_a_plugin_imports_counts(tmp_path) -> None:

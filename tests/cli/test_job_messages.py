@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from proxyscale.base import artifacts
@@ -26,6 +27,13 @@ def test_solved_examples_that_do_not_fit_are_told(
     facts = {"counts": {"holdout": counts}, "dropped": {}, "prior": None}
     few_shot = {"asked_for": asked_for, "available": available}
     artifacts.write_manifest(tmp_path / "manifest.json", [], few_shot=few_shot, **facts)
+    rows = [
+        {"example": 0, "choice": c, "gold": c == 0, "prompt": "a b", "continuation": f" {c}"}
+        for c in range(4)
+    ]
+    table = artifacts.conform(pa.Table.from_pylist(rows), "task")
+    artifacts.write(tmp_path / "holdout.parquet", table, "task")
     said = task_line(tmp_path)
+    assert "right without a model: chance 25.0%, majority 100.0%, longest 25.0%, copy 25.0%" in said
     assert said.count("warning") == len(told)
     assert all(words in said for words in told)

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy
+import pyarrow as pa
 import pytest
 
 from proxyscale.data import builtin_tasks
 from proxyscale.data.corpora import installed
 from proxyscale.data.raw_record import Dropped
 from proxyscale.data.task_items import Item, Record
+from proxyscale.statistics.guesses import guesses
 
 NUMPYDOC = """Return the thing.
 
@@ -148,10 +150,23 @@ def test_choices_are_of_similar_length_from_other_documents(code):
         right = item.choices[item.gold]
         (home,) = (r["name"] for r in code if item.prompt + right in r["text"])
         assert len({choice.strip() for choice in item.choices}) == 4
+        length, column = len(right.strip()), len(right) - len(right.lstrip())
         for choice in item.choices:
             assert choice.strip() not in item.prompt
-            assert 0.85 * len(right) <= len(choice) <= 1.15 * len(right)
+            assert 0.85 * length <= len(choice.strip()) <= 1.15 * length
+            assert len(choice) - len(choice.lstrip()) == column
             assert choice == right or owner[choice.strip()] != {home}
+
+
+def test_no_rule_without_a_model_is_right_more_often_than_chance(code):
+    rows = [
+        {"example": e, "gold": c == i.gold, "prompt": i.prompt, "continuation": choice}
+        for e, i in enumerate(asked(builtin_tasks.next_line(code)))
+        for c, choice in enumerate(i.choices)
+    ]
+    found = guesses(pa.Table.from_pylist(rows))
+    assert found["copy"] == found["indentation"] == found["chance"] == 0.25
+    assert max(found.values()) <= 0.28
 
 
 def test_the_right_place_is_seeded_and_even(code):

@@ -23,6 +23,7 @@ from support.paths import ROOT
 from support.synthetic_study import (
     DISTRIBUTIONS,
     SCALES,
+    SIMILAR,
     TASKS,
     Study,
     synthetic,
@@ -65,6 +66,34 @@ def test_correlation_shows_mean_losses_and_the_r2_that_follows(
     assert mine[0]["intercept"] == pytest.approx(line.intercept)
     assert {row["proxy_runs"] for row in mine} == {2}
     assert all(row["proxy_lowest"] < row["proxy_loss"] for row in mine)
+
+
+def test_figure_1_enlarges_a_group_that_takes_little_of_a_panel(study: Study) -> None:
+    figure, rows = make("correlation_fig1", study, proxy="s", groups={"similar": list(SIMILAR)})
+    enlarged = 0
+    for panel, task in zip(panels(figure), TASKS, strict=True):
+        mine = [row for row in rows if row["task"] == task]
+        close = [row for row in mine if row["distribution"] in SIMILAR]
+        shares = [
+            np.ptp([row[side] for row in close]) / np.ptp([row[side] for row in mine])
+            for side in ("proxy_loss", "reference_loss")
+        ]
+        inside = [child for child in panel.child_axes if child.get_title()]
+        assert len(inside) == (np.prod(shares) <= 0.12 and mine[0]["pearson"] > 0)
+        for frame in inside:
+            enlarged += 1
+            drawn = {
+                point
+                for line in frame.lines
+                if line.get_ls() == "None"
+                for point in zip(*line.get_data(), strict=True)
+            }
+            assert drawn == {(row["proxy_loss"], row["reference_loss"]) for row in close}
+            x, y = zip(*drawn, strict=True)
+            r2 = stats.pearsonr(x, y).statistic ** 2
+            assert mine[0]["group_r2"] == pytest.approx(r2)
+            assert frame.get_title() == f"similar\nR² = {r2:.2f}"
+    assert 0 < enlarged < len(TASKS)
 
 
 def test_figure_1_has_the_proxy_across_and_the_reference_upright(study: Study) -> None:

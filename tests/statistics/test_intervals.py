@@ -170,6 +170,14 @@ def test_the_decision_bound_of_a_perfect_ranking_does_not_collapse():
         assert high == 1
 
 
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("level", [0.6, 0.9, 0.95])
+def test_one_look_tells_whether_the_decision_bound_is_above(n: int, level: float):
+    accuracy = np.linspace(0, 1, 201)
+    above = intervals.decision_above(accuracy, n, level)
+    np.testing.assert_array_equal(above, intervals.decision_bound(accuracy, n) > level)
+
+
 def test_decision_bound_of_one_pair_is_binomial():
     # a single pair, right: mid-P ½·p = 1 − .95
     assert intervals.decision_bound(np.asarray(1.0), 2) == pytest.approx(0.1, abs=1e-6)

@@ -17,7 +17,7 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals, measures
 from proxyscale.statistics.grid_reading import read_grid
-from proxyscale.statistics.measures import chance, correlations, decisions, leave_one_out, pearson
+from proxyscale.statistics.measures import correlations, decisions, leave_one_out, pearson
 from proxyscale.statistics.proxy_statistics import summarize
 
 SCALES = {"xs": 1e12, "s": 1e13, "ref": 1e14}
@@ -339,24 +339,3 @@ def test_published_regmix_runs_agree_with_scipy():
         accuracy = pick(table, statistic="decision_accuracy", task=metric)
         assert accuracy["low"] < accuracy["value"] < accuracy["high"]
         assert intervals.decision_bound(np.asarray(accuracy["value"]), 256) > accuracy["low"]
-
-
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [
-        (["yes! no"] * 7 + ["yes no!"] * 3, 0.7),
-        (["yes! no"] * 4 + ["no yes!"] * 4 + ["no! yes"] * 2, 0.8),  # in any order
-        (["a! b c"] * 2 + ["a b! c"] * 2 + ["a b c!"] * 2, 1 / 3),
-        (["yes! no", "yes! maybe", "yes! never"], 0.5),
-        (["yes! no", "yes! no maybe"], 5 / 12),
-        (["word!", "word!"], 0.0),
-        (["same! same", "same same!"], 0.5),
-    ],
-)
-def test_chance_is_a_guess_or_the_best_constant_answer(asked: list[str], expected: float) -> None:
-    rows = [
-        {"example": e, "choice": c, "gold": word.endswith("!"), "continuation": word.strip("!")}
-        for e, line in enumerate(asked)
-        for c, word in enumerate(line.split())
-    ]
-    assert chance(pa.Table.from_pylist(rows)) == pytest.approx(expected)

@@ -282,6 +282,56 @@ def test_an_architecture_of_a_plugin_ties_its_jobs_to_the_file(study: dict[str, 
         del architecture.functions["my-own"]
 
 
+LLAMA = {"architecture": "llama", "parametrization": "standard", "options": None}
+# (keys of the scale, what the message must hold)
+THERE = [
+    ({"architecture": "lama"}, ["scales.small.architecture", "mean 'llama'", "allowed: gpt"]),
+    ({"config": {"headz": 2}}, ["scales.small.config.headz", "has no 'headz'"]),
+    ({"config": {"hidden_size": 2}}, ["scales.small.config.hidden_size", "say width of the scale"]),
+    ({"config": {"num_attention_heads": 3}}, ["scales.small: transformers makes no llama of it"]),
+    ({"architecture": "opt", "parametrization": None}, ["opt has no parametrization 'mup'"]),
+    ({"options": {"a": 1}}, ["scales.small.options: options is a key of plugins, not of llama"]),
+    ({"heads": 2}, ["scales.small.heads: heads is a key of gpt", "its own are its `config`"]),
+    ({"engine": "llm-foundry"}, ["trains gpt alone, not llama"]),
+]
+
+
+@pytest.mark.parametrize(("keys", "told"), THERE)
+def test_what_an_architecture_of_transformers_is_not_is_told(
+    study: dict[str, Any], keys: dict[str, Any], told: list[str]
+) -> None:
+    pytest.importorskip("transformers")
+    study["scales"]["small"] |= LLAMA | keys
+    with pytest.raises(UserError) as caught:
+        LanguageStudy.load(study)
+    for words in told:
+        assert words in str(caught.value)
+
+
+def test_architectures_stand_side_by_side(study: dict[str, Any]) -> None:
+    """What a study says of one architecture is not said of another that a scale names."""
+    pytest.importorskip("transformers")
+    study["model"] = {"architecture": "llama", "config": {"num_key_value_heads": 1}}
+    study["scales"]["small"] |= {"config": {"intermediate_size": 24}}
+    study["scales"]["other"] = {"width": 8, "layers": 1, "architecture": "qwen2"}
+    study["scales"]["other"] |= {"parametrization": "standard"}
+    study["scales"]["plain"] = {"width": 8, "layers": 1, "architecture": "gpt"}
+    loaded = LanguageStudy.load(study)
+    models = {name: scale.model for name, scale in loaded.scales.items()}
+    assert models["small"]["config"] == {"num_key_value_heads": 1, "intermediate_size": 24}
+    assert models["other"]["config"] == {}
+    assert "config" not in models["plain"]
+    assert "mlp_ratio" in models["plain"]
+    assert "mlp_ratio" not in models["small"]
+    told = loaded.spec("train", "small", "mix", 0, 0)
+    assert '"architecture":"llama"' in told.replace(" ", "")
+    assert not loaded.plugins("train", "small")
+    width, vocabulary = 8, models["small"]["vocabulary"]
+    block = 4 * width * width + 3 * width * 24 + 2 * width
+    layers = models["small"]["layers"]
+    assert loaded.scales["small"].parameters == 2 * vocabulary * width + layers * block + width
+
+
 def test_the_default_architecture_is_left_unsaid(study: dict[str, Any]) -> None:
     unsaid = LanguageStudy.load(study)
     study["model"] = {"architecture": "gpt", "options": {}}
@@ -300,7 +350,8 @@ ODD = [
     ({"parametrization": None}, ["scales.small.parametrization", "'mup'", "standard"]),
     ({"mlp_ratio": 2}, ["scales.small.mlp_ratio", "a key of gpt, not of rotary-glu"]),
     ({"engine": "llm-foundry"}, ["scales.small.engine", "trains gpt alone, not rotary-glu"]),
-    ({"architecture": "gpt"}, ["scales.small.options: gpt has no options"]),
+    ({"architecture": "gpt"}, ["scales.small.options: options is a key of plugins, not of gpt"]),
+    ({"config": {"heads": 2}}, ["scales.small.config: config is a key of transformers'"]),
 ]
 
 

@@ -1,4 +1,4 @@
-"""A stand-in of the Hugging Face hub on loopback: what reading a dataset asks of its API."""
+"""A stand-in of the Hugging Face hub on loopback: what reading a dataset or model asks of it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,25 @@ from urllib.parse import unquote, urlsplit
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+def digest(data: bytes) -> str:
+    """The sha256 sum of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
 class Hub:
     """Serves one repository's files at one commit; `fault` may spoil an answer.
 
     `fault(method, path, start)` gives None, or what to do instead: "refuse" (503), "cut" (the
     connection ends in the middle) or "alter" (other bytes of the same length). `requests` holds
-    every (method, path, range).
+    every (method, path, range). A model may have further `revisions`, names of other commits'
+    files; be `gated`; or have `moved` to another name.
     """
 
     def __init__(self, repository: str, files: dict[str, bytes]) -> None:
         self.repository = repository
         self.files = files
+        self.revisions: dict[str, tuple[str, dict[str, bytes]]] = {}
+        self.gated, self.moved = False, repository
         self.requests: list[tuple[str, str, str | None]] = []
         self.fault: Callable[[str, str, int], str | None] = lambda method, path, start: None
         hub = self
@@ -56,8 +64,7 @@ class Hub:
     def described(self, path: str) -> dict[str, Any]:
         """A file as the API lists it, kept by LFS under the sha256 sum of its bytes."""
         data = self.files[path]
-        sum256 = hashlib.sha256(data).hexdigest()
-        lfs = {"oid": sum256, "size": len(data), "pointerSize": 130}
+        lfs = {"oid": digest(data), "size": len(data), "pointerSize": 130}
         oid = hashlib.sha1(data).hexdigest()
         return {"type": "file", "path": path, "size": len(data), "oid": oid, "lfs": lfs}
 
@@ -95,6 +102,13 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self, body: bytes = b"") -> None:
         path, hub = unquote(urlsplit(self.path).path), self.hub
         hub.requests.append((self.command, path, self.headers.get("Range")))
+        if path.startswith(f"/api/models/{hub.repository}/revision/"):
+            self.model(path.rpartition("/")[2])
+            return
+        for commit, files in hub.revisions.values():
+            if path.startswith(f"/{hub.repository}/resolve/{commit}/"):
+                self.file(path.partition(f"{commit}/")[2], files, commit)
+                return
         api = f"/api/datasets/{hub.repository}"
         files = f"/datasets/{hub.repository}/resolve/{COMMIT}/"
         if path.startswith(f"/{hub.repository}/"):  # a model's files stand without a kind
@@ -118,6 +132,24 @@ class _Handler(BaseHTTPRequestHandler):
                 {"error": "not found"}, 404, {"X-Error-Code": error if known else "RepoNotFound"}
             )
 
+    def model(self, revision: str) -> None:
+        """What the API tells of a model at a commit or a name of one."""
+        hub = self.hub
+        commits = {commit: (commit, files) for commit, files in hub.revisions.values()}
+        known = {COMMIT: (COMMIT, hub.files), "main": (COMMIT, hub.files)} | hub.revisions | commits
+        if hub.gated:
+            self.json({"error": "gated"}, 403, {"X-Error-Code": "GatedRepo"})
+        elif revision not in known:
+            self.json({"error": "not found"}, 404, {"X-Error-Code": "RevisionNotFound"})
+        else:
+            commit, files = known[revision]
+            siblings = []
+            for name, data in files.items():
+                lfs: dict[str, Any] = {"sha256": digest(data), "size": len(data)}
+                lfs["pointerSize"] = 130
+                siblings.append({"rfilename": name, "size": len(data), "lfs": lfs})
+            self.json({"id": hub.moved, "sha": commit, "siblings": siblings})
+
     def json(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.head(status, {"Content-Type": "application/json", **(headers or {})})
         self.body(json.dumps(value).encode())
@@ -133,20 +165,20 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    def file(self, name: str) -> None:
+    def file(self, name: str, files: dict[str, bytes] | None = None, commit: str = COMMIT) -> None:
         """A file, or the part of it that a Range asks for."""
-        data = self.hub.files[name]
-        facts = self.hub.described(name)
+        data = (files or self.hub.files)[name]
+        oid = self.hub.described(name)["lfs"]["oid"] if files is None else digest(data)
         asked = self.headers.get("Range")
         start, stop = 0, len(data)
         if asked:
             first, _, last = asked.removeprefix("bytes=").partition("-")
             start, stop = int(first), min(int(last) + 1 if last else stop, stop)
         headers = {
-            "ETag": f'"{facts["lfs"]["oid"]}"',
-            "X-Repo-Commit": COMMIT,
+            "ETag": f'"{oid}"',
+            "X-Repo-Commit": commit,
             "X-Linked-Size": str(len(data)),
-            "X-Linked-ETag": f'"{facts["lfs"]["oid"]}"',
+            "X-Linked-ETag": f'"{oid}"',
             "Accept-Ranges": "bytes",
         }
         if asked:

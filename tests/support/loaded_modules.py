@@ -19,6 +19,7 @@ DOORS = {
     "cli.decision_verbs",
     "cli.job_messages",
     "data.accounts",
+    "statistics.guesses",
     "vision.verbs",
 }
 HOOK = """

@@ -130,7 +130,7 @@ def with_texts(study: Study) -> Study:
                 "gold": choice == example % choices,
                 "tokens": [1, 2],
                 "scored_from": 1,
-                "prompt": "" if task == "mix" else f"What is {example}?\n" + "\tà la ℵ 漢 " * 40,
+                "prompt": "" if task == "mix" else f"What is x{example}?\n" + "\tà la ℵ 漢 " * 40,
                 "continuation": f" {task} {choice} " * 3,
             }
             for example in mine["example"].unique().to_pylist()

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from proxyscale.base import arrays, artifacts
+from proxyscale.data.packing import END
 from proxyscale.training import engines, native
 
 LENGTH, VOCABULARY, ROWS = 16, 40, 60
@@ -63,6 +65,15 @@ def write_data(folder: Path) -> Path:
     table = pa.table({"draw": draws, "example": examples})
     artifacts.write(folder / "distribution.parquet", table, "distribution")
     return folder
+
+
+def write_tokenizer(path: Path) -> Path:
+    """Words w1, w2, … and the end of text, which is token 0."""
+    vocabulary = {END: 0, **{f"w{i}": i for i in range(1, VOCABULARY)}}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token=END))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    artifacts.write_json(path, json.loads(words.to_str()))
+    return path
 
 
 def command(data: Path, out: Path, spec: dict[str, Any], **execution: Any) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from support.dry_runs import dry_run
 from support.loaded_modules import watch
 from support.paths import ROOT
 
@@ -130,6 +131,11 @@ class Workflow:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    def dry_run(self, *arguments: str) -> str:
+        """What Snakemake says that it would do now."""
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        return dry_run(self.folder, *arguments)
+
     def run(self) -> str:
         """Bring everything up to date; what is said."""
         return self.snakemake("--cores", "2")
@@ -149,12 +155,12 @@ class Workflow:
 
     def stale(self, *targets: str) -> Counter[str]:
         """Jobs that Snakemake would run now for the targets (default: all), by rule."""
-        jobs = JOB.findall(self.snakemake("--dry-run", *targets) + "\nend")
+        jobs = JOB.findall(self.dry_run(*targets) + "\nend")
         return Counter(rule for rule, _ in jobs if rule != "all")
 
     def stale_named(self, rule: str) -> set[str]:
         """Wildcards of the stale jobs of one rule."""
-        jobs = JOB.findall(self.snakemake("--dry-run") + "\nend")
+        jobs = JOB.findall(self.dry_run() + "\nend")
         return {found for name, body in jobs if name == rule for found in WILDCARDS.findall(body)}
 
     def edit(self, path: str, change: Callable[[str], str]) -> None:

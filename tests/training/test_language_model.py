@@ -169,14 +169,16 @@ def test_chunked_cross_entropy_is_torchs(
     generator = torch.Generator().manual_seed(rows)
     states = (scale * torch.randn(rows, width, generator=generator)).requires_grad_()
     readout = torch.randn(vocabulary, width, generator=generator).requires_grad_()
+    bias = [torch.randn(vocabulary, generator=generator).requires_grad_()] if rows % 2 else []
     targets = torch.randint(vocabulary, (rows,), generator=generator)
+    leaves = (states, readout, *bias)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(language_model, "CHUNK", {"cpu": 0})  # chunks of 128 rows
-        loss = language_model.cross_entropy(states, readout, targets)
-        gradients = torch.autograd.grad(3 * loss, (states, readout))
-    logits = states.double() @ readout.double().T
+        loss = language_model.cross_entropy(states, readout, targets, *bias)
+        gradients = torch.autograd.grad(3 * loss, leaves)
+    logits = states.double() @ readout.double().T + (bias[0].double() if bias else 0)
     expected = F.cross_entropy(logits, targets).clamp(max=87)
-    oracle = torch.autograd.grad(3 * F.cross_entropy(logits, targets), (states, readout))
+    oracle = torch.autograd.grad(3 * F.cross_entropy(logits, targets), leaves)
     if F.cross_entropy(logits, targets, reduction="none").max() < 80:
         torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-5)
     for ours, theirs in zip(gradients, oracle, strict=True):

@@ -103,7 +103,7 @@ def test_its_features_are_projected_gradients(files: Path) -> None:
 
 
 def test_no_other_form_of_it_is_made_up(files: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is a rotary-glu: only gpt"):
+    with pytest.raises(UserError, match="is a rotary-glu, which has no form there"):
         export(tmp_path / "out", files / "run", files / "tokenizer.json")
 
 

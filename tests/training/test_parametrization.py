@@ -113,7 +113,7 @@ def test_extrapolated_base_shapes_are_those_of_a_real_model() -> None:
     def make(width: int) -> nn.Module:
         return gpt.Gpt({**MODEL, "width": width, "heads": 1})
 
-    assert parametrization._shapes(make, 64) == {
+    assert parametrization.extrapolated(make, 64) == {
         name: list(shape) for name, shape in mup.get_shapes(make(64)).items()
     }
 

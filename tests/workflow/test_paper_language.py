@@ -88,7 +88,7 @@ def offline(*arguments: str, folder: Path) -> str:
 
 def test_its_plan_and_its_dry_run_need_no_network(tmp_path: Path) -> None:
     told = offline("proxyscale", "plan", folder=tmp_path)
-    assert re.search(r"760M +760,470,528 +15\.3G .* 10 +0 +\?", told)
+    assert re.search(r"760M +760,470,528 +15\.3G .* 27 +0 +\?", told)
     # Table 9: three models each of 4.30e20, 1.20e21 and 2.62e21, here for two tasks together
     assert "1.28e+22 FLOPs of attribution" in told
     assert "80,000,000 × 15,360 by each of 3 models of 125M: 4.92TB in fp32, 2.46TB in fp16" in told

@@ -124,6 +124,7 @@ def write(folder: Path, spec: dict[str, Any], rng: np.random.Generator) -> None:
             "scored_from": 1,
             "tokens": [1, 2],
             "prompt": "p",
+            "continuation": f"{e} {c}",
         }
         for e in range(8)
         for c in range(4)

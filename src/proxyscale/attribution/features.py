@@ -118,8 +118,8 @@ def features(
     """Write a run's features of candidates of the pool, and of the tasks' target examples.
 
     `spec`: candidates (their number; None: all), candidate_sources (None: all), dimension k, seed
-    of the candidates and of the projection, perhaps precision and keep (see `featurize`), and
-    shards, where other jobs made those of the candidates (see `shard`). Features that are there and
+    of the candidates and of the projection, perhaps precision, keep and uncovered (`featurize`),
+    and shards, where other jobs made those of the candidates (`shard`). Features that are there and
     vouched for by their manifest (same model, examples, spec, `version` of the code, same bytes)
     are not made again.
     """
@@ -152,7 +152,7 @@ def _candidates(pool: Path, spec: Mapping[str, Any]) -> np.ndarray:
 
 def _how(spec: Mapping[str, Any], version: str) -> dict[str, Any]:
     """What features of any examples depend on."""
-    said = {key: spec[key] for key in ("precision", "keep") if key in spec}
+    said = {key: spec[key] for key in ("precision", "keep", "uncovered") if key in spec}
     return {"dimension": spec["dimension"], "seed": spec["seed"], "version": version, **said}
 
 
@@ -186,8 +186,9 @@ def featurize(
     """Write a trained run's features of the examples: features.npy f32 [n, k], ids.npy u32 [n].
 
     `spec`: dimension k and seed of the projection, precision that gradients are made in (fp32,
-    tf32, bf16) and keep (see `feature_files`). An interrupted job goes on where it was, and a
-    finished one is left as it is, if model, examples and spec are still the same.
+    tf32, bf16), keep (see `feature_files`), perhaps `uncovered` (see `GradientComputer`). An
+    interrupted job goes on where it was, and a finished one is left as it is, if model, examples
+    and spec are still the same.
     """
     facts = {
         "model": artifacts.sha256(run / "model.safetensors"),
@@ -202,7 +203,7 @@ def featurize(
     model = language_model.load(run).to(device)
     precision = spec.get("precision", "fp32")
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    compute = GradientComputer(model, precision)
+    compute = GradientComputer(model, spec.get("uncovered", "autograd"), precision)
     projection = Projection(spec["dimension"], spec["seed"], device)
 
     def features(where: slice) -> Tensor:

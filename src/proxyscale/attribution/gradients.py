@@ -9,6 +9,7 @@ no more than one layer's gradients need be held at a time.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,13 +17,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from proxyscale.base.errors import UserError
 from proxyscale.training import matmul
 from proxyscale.training.gpt import Positions
 from proxyscale.training.model import LanguageModel
 
-RULED = (nn.Linear, nn.Embedding, nn.LayerNorm)
+RULED = (nn.Linear, matmul.TransposedLinear)  # beside embeddings and norms
+# What becomes of parameters that no rule covers.
+UNCOVERED = {
+    "autograd": "autograd makes their gradients, one example after another",
+    "leave-out": "they are left out of the features",
+    "error": "",
+}
 # A rule may differ from autograd by so much of the sum of the examples' gradients.
 TOLERANCE = 1e-3
+# and so much of the largest: what a bias of keys has for a gradient is rounding alone.
+ROUNDING = 1e-6
 
 
 def model_output(logits: Tensor, true: Tensor, scored: Tensor) -> Tensor:
@@ -63,30 +73,43 @@ class Call(NamedTuple):
 class GradientComputer:
     """Per-example gradients of f with respect to all parameters of a language model.
 
-    Those of linear maps, embeddings and LayerNorms follow from what goes into them and comes back
-    to them, by a rule each; all others are autograd's, one example after another. A rule is
-    trusted with a parameter if it gives what autograd gives for the first batch: a module that is
-    used in another way than its rule takes for granted is left to autograd, too. Takes the model
-    over: puts it in evaluation mode and freezes its parameters.
+    Those of linear maps, embeddings and norms follow from what goes into them and comes back to
+    them, by a rule each. A rule is trusted with a parameter if it gives what autograd gives for the
+    first batch: a module that is used in another way than its rule takes for granted is not
+    covered by it. Parameters that no rule covers are autograd's, one example after another, and
+    named once; `uncovered` says otherwise (see `UNCOVERED`). Takes the model over: puts it in
+    evaluation mode and freezes its parameters.
 
     `precision` bf16: the passes and the products are made in it, logits and their gradient in
     float32; whether a rule is to be trusted is seen in float32.
     """
 
-    def __init__(self, model: LanguageModel, precision: str = "fp32") -> None:
+    def __init__(
+        self, model: LanguageModel, uncovered: str = "autograd", precision: str = "fp32"
+    ) -> None:
         self.half = precision == "bf16"
         self.model = model.eval().requires_grad_(False)
+        self.uncovered = uncovered
         self.names = {id(parameter): name for name, parameter in model.named_parameters()}
         self.unruled: set[str] | None = None  # parameters that are left to autograd, once known
         self.calls: list[Call] | None = None  # where modules are listened to
         self.buffer = model.readout.new_empty(0, dtype=torch.uint8)
         for module in model.modules():
-            flat = len(getattr(module, "normalized_shape", (1,))) == 1
-            if isinstance(module, RULED) and flat and id(module.weight) in self.names:
+            if _has_rule(module) and id(module.weight) in self.names:
+                module.register_forward_pre_hook(self._spread)
                 module.register_forward_hook(self._record)
 
-    def _record(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor | None:
-        if self.calls is None:
+    def _spread(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """Positions that all rows look up together, row by row: each has a gradient of its own."""
+        alone = self.calls is not None and isinstance(module, nn.Embedding) and len(inputs) == 1
+        if alone and inputs[0].dim() == 2 and len(inputs[0]) == 1:
+            return (inputs[0].expand(self.rows, -1),)
+        return None
+
+    def _record(
+        self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
+    ) -> Tensor | None:
+        if self.calls is None or not inputs:
             return None
         # No parameter asks for its gradient: the graph has to begin at the embedded tokens.
         first = not output.requires_grad
@@ -107,23 +130,36 @@ class GradientComputer:
             half, self.half = self.half, False
             self.unruled = self._unruled(tokens, true, scored)
             self.half = half
+            self._tell(sorted(self.unruled))
         for name, rows, gradient in self._by_rules(tokens, true, scored):
             if name not in self.unruled:
                 yield name, rows, gradient
-        yield from self._by_autograd(tokens, true, scored)
+        if self.uncovered == "autograd":
+            yield from self._by_autograd(tokens, true, scored)
+
+    def _tell(self, names: list[str]) -> None:
+        """Say which parameters no rule covers. UserError if there are to be none."""
+        if not names:
+            return
+        listed = ", ".join(names)
+        if self.uncovered == "error":
+            hint = "attribution.uncovered: autograd, which is slow, or leave-out"
+            raise UserError(f"no rule of gradients covers {listed}", hint=hint)
+        sys.stderr.write(f"no rule of gradients covers {listed}: {UNCOVERED[self.uncovered]}\n")
 
     def _by_rules(
         self, tokens: Tensor, true: Tensor, scored: Tensor
     ) -> Iterator[tuple[str, slice, Tensor]]:
         """As `__call__`, of the parameters that have a rule."""
         batch, readout, self.calls = len(tokens), self.model.readout, []
+        self.rows = tokens.shape[0] * tokens.shape[1]
         cast = torch.autocast(readout.device.type, torch.bfloat16, enabled=self.half)
         with torch.enable_grad(), cast:
             states = self.model.hidden(tokens.flatten(0, 1))
         calls, self.calls = self.calls, None
         detached = _by_example(states.detach(), batch)
         with cast:
-            logits = matmul.linear(detached, readout).to(readout.dtype)
+            logits = matmul.linear(detached, readout, self.model.readout_bias).to(readout.dtype)
         signal = output_gradient(logits, true.flatten(1), scored.flatten(1))
         with cast:
             backprop = matmul.linear(signal, readout.t()).to(states.dtype)
@@ -131,6 +167,8 @@ class GradientComputer:
             states, [call.output for call in calls], backprop.view_as(states), allow_unused=True
         )
         yield from self._products(self.names[id(readout)], signal, detached)
+        if (bias := self.model.readout_bias) is not None:
+            yield self.names[id(bias)], slice(0, batch), signal.sum(1)
         for call, backprop in zip(calls, backprops, strict=True):
             if backprop is not None and backprop[..., 0].numel() % batch == 0:
                 yield from self._rule(call.module, call.inputs, backprop, batch)
@@ -146,10 +184,13 @@ class GradientComputer:
         if isinstance(module, Positions):
             yield name, everyone, self._positions(backprop, batch, len(module.weight))
         elif isinstance(module, nn.Embedding):
-            yield name, everyone, self._embedding(inputs.reshape(batch, -1), signal, module)
-        elif isinstance(module, nn.LayerNorm):
-            normalized = F.layer_norm(inputs, module.normalized_shape, eps=module.eps)
-            yield name, everyone, (signal * _by_example(normalized, batch)).sum(1)
+            scaled = signal * getattr(module, "embed_scale", 1.0)  # Gemma's
+            yield name, everyone, self._embedding(inputs.reshape(batch, -1), scaled, module)
+        elif _is_norm(module):
+            normalized = _by_example(_normalized(module, inputs), batch)
+            yield name, everyone, (signal * normalized).sum(1)
+        elif isinstance(module, matmul.TransposedLinear):
+            yield from self._products(name, _by_example(inputs, batch), signal)
         else:
             yield from self._products(name, signal, _by_example(inputs, batch))
         bias = self.names.get(id(getattr(module, "bias", None)))
@@ -159,7 +200,7 @@ class GradientComputer:
     def _outputs(self, tokens: Tensor, true: Tensor, scored: Tensor) -> Tensor:
         """f of every example, [batch]."""
         states = _by_example(self.model.hidden(tokens.flatten(0, 1)), len(tokens))
-        logits = matmul.linear(states, self.model.readout)
+        logits = matmul.linear(states, self.model.readout, self.model.readout_bias)
         return model_output(logits, true.flatten(1), scored.flatten(1))
 
     def _unruled(self, tokens: Tensor, true: Tensor, scored: Tensor) -> set[str]:
@@ -180,7 +221,10 @@ class GradientComputer:
             weighted = gradient.flatten(1) * weights[rows, None]
             wrong[name] += weighted.sum(0).view_as(wrong[name])
             sizes[name] += float(weighted.norm(dim=1).sum())
-        return {name for name in wrong if not wrong[name].norm() <= TOLERANCE * sizes[name]}
+        rounding = ROUNDING * max(sizes.values())
+        return {
+            name for name in wrong if not wrong[name].norm() <= TOLERANCE * sizes[name] + rounding
+        }
 
     def _by_autograd(
         self, tokens: Tensor, true: Tensor, scored: Tensor
@@ -236,6 +280,34 @@ class GradientComputer:
         if self.buffer.numel() < size:
             self.buffer = self.model.readout.new_empty(size, dtype=torch.uint8)
         return self.buffer[:size].view(kind).view(shape)
+
+
+def _has_rule(module: nn.Module) -> bool:
+    """Whether a module's kind has a rule; of embeddings, those that look up, and perhaps scale."""
+    if isinstance(module, nn.Embedding):
+        plain = type(module).forward is nn.Embedding.forward
+        return plain or isinstance(module, Positions) or hasattr(module, "embed_scale")
+    return isinstance(module, RULED) or _is_norm(module)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether a module has one weight a channel, and perhaps a bias: LayerNorm, RMSNorm."""
+    own = dict(module.named_parameters())
+    return "weight" in own and own.keys() <= {"weight", "bias"} and own["weight"].dim() == 1
+
+
+@torch.no_grad()
+def _normalized(module: Any, inputs: Tensor) -> Tensor:
+    """What a norm multiplies with its weight, of which its output is a linear function."""
+    if isinstance(module, nn.LayerNorm):
+        return F.layer_norm(inputs, module.normalized_shape, eps=module.eps)
+    weight, outputs = module.weight.data, []
+    for value in (1.0, 0.0):
+        module.weight.data = torch.full_like(weight, value)
+        outputs.append(module(inputs))
+    module.weight.data = weight
+    difference: Tensor = outputs[0] - outputs[1]
+    return difference
 
 
 def _by_example(values: Tensor, batch: int) -> Tensor:

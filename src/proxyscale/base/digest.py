@@ -13,27 +13,69 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGE = Path(__file__).parents[1]
 # These only speak or name: no number depends on them.
 NEUTRAL = frozenset(
     f"base.{name}"
     for name in (
-        *("devices", "digest", "ending", "errors", "lock", "paths", "progress"),
+        *("devices", "digest", "ending", "errors", "extras", "lock", "paths", "progress"),
         *("repair", "run_cache", "seals", "verbs"),
     )
 )
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 NAMED = re.compile(r"proxyscale((?:\.\w+)+)")  # a module that is run by its name
 
 
-def meaning(source: str) -> str:
-    """The syntax tree of a module as text, without docstrings and positions."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree, annotate_fields=False)
+class Meaning(NamedTuple):
+    """What a module says to the interpreter."""
+
+    text: str  # its syntax tree without docstrings and positions
+    imported: frozenset[str]  # modules of the package, dotted below it
+
+
+def meaning(source: str) -> Meaning:
+    """What a module means, and which of the package's own modules it imports, anywhere in it.
+
+    `from proxyscale.data import pool` means the module `data.pool`, never the folder `data`. A
+    module whose name stands in the code as a word, to be run by it, counts as imported.
+    """
+    words: list[str] = []
+    names: set[str] = set()
+    _read(ast.parse(source), words, names)
+    below = {name.partition(".")[2] for name in names if name.startswith("proxyscale.")}
+    return Meaning(
+        " ".join(words), frozenset(name for name in below if _file(name).is_file()) - NEUTRAL
+    )
+
+
+def _read(node: ast.AST, words: list[str], names: set[str]) -> None:
+    """Append a node and all below it as words; add what they name of any package."""
+    if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:]
+    elif isinstance(node, ast.Import):
+        names.update(alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        names.update(_member(node.module, alias.name) for alias in node.names)
+    elif isinstance(node, ast.Constant) and NAMED.fullmatch(str(node.value)):
+        names.add(str(node.value))
+    words.append(f"({type(node).__name__}")
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, ast.AST):
+            _read(value, words, names)
+        elif isinstance(value, list):
+            words.append("[")
+            for item in value:
+                if isinstance(item, ast.AST):
+                    _read(item, words, names)
+                else:
+                    words.append(repr(item))
+            words.append("]")
+        else:
+            words.append(repr(value))
+    words.append(")")
 
 
 def part(source: str, function: str) -> str:
@@ -88,26 +130,6 @@ def _bindings(statement: ast.stmt) -> Iterable[tuple[str, ast.stmt]]:
                 yield node.id, statement
 
 
-def imported(source: str) -> set[str]:
-    """Dotted names, below the package, of its own modules that a module imports, anywhere in it.
-
-    `from proxyscale.data import pool` means the module `data.pool`, never the folder `data`. A
-    module whose name stands in the code as a word, to be run by it, counts as imported.
-    """
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            dotted = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            dotted = [_member(node.module, alias.name) for alias in node.names]
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            dotted = [node.value] if NAMED.fullmatch(node.value) else []
-        else:
-            continue
-        names |= {name.partition(".")[2] for name in dotted if name.startswith("proxyscale.")}
-    return {name for name in names if _file(name).is_file()} - NEUTRAL
-
-
 def _member(module: str, name: str) -> str:
     """The module that `from module import name` reads: its own, or one that lies in that folder."""
     folder = PACKAGE.joinpath(*module.split(".")[1:])
@@ -121,22 +143,21 @@ def _file(name: str) -> Path:
 
 
 @functools.cache
-def _read(root: str) -> tuple[str, frozenset[str]]:
-    """What a module means, or a function of it (`module:function`), and the modules it imports."""
+def _meaning_of(root: str) -> Meaning:
+    """What a module means, or a function of it (`module:function`)."""
     name, _, function = root.partition(":")
     source = _file(name).read_text()
-    source = part(source, function) if function else source
-    return meaning(source), frozenset(imported(source))
+    return meaning(part(source, function) if function else source)
 
 
 def covered(*roots: str, plugins: tuple[str, ...] = ()) -> dict[str, str]:
     """The roots (`module` or `module:function`) and all modules of the package that these or the
     plugin files import, one through another; each with its meaning."""
     found: dict[str, str] = {}
-    waiting = set(roots).union(*(imported(Path(path).read_text()) for path in plugins))
+    waiting = set(roots).union(*(meaning(Path(path).read_text()).imported for path in plugins))
     while waiting:
         root = waiting.pop()
-        found[root], imports = _read(root)
+        found[root], imports = _meaning_of(root)
         waiting |= imports - found.keys()
     return found
 
@@ -146,7 +167,7 @@ def code_digest(*roots: str, plugins: tuple[str, ...] = ()) -> str:
     """Digest of `covered`, and of the plugin files themselves."""
     found = covered(*roots, plugins=plugins)
     texts = [f"{root}\n{text}" for root, text in sorted(found.items())]
-    return _hash([*texts, *(meaning(Path(path).read_text()) for path in plugins)])
+    return _hash([*texts, *(meaning(Path(path).read_text()).text for path in plugins)])
 
 
 def _hash(texts: Iterable[str]) -> str:

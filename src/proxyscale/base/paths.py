@@ -163,6 +163,12 @@ class Paths:
     ) -> str:
         return f"{self.results}/runs/{scale}/{distribution}/{draw}-{seed}"
 
+    def model(
+        self, scale: str = "{scale}", distribution: str = "{distribution}", model: str = "{model}"
+    ) -> str:
+        """What a model that was there already lost, and what it is."""
+        return f"{self.results}/models/{scale}/{distribution}/{model}"
+
     def features(
         self,
         scale: str = "{scale}",

@@ -13,6 +13,7 @@ from proxyscale import registry
 from proxyscale.base.errors import UserError
 from proxyscale.study import builtin_functions  # noqa: F401
 from proxyscale.study.config import Config
+from proxyscale.study.models_config import OwnModels
 from proxyscale.study.own_runs_config import OwnRuns
 from proxyscale.study.validation import model_at
 from proxyscale.vision.config import ImageConfig
@@ -31,7 +32,7 @@ OPEN = {
 
 def schema(family: str = "language") -> str:
     """JSON schema of a family's studies, as a file of `workflow/schemas` holds it."""
-    kind: Any = ImageConfig if family == "resnet" else Config | OwnRuns
+    kind: Any = ImageConfig if family == "resnet" else Config | OwnRuns | OwnModels
     either: TypeAdapter[Any] = TypeAdapter(kind)
     return json.dumps(either.json_schema(), indent=2, sort_keys=True) + "\n"
 
@@ -48,9 +49,11 @@ def explain(key: str = "", family: str = "language") -> str:
         return _section(root, "the study")
     if not parts:
         own = OwnRuns.model_fields["runs"].description
-        return f"{_section(root, 'the study')}\n\nor, in place of training, runs: {own}"
-    if family == "language" and parts[0] == "runs":
-        root = OwnRuns
+        there = OwnModels.model_fields["models"].description
+        others = f"or, in place of training, runs: {own}; models: {there}"
+        return f"{_section(root, 'the study')}\n\n{others}"
+    if family == "language" and parts[0] in ("runs", "models"):
+        root = OwnRuns if parts[0] == "runs" else OwnModels
     functions = OPEN[family].get(parts[0])
     if len(parts) == 2 and functions and parts[1] in functions.functions:
         return _function(functions, parts[1])

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from proxyscale.base import artifacts
 from proxyscale.base.progress import quantity
 from proxyscale.data.accounts import dropped_told, prior_told
+from proxyscale.statistics.guesses import guesses, guesses_told
 
 SPLITS = ("holdout", "target")
 
@@ -54,7 +55,9 @@ def task_line(out: Path) -> str:
     warnings += _unknown(counts.values(), "tokens")
     if facts["prior"]:
         warnings.append(f"warning: {prior_told(facts['prior'])}")
-    return _joined([", ".join(kept), _dropped(lost, first), *warnings])
+    right = guesses_told(guesses(artifacts.read(out / "holdout.parquet", "task")))
+    without = f"right without a model: {right}" if right else ""
+    return _joined([", ".join(kept), _dropped(lost, first), without, *warnings])
 
 
 def _cut(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from proxyscale.base.errors import UserError, UserErrors
 from proxyscale.study.language_study import LanguageStudy
+from proxyscale.study.models_study import ModelsStudy
 from proxyscale.study.own_runs_study import OwnRunsStudy
 from proxyscale.vision.study import ImageStudy
 
@@ -31,8 +32,8 @@ def config_of(files: Iterable[str]) -> Iterator[None]:
         raise UserErrors(errors, ", ".join(map(str, files))) from None
 
 
-def load(raw: Mapping[str, Any]) -> LanguageStudy | OwnRunsStudy | ImageStudy:
-    """The study that a config describes: with a key `runs`, nothing is trained.
+def load(raw: Mapping[str, Any]) -> LanguageStudy | OwnRunsStudy | ModelsStudy | ImageStudy:
+    """The study that a config describes: with a key `runs` or `models`, nothing is trained.
 
     UserErrors for all its mistakes.
     """
@@ -40,4 +41,6 @@ def load(raw: Mapping[str, Any]) -> LanguageStudy | OwnRunsStudy | ImageStudy:
     family = model.get("family", "language") if isinstance(model, Mapping) else "language"
     if known(str(family)) == "resnet":
         return ImageStudy.load(raw)
+    if "models" in raw:
+        return ModelsStudy.load(raw)
     return OwnRunsStudy.load(raw) if "runs" in raw else LanguageStudy.load(raw)

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from proxyscale import __version__
 from proxyscale.base import devices, ending, lock
 from proxyscale.base.errors import DiskFull, UserError, is_full
+from proxyscale.base.extras import missing
 from proxyscale.base.progress import duration, logged, note_duration
 from proxyscale.base.verbs import COMMANDS, VERBS, Registered
 from proxyscale.cli import (
@@ -164,6 +165,8 @@ def main(
 
 def _failed(word: str, error: Exception, log: str | None) -> int:
     """Tell of an error; the exit code. What only memory or another try can cure is not noted."""
+    if isinstance(error, ModuleNotFoundError):
+        error = missing(error)
     if not isinstance(error, UserError) and is_full(error):
         error = DiskFull(getattr(error, "filename", None) or Path.cwd())
     if type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU

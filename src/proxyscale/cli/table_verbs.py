@@ -49,6 +49,28 @@ def own_runs(args: Arguments) -> str:
     return f"{len(found.losses):,} losses of {len(found.runs):,} runs"
 
 
+@verb("results", "spec", "losses", "runs", "checkpoints", "reading", "table")
+def collect_models(args: Arguments) -> str:
+    """Gather the losses of all models in the same two tables."""
+    from proxyscale.base import artifacts
+    from proxyscale.base.paths import Paths
+    from proxyscale.tables.measured_models import FACTS, read_measured, told_models
+
+    spec, paths = json.loads(args.spec), Paths(args.results)
+    models = [dict(zip(FACTS, facts, strict=True)) for facts in spec["models"]]
+    for one in models:
+        name = f"{one['seed']}@{one['step']}"
+        one["folder"] = paths.model(one["scale"], one["recipe"], name)
+    found = read_measured(models, spec)
+    artifacts.write(args.losses, found.losses, "losses")
+    artifacts.write(args.runs, found.runs, "runs")
+    artifacts.write(args.checkpoints, found.checkpoints, "checkpoints")
+    artifacts.write_rows(Path(args.table), told_models(models))
+    artifacts.write_json(args.reading, {"notes": found.notes})
+    print("\n".join(found.notes), file=sys.stderr)
+    return f"{len(found.losses):,} losses of {len(found.runs):,} models"
+
+
 @verb("results", "losses", "runs", "spec", "out")
 def gains(args: Arguments) -> None:
     """What selecting data through each proxy gains over random subsets."""

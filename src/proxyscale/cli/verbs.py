@@ -87,6 +87,19 @@ def task(args: Arguments) -> str:
     return f"{out.name} · {task_line(out)}"
 
 
+@verb("plugin=", "spec", "out")
+def questions(args: Arguments) -> str:
+    """Take a test set's items for models that are there."""
+    from proxyscale.data import builtin_tasks, task_kinds  # noqa: F401 (they register kinds)
+    from proxyscale.data.questions import build_questions
+    from proxyscale.registry import load_plugins
+
+    load_plugins(args.plugin)
+    out = folder(args.out)
+    build_questions(out, json.loads(args.spec))
+    return f"{out.name} · {task_line(out)}"
+
+
 @verb("plugin=", "pool", "tokenizer", "target?", "scores?", "losses?", "spec", "out")
 def select(args: Arguments) -> str:
     """Choose a training distribution's examples."""
@@ -179,6 +192,16 @@ def candidate_losses(args: Arguments) -> str:
     spec = json.loads(args.spec)
     candidate_losses(Path(args.out), runs, Path(args.pool), spec, title=args.title)
     return rows_line(Path(args.out), "examples")
+
+
+@verb("task+", "title", "spec", "code", "out")
+def measure(args: Arguments) -> str:
+    """Take the losses of a model that is there on every test example."""
+    from proxyscale.training.published_losses import measure_published
+
+    tasks, spec = pairs(args.task), json.loads(args.spec)
+    measure_published(folder(args.out), spec, tasks, title=args.title, version=args.code)
+    return f"{args.title} · {len(tasks)} tasks"
 
 
 @verb("plugin=", "run", "task+", "title", "code", "out")

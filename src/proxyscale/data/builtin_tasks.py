@@ -40,6 +40,8 @@ COMMON = re.compile(
 )
 LAST_WORD = re.compile(r"(?<=\S )([A-Za-z]{4,})(?=\.(?:\s|\Z))")
 
+LOOKED_AT = 1000  # lines of code among which those that look like another are sought
+
 
 @task
 def parameters(
@@ -120,12 +122,23 @@ def _line_start(text: str, place: int, least: int) -> int:
 
 
 class _Line(NamedTuple):
-    """A line of code that can be asked for, and the lines before it."""
+    """A line of code, its words, and, where it can be asked for, the lines before it."""
 
     document: int
-    context: str
     line: str
-    where: str
+    words: frozenset[str]
+    context: str = ""
+    where: str = ""
+
+    @property
+    def bare(self) -> str:
+        """The line without what stands around it."""
+        return self.line.strip()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Its indentation and its length without that."""
+        return len(self.line) - len(self.bare), len(self.bare)
 
 
 @task
@@ -137,25 +150,32 @@ def next_line(
     per_document: int = 20,
     seed: int = 0,
 ) -> Iterator[Item | Dropped]:
-    """The next line of code, among lines of similar length from other documents (as HellaSwag).
+    """The next line of code, among lines of other documents that look alike (as HellaSwag).
 
-    The context is whole lines of at most `context` characters; no choice stands in it. At most
-    `per_document` lines are asked for, drawn by `seed`, as are distractors and the right place.
+    The others have its indentation, a similar length and as large a share of words that the
+    context has already, so that none of these gives the answer away. The context is whole lines of
+    at most `context` characters; no choice stands in it. At most `per_document` lines are asked
+    for, drawn by `seed`, as are distractors and the right place.
     """
     lines: list[_Line] = []
+    known: dict[tuple[int, str], _Line] = {}
     for number, record in enumerate(records):
         found = list(_code_lines(number, record, context))
         if not found:
             yield Dropped(record.where, "nothing to ask")
         rng = random.Random(f"{seed} {record['name']}")
         lines += rng.sample(found, min(per_document, len(found)))
-    ranked = sorted(lines, key=lambda one: (len(one.line), one.line))
-    lengths = [len(one.line) for one in ranked]
+        for line in text_of(record, "text", blank=True).splitlines():
+            if _askable(line):
+                known.setdefault((number, line), _Line(number, line.rstrip(), words_of(line)))
+    ranked = sorted(known.values(), key=lambda one: (one.shape, one.line))
+    shapes = [one.shape for one in ranked]
     for one in lines:
         rng = random.Random(f"{seed} {one.context}{one.line}")
-        length = len(one.line)
-        near = range(bisect_left(lengths, 0.85 * length), bisect_right(lengths, 1.15 * length))
-        picks = (ranked[i] for i in rng.sample(near, min(len(near), 8 * choices)))
+        column, length = one.shape
+        first = bisect_left(shapes, (column, 0.85 * length))
+        near = range(first, bisect_right(shapes, (column, 1.15 * length)))
+        picks = (ranked[i] for i in rng.sample(near, min(len(near), LOOKED_AT)))
         others = _distractors(one, picks, choices - 1)
         if len(others) == choices - 1:
             gold = rng.randrange(choices)
@@ -165,26 +185,40 @@ def next_line(
             yield Dropped(one.where, "too few lines to choose from")
 
 
+def words_of(text: str) -> frozenset[str]:
+    """The different words of a text: names, keywords, numbers."""
+    return frozenset(re.findall(r"\w+", text))
+
+
+def _askable(line: str) -> bool:
+    """Whether a line can be a choice: code of some length; comments are passed over."""
+    bare = line.strip()
+    return 16 <= len(bare) <= 70 and re.match(r"[A-Za-z_@]", bare) is not None
+
+
 def _code_lines(document: int, record: Record, limit: int) -> Iterator[_Line]:
-    """Lines of code whose contexts do not overlap; comments and short lines are passed over."""
+    """Lines of code whose contexts do not overlap."""
     text, place, start = text_of(record, "text", blank=True), 0, 0
     for line in text.splitlines(keepends=True):
         before = text[_line_start(text, place - limit, start) : place]
-        bare = line.strip()
-        asked = 16 <= len(bare) <= 70 and re.match(r"[A-Za-z_@]", bare)
-        if asked and len(before) >= limit // 2 and bare not in before:
-            yield _Line(document, before, line.rstrip(), record.where)
+        if _askable(line) and len(before) >= limit // 2 and line.strip() not in before:
+            yield _Line(document, line.rstrip(), words_of(line), before, record.where)
             start = place + len(line)
         place += len(line)
 
 
 def _distractors(one: _Line, picks: Iterable[_Line], count: int) -> list[str]:
-    """The first `count` different lines of other documents that are not in the context."""
-    chosen: dict[str, str] = {one.line.strip(): one.line}
+    """The first `count` different lines of other documents that are not in the context, and whose
+    words stand in it to the same share."""
+    given = words_of(one.context)
+    own, size = len(one.words & given), len(one.words)
+    chosen: dict[str, str] = {one.bare: one.line}
     for other in picks:
-        bare = other.line.strip()
-        if other.document != one.document and bare not in one.context and len(chosen) <= count:
-            chosen.setdefault(bare, other.line)
+        if len(chosen) > count:
+            break
+        alike = len(other.words & given) * size == own * len(other.words)
+        if alike and other.document != one.document and other.bare not in one.context:
+            chosen.setdefault(other.bare, other.line)
     return list(chosen.values())[1:]
 
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from tokenizers import Tokenizer
 
-from proxyscale import registry
 from proxyscale.base import artifacts
-from proxyscale.base.errors import UserError
 from proxyscale.data.overlap import Tested
-from proxyscale.data.raw_record import Dropped
 from proxyscale.data.record_counts import RecordCounts
+from proxyscale.data.split_items import SplitItems, none_left, smallest
 from proxyscale.data.task_encoding import Coder, Example
-from proxyscale.data.task_items import Item, Record, seeded_hash
-from proxyscale.data.task_records import readers
 from proxyscale.data.tokens import load_tokenizer, unknown_id
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SPLITS = ("holdout", "target")
 # Candidates for each example asked for, kept until their overlap is known.
 SURPLUS = 4
-# Few-shot examples are drawn from this many target items.
-SHOT_BANK = 256
 WORDS = ("question", "answer", "context")
 FACTS = ("cut", "lost", "joined")  # of an example, by its encoding
 
@@ -63,52 +59,15 @@ def encode_items(
     )
 
 
-class _Encoding:
+class _Encoding(SplitItems):
     """What a task's splits share; `counts` and `accounts` tell what became of every record."""
 
     def __init__(
         self, spec: Mapping[str, Any], corpora: Mapping[str, Path], tokenizer: Tokenizer
     ) -> None:
-        self.spec = spec
+        super().__init__(spec, corpora)
         self.tokenizer = tokenizer
         self.unknown = unknown_id(tokenizer)
-        self.readers = readers(spec, corpora)
-        self.counts: dict[str, dict[str, int]] = {}
-        self.accounts: dict[str, RecordCounts] = {}
-        few_shot = spec.get("few_shot") or 0
-        self.bank = self.shot_bank() if few_shot else []
-
-    def items(self, split: str, account: RecordCounts) -> Iterator[Item]:
-        """The items of a split; a kind with an option `seed` gets the study's."""
-        kind = self.spec["kind"]
-        seeded = {"seed": self.spec["seed"]} if "seed" in registry.task.options(kind) else {}
-
-        def records() -> Iterator[Record]:
-            for record in self.readers[split]():
-                account.read += 1
-                if isinstance(record, Dropped):
-                    account.drop(record)
-                else:
-                    yield record
-
-        for item in registry.task[kind](records(), **seeded, **self.spec.get("options", {})):
-            if isinstance(item, Dropped):
-                account.drop(item)
-            else:
-                yield item
-        account.check("records")
-
-    def shot_bank(self) -> list[Item]:
-        """Target items that few-shot examples are drawn from."""
-        if "target" not in self.readers:
-            raise UserError("few_shot takes its examples from the target split", hint="set target")
-        seed = self.spec["seed"]
-        unique = {
-            seeded_hash(seed, *item.key): item for item in self.items("target", RecordCounts())
-        }
-        if any(item.whole_text for item in unique.values()):
-            raise UserError("few_shot needs prompts, not whole texts", where="few_shot")
-        return [unique[digest] for digest in sorted(unique)[:SHOT_BANK]]
 
     def candidates(self, split: str) -> list[Example]:
         """The first examples of a split in seeded order; none of one that is not asked for."""
@@ -119,8 +78,8 @@ class _Encoding:
             return []
         # of the target, some may turn out to be examples of the holdout
         limit = wanted + (holdout if split == "target" else 0)
-        few_shot, whole = spec.get("few_shot") or 0, bool(spec.get("whole_prompts"))
-        coder = Coder(self.tokenizer, spec["length"], spec["seed"], few_shot, whole, account)
+        whole = bool(spec.get("whole_prompts"))
+        coder = Coder(self.tokenizer, spec["length"], spec["seed"], self.few_shot, whole, account)
         coder.bank = self.bank
         found = smallest(coder(self.items(split, account)), limit, account)
         # a record may hold several items, and a row of packed texts is of several
@@ -130,34 +89,6 @@ class _Encoding:
         if not found:
             raise none_left(split, self.counts[split], account)
         return found
-
-
-def none_left(split: str, counts: Mapping[str, int], account: RecordCounts) -> UserError:
-    """The mistake of a split without an example, to be raised."""
-    told = ", ".join(f"{what} {count}" for what, count in sorted(counts.items()) if count)
-    first = f"; {account.told()}" if account.dropped else ""
-    hint = "more records, a larger length, or split_by for a field that examples share"
-    return UserError(f"no {split} example is left ({told}{first})", hint=hint)
-
-
-def smallest(examples: Iterable[Example], limit: int, account: RecordCounts) -> list[Example]:
-    """The `limit` examples of smallest key, in that order, without repetition."""
-    kept: dict[bytes, Example] = {}
-
-    def only(best: int) -> dict[bytes, Example]:
-        ordered = sorted(kept)
-        for digest in ordered[best:]:
-            account.drop(Dropped(kept[digest].item.where, "not asked for"))
-        return {digest: kept[digest] for digest in ordered[:best]}
-
-    for example in examples:
-        if example.key in kept:
-            account.drop(Dropped(example.item.where, "duplicate"))
-            continue
-        kept[example.key] = example
-        if len(kept) >= 2 * limit:
-            kept = only(limit)
-    return list(only(limit).values())
 
 
 def _rows(examples: Sequence[Example]) -> pa.Table:

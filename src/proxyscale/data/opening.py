@@ -16,6 +16,8 @@ from typing import IO, Any, cast
 import pyarrow as pa
 import zstandard
 
+from proxyscale.base.errors import UserError
+
 COMPRESSED = {".zst", ".zstd", ".gz", ".bz2", ".xz"}
 PIECE = 1 << 13  # compressed bytes taken at a time: zstd may blow a byte up to some thousands
 WINDOW = 1 << 31  # of zstd, in bytes: as far back as its own tool looks at most
@@ -35,6 +37,18 @@ def suffixes(path: Path) -> list[str]:
 def is_compressed(path: str | Path) -> bool:
     """Whether a file's suffix says so."""
     return os.path.splitext(path)[1].lower() in COMPRESSED
+
+
+def check_encoding(name: str) -> None:
+    """UserError unless text can be read in an encoding, piece by piece, whatever bytes come."""
+    try:
+        decoder = codecs.getincrementaldecoder(name)("surrogateescape")
+        found = decoder.decode("text".encode(name), True) == "text"
+    except (LookupError, ValueError, TypeError, AssertionError):  # of codecs that are none of text
+        found = False
+    if not found:
+        hint = "utf-16, latin-1, cp1252, shift_jis, …"
+        raise UserError(f"no encoding of text: {name!r}", where="encoding", hint=hint)
 
 
 def open_bytes(path: Path, encoding: str | None = None) -> IO[bytes]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
@@ -20,6 +19,9 @@ from proxyscale.data.documents import read_documents
 from proxyscale.data.packing import END, Rows
 from proxyscale.data.tokens import CHUNK, load_tokenizer, pieces, unknown_id
 from proxyscale.data.words import SEPARATOR, words
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 BATCH = 32  # documents tokenized at a time
 WORD = np.dtype("<u4")  # of `words.npy`

@@ -5,7 +5,6 @@ A record that cannot be read comes out as `Dropped`, with its file and line, to 
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import functools
 import glob
@@ -19,7 +18,7 @@ from pathlib import Path
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import expand
 from proxyscale.data.formats import FORMATS, Layout
-from proxyscale.data.opening import BROKEN, open_bytes, suffixes
+from proxyscale.data.opening import BROKEN, check_encoding, open_bytes, suffixes
 from proxyscale.data.raw_record import Dropped, Record, printable
 
 READ_WHOLE, READ_FILES = 16 << 20, 1000  # bytes, files that are read to tell whether they changed
@@ -167,9 +166,8 @@ def read_files(
     arrow files are not read. `columns` names the columns of a table without a header; `at` is a
     path into JSON (`data.paragraphs.qas`); `encoding` is that of text where it is not UTF-8.
     """
-    if encoding and not _is_encoding(encoding):
-        hint = "utf-16, latin-1, cp1252, shift_jis, …"
-        raise UserError(f"no encoding of text: {encoding!r}", where="encoding", hint=hint)
+    if encoding is not None:
+        check_encoding(encoding)
     layout = Layout(column, columns, at, encoding)
     for name, path in find_files(patterns).items():
         reader = FORMATS[format_of(path, format)]
@@ -177,15 +175,6 @@ def read_files(
             yield from reader(name, path, layout)
         except BROKEN as error:
             raise UserError(f"cannot be read: {error}", where=str(path)) from None
-
-
-def _is_encoding(name: str) -> bool:
-    """Whether text can be read in an encoding, piece by piece, whatever bytes come."""
-    try:
-        decoder = codecs.getincrementaldecoder(name)("surrogateescape")
-        return decoder.decode("text".encode(name), True) == "text"
-    except (LookupError, ValueError, TypeError, AssertionError):  # of codecs that are none of text
-        return False
 
 
 ALIASES = {"ndjson": "jsonl", "tab": "tsv", "text": "txt", "feather": "arrow"}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from proxyscale.data.overlap import Tested
 from proxyscale.data.packing import END
@@ -17,6 +16,9 @@ from proxyscale.data.record_counts import RecordCounts
 from proxyscale.data.task_items import Item, seeded_hash
 from proxyscale.data.tokens import tokens, unknown_id
 from proxyscale.data.words import SEPARATOR, words
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SHOT_DELIMITER = "\n"
 NOTHING = np.zeros(0, np.uint32)
@@ -175,9 +177,9 @@ class Coder:
         some of it, a space before it included. Prompts are cut alike for all choices.
         """
         key = seeded_hash(self.seed, *item.key)
-        shots = self.shots(item, key)
+        given = shots(self.bank, item, key, self.few_shot)
         choices = [
-            self.choice(shots + item.prompt_of(number), choice)
+            self.choice(given + item.prompt_of(number), choice)
             for number, choice in enumerate(item.choices)
         ]
         room = self.length - max((len(one.scored) for one in choices), default=0)
@@ -196,7 +198,7 @@ class Coder:
             for one, choice in zip(choices, item.choices, strict=True)
         ]
         starts = choices[item.gold].starts
-        lost = cut and self.lost(item, shots, starts[max(len(starts) - room, 0)])
+        lost = cut and self.lost(item, given, starts[max(len(starts) - room, 0)])
         joined = any(one.joined for one in choices)
         return Example(key, item, rows, cut, lost, joined, tested(item))
 
@@ -217,11 +219,12 @@ class Coder:
         there = [answer for answer in answers if answer in prompt]
         return bool(there) and not any(answer in seen for answer in there)
 
-    def shots(self, item: Item, key: bytes) -> str:
-        """`few_shot` answered target items other than the item itself, drawn by its key."""
-        others = [shot for shot in self.bank if shot != item]
-        drawn = random.Random(key).sample(others, min(self.few_shot, len(others)))
-        return "".join(f"{s.prompt_of(s.gold)}{s.choices[s.gold]}{SHOT_DELIMITER}" for s in drawn)
+
+def shots(bank: Sequence[Item], item: Item, key: bytes, count: int) -> str:
+    """So many answered items of a bank other than the item itself, drawn by its key."""
+    others = [shot for shot in bank if shot != item]
+    drawn = random.Random(key).sample(others, min(count, len(others)))
+    return "".join(f"{s.prompt_of(s.gold)}{s.choices[s.gold]}{SHOT_DELIMITER}" for s in drawn)
 
 
 def tested(item: Item) -> Tested:

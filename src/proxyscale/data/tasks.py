@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from proxyscale.base import arrays, artifacts
-from proxyscale.data.encoded_items import FACTS, SPLITS, EncodedItems, none_left
+from proxyscale.data.encoded_items import FACTS, SPLITS, EncodedItems
 from proxyscale.data.overlap import END, Sought, Standing, Tested
 from proxyscale.data.overlap_search import search
 from proxyscale.data.raw_record import Dropped
 from proxyscale.data.record_counts import RecordCounts
+from proxyscale.data.split_items import none_left
 
 
 def build_task(out: Path, spec: Mapping[str, Any], items: Path, found: Sequence[Path]) -> None:

@@ -6,13 +6,14 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from tokenizers import Tokenizer, pre_tokenizers
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.packing import END
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one thread a process: Snakemake counts cores
 
@@ -23,6 +24,8 @@ AGREEING = 8  # tokens in which two pieces agree on either side of where they ar
 
 def parse(text: str, where: Path) -> Tokenizer:
     """A tokenizer out of its JSON. UserError if it is none."""
+    from tokenizers import Tokenizer  # what reads tables does without
+
     try:
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing narrower
@@ -50,6 +53,8 @@ def unknown_id(tokenizer: Tokenizer) -> int | None:
 
 def knows_all(tokenizer: Tokenizer) -> bool:
     """Whether there is a token for every text: one for the unknown, or those of all bytes."""
+    from tokenizers import pre_tokenizers
+
     if unknown_id(tokenizer) is not None:
         return True
     told = json.loads(tokenizer.to_str())

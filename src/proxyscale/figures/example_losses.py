@@ -40,7 +40,8 @@ def examples(data: FigureData) -> tuple[Figure, Rows]:
     """
     width = (data.style.width - 2 * EDGE) / len(RULES)
     proxy, reference = (data.style.label(s) for s in (data.proxy, data.reference))
-    sheet = Sheet(data.style, "Losses of single test examples, nats per scored token")
+    unit = f", {data.style.unit}" if data.style.unit else ""
+    sheet = Sheet(data.style, f"Losses of single test examples{unit}")
     told = f"across: proxy {proxy}, upright: reference {reference}"
     sheet.write(sheet.width - EDGE, 0.22, told, size=SMALL, ends=True)
     rows: Rows = []

@@ -20,7 +20,8 @@ from proxyscale.base.tables import with_constants
 from proxyscale.figures.style import Mark, Style, beside, marks
 from proxyscale.statistics.grid import Array, Grid
 from proxyscale.statistics.grid_reading import RUN, read_grid
-from proxyscale.statistics.measures import chance, pearson
+from proxyscale.statistics.guesses import best_guess
+from proxyscale.statistics.measures import pearson
 
 Rows = list[dict[str, Any]]  # of a CSV
 MOST_TASKS = 9  # in one figure: three rows of three
@@ -58,7 +59,8 @@ class FigureData:
     scale, distribution, draw and seed), `agreement`, `influence`, by task the table of what is
     `asked` of a model, the rows of `gains`, the record of a `proposal`. It may name the
     `reference` (default: the only one), the `proxy` of Figures 1, 4 and 5 (default: the one nearest
-    to 1/175 of the compute) and the `smallest` one of Figures 12 and 13 (default: the cheapest).
+    to 1/175 of the compute), the `smallest` one of Figures 12 and 13 (default: the cheapest), and
+    the distributions of each of the `groups`.
     """
 
     style: Style
@@ -229,10 +231,10 @@ class FigureData:
         return self.given[kind]
 
     def chance(self, task: str) -> float:
-        """Accuracy of a guess: as the style says, else by the number of choices, else 0."""
+        """Accuracy without a model: as the style says, else of the best simple rule, else 0."""
         if task in self.style.chance or task not in self.given.get("asked", {}):
             return float(self.style.chance.get(task, 0.0))
-        return chance(self.given["asked"][task])
+        return best_guess(self.given["asked"][task])
 
     def heading(self, proxy: str) -> str:
         """Both models with their parameters, and the share of the compute, for a title."""

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NEWLINE = "\n"
+CLOSE = 0.12  # of a panel's area: a group that takes no more is enlarged
+FRAME = (0.6, 0.05, 0.37, 0.32)  # where, as shares of the panel
+ALONE: dict[str, Any] = {"group": None, "group_r2": None, "group_pearson": None}
+TITLE = 0.26  # of the height
 
 
 @figure(
@@ -29,7 +33,8 @@ NEWLINE = "\n"
     caption="Mean loss of the proxy against that of the reference, a panel per task, a point per "
     "training distribution; bars are the range of the runs. In the corner R² with the sign of the "
     "correlation and its interval; below, R² with any one distribution left out, and the one that "
-    "moves it most.",
+    "moves it most. The frame at the lower right enlarges a group whose points lie close together, "
+    "with its own R².",
 )
 def of_proxy(data: FigureData) -> tuple[Figure, Rows]:
     """The proxy's losses against the reference's (Fig 1)."""
@@ -66,9 +71,10 @@ def correlation(data: FigureData, proxy: str) -> tuple[Figure, Rows]:
         fit = _draw_line(ax, points, r.value)
         _draw_points(ax, data, points)
         _tell(ax, points, told(estimate, r, lever), r.value)
+        close = _enlarge(ax, data, points, proxy) if r.value > 0 else ALONE
         even_ticks(ax.xaxis)
         even_ticks(ax.yaxis)
-        facts = estimate._asdict() | {"pearson": r.value} | fit | lever
+        facts = estimate._asdict() | {"pearson": r.value} | fit | lever | close
         rows += [{"proxy": proxy, "reference": data.reference} | p | facts for p in points]
     return figure, rows
 
@@ -156,6 +162,53 @@ def _tell(ax: Axes, points: Rows, text: str, r: float) -> None:
         linespacing=1.2,
         zorder=5,
     )
+
+
+def _enlarge(ax: Axes, data: FigureData, points: Rows, proxy: str) -> dict[str, Any]:
+    """Draw the group that takes least of a panel, if that is little, by itself: its name, R²."""
+    taken = {}
+    for name, members in data.given.get("groups", {}).items():
+        mine = [point for point in points if point["distribution"] in members]
+        if 3 <= len(mine) < len(points) and (share := _share(mine, points)) <= CLOSE:
+            taken[name] = (share, mine)
+    if not taken:
+        return ALONE
+    name = min(taken, key=lambda name: taken[name][0])
+    found = data.estimates("r2", name).get((points[0]["task"], proxy), Estimate())
+    r = data.estimates("pearson", name).get((points[0]["task"], proxy), Estimate()).value
+    if math.isnan(found.value):
+        return ALONE
+    mine = taken[name][1]
+    _make_room(ax, points)
+    frame = ax.inset_axes(FRAME)
+    _draw_points(frame, data, mine)
+    frame.margins(0.15)
+    frame.set(xticks=[], yticks=[])
+    for spine in frame.spines.values():
+        spine.set(visible=True, color=GREY, linewidth=0.5)
+    label = shorten(data.style.label(name), 0.62 * POINTS, SMALL)
+    frame.set_title(f"{label}\n{signed_r2.told(found.value, r)}", fontsize=SMALL, pad=1.5)
+    ax.indicate_inset_zoom(frame, edgecolor=GREY, linewidth=0.5, alpha=1.0)
+    return {"group": name, "group_r2": found.value, "group_pearson": r}
+
+
+def _share(mine: Rows, points: Rows) -> float:
+    """The share of the panel's area in which some of its points lie."""
+    share = 1.0
+    for side in ("proxy_loss", "reference_loss"):
+        own, whole = ([point[side] for point in chosen] for chosen in (mine, points))
+        share *= np.ptp(own) / np.ptp(whole) if np.ptp(whole) else 1.0
+    return float(share)
+
+
+def _make_room(ax: Axes, points: Rows) -> None:
+    """Lower the panel's floor until no point lies where the frame and its title are to stand."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    edge = left + (FRAME[0] - 0.04) * (right - left)
+    under = [point["reference_lowest"] for point in points if point["proxy_highest"] >= edge]
+    top = FRAME[1] + FRAME[3] + TITLE
+    if under and min(under) < low + top * (high - low):
+        ax.set_ylim((min(under) - top * high) / (1 - top), high)
 
 
 def told(estimate: Estimate, r: Estimate, lever: dict[str, Any]) -> str:

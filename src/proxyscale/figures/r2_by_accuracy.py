@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 @figure(
     "accuracy_fig3",
     caption="R² over the distributions, with the sign of the correlation, against the proxy's "
-    "accuracy above chance, a panel per task of which any proxy is above it; hollow points are at "
-    "chance.",
+    "accuracy above that of the best rule that needs no model, a panel per task of which any proxy "
+    "is above it; hollow points are not.",
     reads=("statistics", "losses", "runs", "asked"),
     exists=lambda facts: facts.answers,
 )
 def accuracy(data: FigureData) -> tuple[Figure, Rows]:
-    """R² against the proxy's accuracy above chance, a panel per task, a point per proxy (Fig 3).
+    """R² against the proxy's accuracy above the best guess, a panel per task (Fig 3).
 
     Accuracy is the mean over distributions and runs, its interval that over test examples (normal
-    approximation); hollow points are proxies whose interval reaches chance.
+    approximation); the best guess is that of `statistics.guesses`, and hollow points are proxies
+    whose interval reaches it.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -46,13 +47,13 @@ def accuracy(data: FigureData) -> tuple[Figure, Rows]:
     above = {row["task"] for row in rows if not row["at_chance"]}
     shown = [task for task in tasks if task in above] or tasks
     hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": GREY}
-    chance = key("proxy at chance", ls="none", markersize=4.5, **hollow)
+    chance = key("proxy no better than a guess", ls="none", markersize=4.5, **hollow)
     figure, axes = page(
         [data.style.label(task) for task in shown],
         data.style,
         title=f"Correlation with {data.style.label(data.reference)} and accuracy of proxies"
         + _left_out(data, tasks, shown),
-        xlabel="accuracy of the proxy − chance",
+        xlabel="accuracy of the proxy − best guess without a model",
         ylabel="R² over the distributions, with the sign of r",
         legend=[chance],
         height=1.5,
@@ -70,7 +71,7 @@ def accuracy(data: FigureData) -> tuple[Figure, Rows]:
 def _left_out(data: FigureData, tasks: Sequence[str], shown: Sequence[str]) -> str:
     """The tasks that have no panel, for the title."""
     rest = [data.style.label(task) for task in tasks if task not in shown]
-    return f"; every proxy is at chance on {', '.join(rest)}" if rest else ""
+    return f"; no proxy is better than a guess on {', '.join(rest)}" if rest else ""
 
 
 def _answers(data: FigureData, task: str) -> bool:

@@ -49,8 +49,8 @@ def gains(data: FigureData) -> tuple[Figure, figure_data.Rows]:
 
     Loss and, where the task has it, accuracy on the task's holdout against the relative training
     compute of one proxy, and the gain on all other tasks. Bands and bars are intervals over seeds;
-    hollow are accuracies whose interval reaches chance. `data` names the scale `trained` on the
-    selections.
+    hollow are accuracies whose interval reaches the best guess without a model. `data` names the
+    scale `trained` on the selections.
     """
     from matplotlib.figure import Figure
 
@@ -221,7 +221,7 @@ def _legend(rows: Rows, style: Style) -> list[Any]:
     methods.append(key("random (band: interval)", color=GREY, lw=0.8, ls=(0, (3, 2))))
     if any(map(_at_chance, rows)):
         hollow: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": GREY}
-        methods.append(key("accuracy at chance", marker=MARKERS[0], **grey, **hollow))
+        methods.append(key("accuracy of a guess", marker=MARKERS[0], **grey, **hollow))
     looks = marks(list(dict.fromkeys(row["measured_on"] for row in rows)), style)
     entries = [*shares, *methods, *keys(looks, line=True)]
     for entry in entries:

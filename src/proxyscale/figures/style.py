@@ -93,8 +93,8 @@ class Style:
     """What a study may say about its figures.
 
     `width` of a page and `column` of a lone panel (inches), `labels` to print for names, `tasks`
-    in the order to draw them (default: as in the losses), each one's `chance` accuracy (default 0)
-    and the losses' `unit`.
+    in the order to draw them (default: as in the losses), the accuracy that each has by `chance`
+    (default: that of the best of `statistics.guesses`) and the losses' `unit`.
     """
 
     width: float = 5.5

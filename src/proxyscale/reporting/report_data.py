@@ -19,6 +19,7 @@ from proxyscale.data.accounts import dropped_told, prior_told
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, PREDICTORS, Mark, Style, marks, predictor_marks
 from proxyscale.statistics.grid import Array
+from proxyscale.statistics.guesses import guesses, guesses_told
 from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.partners import partners_told, ties_told
 
@@ -88,7 +89,8 @@ def _rounded(values: Array) -> list[float | None]:
 def statistics_data(statistics: pa.Table, reference: str) -> list[list[Any]]:
     """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n, named, unit]."""
     table = where(statistics, reference=reference)
-    table = table.filter(pc.is_in(table["level"], pa.array(["distribution", "rival"])))
+    level = pc.is_in(table["level"], pa.array(["distribution", "rival"]))
+    table = table.filter(pc.or_(level, pc.equal(table["statistic"], "best_metric")))
     words, numbers = ("statistic", "group", "task", "proxy"), ("value", "low", "high", "ceiling")
     return [
         [
@@ -225,6 +227,11 @@ def _sorted_out(facts: Mapping[str, Any], split: str) -> dict[str, str]:
     }
 
 
+def _guesses(folder: Path) -> str:
+    """How often simple rules are right on a test set, in words."""
+    return guesses_told(guesses(artifacts.read(folder / "holdout.parquet", "task")))
+
+
 def _source_data(source: Mapping[str, Any]) -> dict[str, Any]:
     """A source's rows, and what became of its records."""
     account = source.get("account") or {}
@@ -248,6 +255,7 @@ def material_data(pool: Path | None, tasks: Mapping[str, Path]) -> dict[str, Any
         for split, told in facts["counts"].items():
             row = {"task": task, "kind": facts["kind"], "split": split}
             row |= {name: told.get(name, 0) for name in SHOWN_COUNTS}
+            row["guesses"] = _guesses(folder) if split == "holdout" else ""
             counts.append(row | _sorted_out(facts, split))
     return {
         "sources": [_source_data(source) for source in sources],

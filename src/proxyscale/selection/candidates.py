@@ -10,16 +10,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from tokenizers import Tokenizer
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.packing import END
 from proxyscale.data.pool import Pool
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 DECODED = 256  # rows that are text at one time
 

@@ -142,20 +142,34 @@ def _bound_of_one(accuracy: float, n: int, confidence: float, share: float) -> f
     return float(_bounds(np.asarray(accuracy), n, confidence, share))
 
 
+def decision_above(accuracy: Array, n: int, level: float, confidence: float = 0.95) -> Array:
+    """Whether `decision_bound` is above a level: one look at the hypothesis that it is there."""
+    accuracy = np.asarray(accuracy, dtype=float)
+    hypothesis = np.full_like(accuracy, level)
+    found: Array = (accuracy > level) & ~_likely(hypothesis, accuracy, n, confidence, 1.0)
+    return found
+
+
 def _bounds(accuracy: Array, n: int, confidence: float, share: float) -> Array:
     """`decision_bound` of so large a share of all pairs, by bisection."""
     low, high = np.zeros_like(accuracy), np.where(np.isnan(accuracy), 1.0, accuracy)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        m = effective_pairs(middle, n) * share
-        right = np.minimum(accuracy * m, m)
-        # binomial tails with real m: P(X ≥ x) = I_p(x, m − x + 1)
-        reached = special.betainc(np.maximum(right, 1e-12), m - right + 1, middle)
-        beyond = special.betainc(right + 1, np.maximum(m - right, 1e-12), middle)
-        above = np.where(m - right < 1e-9, 0.0, beyond)
-        likely = (reached + above) / 2 > 1 - confidence
+        likely = _likely(middle, accuracy, n, confidence, share)
         low, high = np.where(likely, low, middle), np.where(likely, middle, high)
     return np.where(np.isnan(accuracy), accuracy, low)
+
+
+def _likely(truth: Array, accuracy: Array, n: int, confidence: float, share: float) -> Array:
+    """Whether `accuracy` or more has at least the mid-P probability 1 − confidence."""
+    m = effective_pairs(truth, n) * share
+    right = np.minimum(accuracy * m, m)
+    # binomial tails with real m: P(X ≥ x) = I_p(x, m − x + 1)
+    reached = special.betainc(np.maximum(right, 1e-12), m - right + 1, truth)
+    beyond = special.betainc(right + 1, np.maximum(m - right, 1e-12), truth)
+    above = np.where(m - right < 1e-9, 0.0, beyond)
+    likely: Array = (reached + above) / 2 > 1 - confidence
+    return likely
 
 
 def effective_pairs(accuracy: Array, n: int) -> Array:

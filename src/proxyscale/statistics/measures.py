@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from proxyscale.statistics.grid import Array
 
@@ -159,18 +157,3 @@ def _decided(x: Array, y: Array, margin: Callable[[Array, Array], Array]) -> tup
         counts += (proxy * difference > 0).sum(), (proxy == 0).sum(), len(proxy)
     right, tied, pairs = counts.tolist()
     return right, tied, pairs
-
-
-def chance(asked: pa.Table) -> float:
-    """Accuracy of a guess at a task's examples: one over the number of choices; 0 without any.
-
-    Where all examples have the same choices, that of the answer that is right most often, if it is
-    higher: so much a model has that knows nothing but which answer is common.
-    """
-    counts = asked.group_by("example").aggregate([("choice", "count")])["choice_count"].to_numpy()
-    guess = float(np.where(counts > 1, 1 / counts, 0.0).mean())
-    offered = asked.group_by("continuation").aggregate([("example", "count"), ("gold", "sum")])
-    everywhere = pc.all(pc.equal(offered["example_count"], len(counts))).as_py()
-    if counts.min() < 2 or len(offered) != counts.max() or not everywhere:
-        return guess
-    return float(max(guess, pc.max(offered["gold_sum"]).as_py() / len(counts)))

@@ -19,7 +19,7 @@ from scipy import stats
 
 from proxyscale.base import artifacts
 from proxyscale.base.tables import where
-from proxyscale.statistics.measures import chance
+from proxyscale.statistics.guesses import best_guess
 
 Rows = list[dict[str, Any]]
 COLUMNS = (
@@ -62,7 +62,7 @@ def gains(losses: pa.Table, runs: pa.Table, spec: Mapping[str, Any], results: Pa
         guessed = {}
         if all(map(len, measured.accuracy.values())):
             asked = artifacts.read(results / "tasks" / task / "holdout.parquet", "task")
-            guessed = {"chance": chance(asked)}
+            guessed = {"chance": best_guess(asked)}
         for fraction in dict.fromkeys(s["fraction"] for s in spec["selected"]):
             group = [s for s in spec["selected"] if s["fraction"] == fraction]
             found = _group_rows(group, task, measured, spec["confidence"])

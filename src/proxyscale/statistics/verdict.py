@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from proxyscale.base.errors import UserError
-from proxyscale.statistics.intervals import decision_bound, from_pearson
+from proxyscale.statistics.intervals import decision_above, decision_bound, from_pearson
 from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.second_looks import (
     Contrary,
@@ -195,7 +195,7 @@ def recipes_needed(accuracy: float, n: int, level: float, confidence: float) -> 
     """
 
     def enough(count: int) -> bool:
-        return bool(decision_bound(np.asarray(accuracy), count, confidence) > level)
+        return bool(decision_above(np.asarray(accuracy), count, level, confidence))
 
     return _fewest(enough, n) if accuracy > level else None
 
@@ -230,5 +230,5 @@ def seeds_needed(tested: Trial, level: float, confidence: float) -> int | None:
     gain = factor / (1 + (factor - 1) * ceilings)  # ρ of k times the seeds over ρ now
     latent = np.sin(np.pi * (tested.accuracy - 0.5)) * np.sqrt(gain.prod(axis=1))
     expected = from_pearson("decision_accuracy", np.minimum(latent, 1))
-    enough = decision_bound(expected, tested.n, confidence) > level
+    enough = decision_above(expected, tested.n, level, confidence)
     return round(tested.reference_seeds * (np.argmax(enough) + 2)) if enough.any() else None

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from proxyscale.base.errors import UserError
+from proxyscale.data.opening import check_encoding
 from proxyscale.data.overlap import check_window
-from proxyscale.study.config_types import NUMBER, Count, Few, Open, Positive, Role, Share, Strict
-
-
-def _words(value: Any) -> Any:
-    try:
-        return check_window(value) if isinstance(value, int) else value
-    except UserError as error:
-        raise ValueError(error.message) from None
+from proxyscale.study.config_types import (
+    NUMBER,
+    Count,
+    Few,
+    Open,
+    Positive,
+    Role,
+    Share,
+    Strict,
+    checked,
+)
 
 
 class Source(Open):
@@ -71,7 +74,9 @@ class Records(Strict):
     at: str | None = Field(
         None, description="path to the records inside JSON, such as data.paragraphs.qas"
     )
-    encoding: str | None = Field(None, description="of the files, if not UTF-8")
+    encoding: Annotated[str, checked(check_encoding)] | None = Field(
+        None, description="of the files, if not UTF-8"
+    )
     hub: str | None = Field(None, description="a dataset on the Hugging Face hub")
     revision: str | None = Field(None, description="its commit, 40 hex digits")
     config: str | None = Field(None, description="the dataset's configuration")
@@ -116,7 +121,7 @@ class Task(Open):
     few_shot: Annotated[int, NUMBER, Field(ge=0, le=10**15)] = Field(
         0, description="solved examples before the question, taken from the target split"
     )
-    overlap_window: Annotated[int, NUMBER, Field(ge=3), BeforeValidator(_words)] = Field(
+    overlap_window: Annotated[int, NUMBER, checked(check_window), Field(ge=3)] = Field(
         8,
         description="words; an example is dropped if over half of its windows of so many words "
         "stand in the pool's documents",
@@ -127,6 +132,11 @@ class Task(Open):
     whole_prompts: bool = Field(
         False, description="drop an example whose prompt does not fit whole; else it is cut"
     )
+
+    @property
+    def record_files(self) -> list[str | list[str] | None]:
+        """The local files that its records are read from, part by part."""
+        return [part.files for part in self.records.parts.values()] if self.records else []
 
 
 class SelectionSection(Strict):

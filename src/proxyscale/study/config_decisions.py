@@ -23,7 +23,7 @@ def _amount(value: Any) -> Any:
     return number
 
 
-Amount = Annotated[float, BeforeValidator(_amount), Field(gt=0, allow_inf_nan=False)]
+Amount = Annotated[float, BeforeValidator(_amount), Field(gt=0, le=1e18, allow_inf_nan=False)]
 Portion = Annotated[float, Field(ge=0, le=1)]
 
 

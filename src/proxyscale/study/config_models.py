@@ -84,6 +84,11 @@ class Attribution(Strict):
     keep: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="features are kept as; the last two with a scale for every example"
     )
+    uncovered: Literal["autograd", "error", "leave-out"] = Field(
+        "autograd",
+        description="parameters whose gradients no rule covers, which are named in the log: "
+        "autograd's, one example after another; an error; or left out of the features",
+    )
     compare: ScoreComparison | None = Field(
         None, description="hold the scores of all scales side by side; null: do not"
     )
@@ -96,10 +101,18 @@ class Model(Strict):
         "language", description="GPT form: pre-norm, learned positions"
     )
     architecture: str = Field(
-        DEFAULT_ARCHITECTURE, description="gpt, or a plugin's, whose options are `options`"
+        DEFAULT_ARCHITECTURE,
+        description="gpt; a plugin's, whose options are `options`; or any causal language model of "
+        "Hugging Face transformers by its model_type (llama, gpt2, qwen2), of which `config` says "
+        "more",
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="of the architecture; gpt has none but the keys here"
+        default_factory=dict, description="of a plugin's architecture; gpt's are the keys here"
+    )
+    config: dict[str, Any] = Field(
+        default_factory=dict,
+        description="of an architecture of transformers, in its own words (num_key_value_heads, "
+        "intermediate_size); a scale's are added to the study's",
     )
     width: Count | None = Field(None, description="residual width")
     layers: Few | None = Field(None, description="transformer blocks")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from proxyscale.base.errors import UserError
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -23,6 +26,19 @@ def _unique(values: list[Any]) -> list[Any]:
     if doubled:
         raise ValueError(f"{doubled[0]!r} stands twice")
     return values
+
+
+def checked(check: Callable[[Any], Any]) -> AfterValidator:
+    """A type's own check, which raises UserError, as a check of the config."""
+
+    def told(value: Any) -> Any:
+        try:
+            check(value)
+        except UserError as error:
+            raise ValueError(error.message) from None
+        return value
+
+    return AfterValidator(told)
 
 
 NUMBER = BeforeValidator(_no_truth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from proxyscale import registry
@@ -12,7 +12,7 @@ from proxyscale.study import common_checks, distribution_checks, extra
 from proxyscale.study.config import Config
 from proxyscale.study.config_data import Task
 from proxyscale.study.option_checks import corpus_kind, named, options_mistakes, source_mistakes
-from proxyscale.study.scales import GPT_KEYS, resolve
+from proxyscale.study.scales import GPT_KEYS, kind, resolve
 
 TRAINED = ("vocabulary", "sample_bytes")  # keys of a tokenizer that is trained here
 
@@ -21,7 +21,7 @@ def mistakes(config: Config) -> Iterator[UserError]:
     """Every cross-reference that does not hold, in the order of the file."""
     yield from _sources(config)
     yield from _tokenizer(config)
-    yield from _tasks(config)
+    yield from task_mistakes(config.tasks, config.sources)
     yield from distribution_checks.mistakes(config)
     yield from _scales(config)
     yield from _reference(config)
@@ -72,8 +72,9 @@ def _tokenizer(config: Config) -> Iterator[UserError]:
             yield UserError(f"has no meaning beside {told}", where=f"tokenizer.{key}")
 
 
-def _tasks(config: Config) -> Iterator[UserError]:
-    for name, task in config.tasks.items():
+def task_mistakes(tasks: Mapping[str, Task], sources: Iterable[str]) -> Iterator[UserError]:
+    """Test sets whose kind, options or records do not hold."""
+    for name, task in tasks.items():
         where = f"tasks.{name}"
         mistaken = list(options_mistakes(where, registry.task, task.kind, task.options))
         yield from mistaken or _tried(where, task)
@@ -83,7 +84,7 @@ def _tasks(config: Config) -> Iterator[UserError]:
             yield from _records(f"{where}.records", task)
         if isinstance(task.sources, list):
             for source in task.sources:
-                yield from named(f"{where}.sources", source, config.sources, "source")
+                yield from named(f"{where}.sources", source, sources, "source")
 
 
 def _tried(where: str, task: Task) -> Iterator[UserError]:
@@ -136,31 +137,43 @@ def _scales(config: Config) -> Iterator[UserError]:
 
 
 def _architecture(config: Config, scale: str) -> Iterator[UserError]:
-    """The architecture that a scale names, its options, and no keys of gpt beside them."""
-    sections = (("model", config.model), (f"scales.{scale}", config.scales[scale]))
-    said = {
-        key: f"{place}.{key}"
-        for place, section in sections
-        for key in section.model_fields_set
-        if getattr(section, key) is not None
-    }
+    """The architecture that a scale names, its options or its config, and no others' keys."""
     own = config.scales[scale].model_dump()
     name = own["architecture"] or config.model.architecture
-    options = config.model.options if own["options"] is None else own["options"]
+    sections = {"model": config.model, f"scales.{scale}": config.scales[scale]}
+    if name != config.model.architecture:
+        del sections["model"]  # what the study says there it says of another one
+    said = {
+        key: f"{place}.{key}"
+        for place, section in sections.items()
+        for key in section.model_fields_set
+        if getattr(section, key) not in (None, {})
+    }
     if name == registry.DEFAULT_ARCHITECTURE:
-        if options:
-            yield UserError(f"{name} has no options but the keys of model", where=said["options"])
-        return
-    if name not in registry.architecture.functions:
-        known = {registry.DEFAULT_ARCHITECTURE, *registry.architecture.functions}
-        yield from named(said["architecture"], name, sorted(known), "architecture")
-        return
-    where = said.get("options", said["architecture"])
-    yield from options_mistakes(where, registry.architecture, name, options)
-    for key in GPT_KEYS:
+        others = {"options": "of plugins", "config": "of transformers' architectures"}
+    elif name in registry.architecture.functions:
+        others = dict.fromkeys(GPT_KEYS, "of gpt") | {"config": "of transformers' architectures"}
+        options = resolve(config, scale).model["options"]
+        where = said.get("options", said["architecture"])
+        yield from options_mistakes(where, registry.architecture, name, options)
+    else:
+        others = dict.fromkeys(GPT_KEYS, "of gpt") | {"options": "of plugins"}
+        yield from _elsewhere(said["architecture"], name)
+    for key, whose in others.items():
         if key in said:
-            message = f"{key} is a key of gpt, not of {name}"
-            yield UserError(message, where=said[key], hint="its own are its `options`")
+            hint = "its own are its `options`" if "options" not in others else None
+            hint = hint or ("its own are its `config`" if "config" not in others else None)
+            yield UserError(f"{key} is a key {whose}, not of {name}", where=said[key], hint=hint)
+
+
+def _elsewhere(where: str, name: str) -> Iterator[UserError]:
+    """An architecture that transformers does not have either."""
+    try:
+        kind(name)
+    except UserError as error:
+        allowed = [registry.DEFAULT_ARCHITECTURE, *registry.architecture.functions]
+        message, more = error.message, [*allowed, *error.allowed]
+        yield UserError(message, where=where, value=name, allowed=more, hint=error.hint)
 
 
 def _reference(config: Config) -> Iterator[UserError]:

@@ -11,7 +11,7 @@ from proxyscale.study.hardware import Device
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_times import SCANNED, Estimate, Job, scanned
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
-from proxyscale.study.needs import BARE, LOSS_BYTES, MARGIN, MB, Need, Needs
+from proxyscale.study.needs import BARE, LOSS_BYTES, MARGIN, MB, UNKNOWN, Need, Needs
 from proxyscale.study.plan import PACKED, SELECTED
 
 TEXT_COPIES, TOKENIZER_COPIES = 12, 100  # bytes of memory per byte of text that is held
@@ -21,7 +21,6 @@ HASHES = 0.1  # bytes of memory per byte of a corpus: a hash of every document, 
 COUNTED, MOST_COUNTED, COUNT_RATE = 200, 1e7, 5e5
 CANDIDATE, WINDOW = 60, 100  # bytes of memory per word of a test set: as it is encoded, as sought
 UNTOLD = 1e9  # bytes of a source whose size cannot be told beforehand
-UNKNOWN = 3600.0  # seconds of a job that the plan cannot tell
 QUESTION = 256  # words of a question with what is given with it, at most
 
 

@@ -17,9 +17,13 @@ from proxyscale.data.raw_record import Dropped
 from proxyscale.data.record_counts import FIRST, RecordCounts
 from proxyscale.data.task_items import Item, Record
 from proxyscale.data.task_records import grouped, read
+from proxyscale.study.config import Config
 from proxyscale.study.config_data import Source
-from proxyscale.study.language_runs import LanguageRuns
+from proxyscale.study.models_config import OwnModels
 from proxyscale.study.option_checks import corpus_kind
+from proxyscale.study.study import Study
+
+Measured = Study[Config] | Study[OwnModels]  # studies that build test sets
 
 
 def of_source(where: str, source: Source) -> Iterator[UserError]:
@@ -43,7 +47,7 @@ def unusable(where: str, items: Iterable[Any]) -> Iterator[UserError]:
         yield _at(where, error)
 
 
-def of_task(study: LanguageRuns, name: str) -> Iterator[UserError]:
+def of_task(study: Measured, name: str) -> Iterator[UserError]:
     """The mistakes of a test set none of whose first records can be used, in either split."""
     entry, where = study.config.tasks[name], f"tasks.{name}"
     if entry.records is None:
@@ -64,7 +68,7 @@ def of_task(study: LanguageRuns, name: str) -> Iterator[UserError]:
 
 
 def _of_records(
-    study: LanguageRuns, name: str, where: str, records: Iterable[Record | Dropped]
+    study: Measured, name: str, where: str, records: Iterable[Record | Dropped]
 ) -> Iterator[UserError]:
     counts = RecordCounts()
 
@@ -87,7 +91,7 @@ def _of_records(
 
 
 def _made(
-    study: LanguageRuns, name: str, records: Iterable[Mapping[str, Any]]
+    study: Measured, name: str, records: Iterable[Mapping[str, Any]]
 ) -> Iterator[Item | Dropped]:
     """What a task's kind makes of records."""
     entry = study.config.tasks[name]

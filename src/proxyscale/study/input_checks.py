@@ -19,6 +19,7 @@ from proxyscale.data.records import format_of, listed, matching, no_match
 from proxyscale.study import field_checks
 from proxyscale.study.config_data import Source
 from proxyscale.study.distribution_checks import sources_named
+from proxyscale.study.field_checks import Measured
 from proxyscale.study.language_runs import LanguageRuns
 from proxyscale.study.option_checks import corpus_kind
 from proxyscale.study.scales import tokenizer_size
@@ -43,19 +44,24 @@ def _missing(study: LanguageRuns) -> Iterator[UserError]:
                 check_installed(listed(options["installed"]), options["part"])
             except UserError as error:
                 yield _at(f"sources.{name}.{error.where}", error)
+    yield from of_tasks(study)
+    if study.config.tokenizer.file is not None:
+        yield from _tokenizer(study)
+
+
+def of_tasks(study: Measured) -> Iterator[UserError]:
+    """Records of test sets that are missing or unreadable, or lack what their kind asks for."""
     for name, task in study.config.tasks.items():
-        missing = []
+        missing: list[UserError] = []
         for key, part in task.records.parts.items() if task.records else ():
             where = ".".join(filter(None, ("tasks", name, "records", key)))
             if part.files is not None:
                 missing += _files(study, where, part.files, part.format)
         yield from missing or field_checks.of_task(study, name)
-    if study.config.tokenizer.file is not None:
-        yield from _tokenizer(study)
 
 
 def _files(
-    study: LanguageRuns, where: str, patterns: str | list[str], told: str | None
+    study: Measured, where: str, patterns: str | list[str], told: str | None
 ) -> Iterator[UserError]:
     if not listed(patterns):
         yield UserError("names no file", where=f"{where}.files")

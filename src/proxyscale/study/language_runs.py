@@ -257,9 +257,7 @@ class LanguageRuns(Study[Config]):
 
     def record_stamp(self, task: str) -> str:
         """The local files that a task's records are read from, told by a stamp."""
-        records = self.config.tasks[task].records
-        parts = records.parts.values() if records else ()
-        return " ".join(self.local_files.stamp(part.files) for part in parts)
+        return " ".join(map(self.local_files.stamp, self.config.tasks[task].record_files))
 
     def tokenizer_sources(self) -> list[str]:
         """Sources that the tokenizer is trained on: none if it is not trained here."""

@@ -94,6 +94,10 @@ class LanguageStudy(LanguageRuns):
         return super().decisions or [self.paths.next_steps]
 
     @property
+    def pool(self) -> str:
+        return self.paths.pool
+
+    @property
     def rivals(self) -> list[str]:
         return list(self.config.rivals)
 
@@ -126,7 +130,8 @@ class LanguageStudy(LanguageRuns):
         elif rule == "select":
             called = registry.selection, self.config.distributions[name].method
         elif rule in ("train", "evaluate", "features", "feature_shard", "candidate_losses"):
-            called = registry.architecture, self.scales[name].model.get("architecture")
+            model = self.scales[name].model
+            called = registry.architecture, model["architecture"] if "options" in model else None
         else:
             return super().plugins(rule, name)
         return plugin_files(self.config.plugins, *called)

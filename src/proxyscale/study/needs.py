@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxyscale.study.hardware import DEVICES, Device
+from proxyscale.study.models_table import OwnModel
+from proxyscale.tables.sizes import named
 
 MB = 1e6
 BARE = 800 * MB  # bytes: a process that reads and writes tables, and Snakemake's two about it
@@ -23,6 +25,8 @@ LOSS_BYTES, LOSS_RATE = 200, 1e5  # memory of a row of losses, and rows a second
 
 START = 120.0  # seconds: a node's first touch of the files, Snakemake's own start
 MARGIN = 2.0  # of time: nodes differ
+UNSIZED = 1e9  # parameters of a model of which nobody says how large it is
+UNKNOWN = 3600.0  # seconds of a job that the plan cannot tell
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,20 @@ class Needs:
     def __init__(self, study: Any, unnamed: str = "cpu") -> None:
         self.study, self.unnamed = study, unnamed
 
-    def device(self, named: str) -> Device:
+    def device(self, word: str) -> Device:
         """The device of a config's word."""
-        return DEVICES[self.unnamed if named == "auto" else named]
+        return DEVICES[self.unnamed if word == "auto" else word]
+
+    def measure(self, model: OwnModel, gpus: float) -> Need:
+        """A model that is there, in float32 beside what it is read from, on all tasks.
+
+        On a GPU if one is here or `gpus` are said to be asked for.
+        """
+        size = model.parameters or named(model.scale)
+        weights = 8.0 * (UNSIZED if math.isnan(size) else size)
+        if not gpus or not self.device("auto").gpu:
+            return Need(TORCH + weights, UNKNOWN)
+        return Need(TORCH + CUDA + weights, UNKNOWN, gpus, CONTEXT + weights)
 
     def reading(self) -> Need:
         """A job over the losses of all runs."""

@@ -7,15 +7,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from proxyscale.study.config import Reading
-from proxyscale.study.config_types import Positive, Strict
+from proxyscale.study.config_types import Positive, Strict, checked
+from proxyscale.tables.columns import pattern_form
 
 Direction = Literal["lower", "higher"]
+
+Several = Annotated[list[str], Field(min_length=1)]
+Words = str | Several
+Pattern = Annotated[str, checked(pattern_form)]
 
 
 class Columns(Strict):
     """What the columns of a table of runs are called; what is null goes by its usual names."""
 
-    recipe: str | list[str] | None = Field(
+    recipe: Words | None = Field(
         None,
         description="training data, of one column or several; default: recipe, distribution, "
         "mixture, data, dataset, corpus or index",
@@ -54,32 +59,26 @@ class Weights(Strict):
 
     table: str = Field(description="path of a table with a row per recipe")
     columns: str = Field("*", description="columns that hold shares, as a glob")
-    recipe: str | list[str] | None = Field(
-        None, description="columns of the recipe, if not as in the runs"
-    )
-
-
-Globs = str | Annotated[list[str], Field(min_length=1)]
-Paths = str | Annotated[list[str], Field(min_length=1)]
+    recipe: Words | None = Field(None, description="columns of the recipe, if not as in the runs")
 
 
 class Runs(Strict):
     """Runs that somebody trained: a table of losses or of other metrics, long or wide."""
 
-    table: Paths | dict[str, Paths] = Field(
+    table: Words | dict[str, Words] = Field(
         description="paths of tables (CSV, TSV, JSON, parquet, arrow, xlsx, packed or not), of "
         "evaluation programs' files or of folders of them; or those of each scale"
     )
     columns: Columns = Field(default_factory=Columns, description="what its columns are called")
-    header: list[str] | None = Field(
+    header: Several | None = Field(
         None, description="names of the columns, in order, where the file has none"
     )
-    pattern: str | None = Field(
+    pattern: Pattern | None = Field(
         None,
         description="how the models' names are made, such as '{recipe}-{scale}'; there are "
         "{seed}, {step}, {tokens} and {_} (anything), too",
     )
-    metrics: Globs | None = Field(
+    metrics: Words | None = Field(
         None,
         description="columns that hold losses or metrics, as globs; default: loss or value, or all "
         "of an evaluation program's",
@@ -98,7 +97,7 @@ class Runs(Strict):
         None, description="seeds: rows that differ in nothing but their values are training seeds"
     )
     ignore: list[str] = Field(default_factory=list, description="columns that mean nothing here")
-    only_scales: list[str] | None = Field(
+    only_scales: Several | None = Field(
         None, description="the scales to compare, as globs; default: all"
     )
     scales: dict[str, OwnScale] = Field(default_factory=dict, description="what scales cost")

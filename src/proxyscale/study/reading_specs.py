@@ -42,10 +42,11 @@ def next_steps(study: Study[Reading]) -> Words:
 
 
 def figure(study: Study[Reading], name: str) -> Words:
-    """A figure: its style, and of one that reads statistics the reference and the proxy."""
+    """A figure: its style, and of one that reads statistics what they are of."""
     words: Words = {"figure": name, "style": study.config.figures.style.get(name, {})}
     if "statistics" in registry.figure[name].reads:
         words |= {"reference": study.config.reference, "proxy": study.config.figures.proxy}
+        words |= {"groups": study.config.groups}
     return words
 
 

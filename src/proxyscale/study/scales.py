@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ from proxyscale.study.config_data import Tokenizer
 from proxyscale.study.config_models import Execution, Model, Training
 
 LEARNING_RATES = ("learning_rate", "hidden_learning_rate")
-OWN_KEYS = ("architecture", "options")  # that an architecture of a plugin has
-GPT_KEYS = ("heads", "mlp_ratio", "bias", "tied")  # that it has not
+GPT_KEYS = ("heads", "mlp_ratio", "bias", "tied")  # that no other architecture has
+# Makes the classes of transformers' architectures; asked for them alone, since it imports torch.
+HUGGING_FACE = "proxyscale.training.hugging_face"
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,18 @@ class ResolvedScale:
             message = f"{self.training['engine']} trains gpt alone, not {architecture}"
             yield UserError(message, where=f"{where}.engine", hint="engine: native")
         try:
-            allowed = registry.architecture[architecture].parametrizations
+            allowed = kind(architecture).parametrizations
             if named not in allowed:
                 message = f"{architecture} has no parametrization {named!r}"
                 yield UserError(message, where=f"{where}.parametrization", allowed=allowed)
             if complete(self.model):
                 parameters(self.model)
         except UserError as error:
-            yield UserError(error.message, where=where, allowed=error.allowed, hint=error.hint)
+            place = f"{where}.{error.where}" if error.where else where
+            hint, value = error.hint, error.value
+            yield UserError(
+                error.message, where=place, value=value, allowed=error.allowed, hint=hint
+            )
 
 
 def resolve(config: Config, name: str) -> ResolvedScale:
@@ -123,9 +129,11 @@ def resolve(config: Config, name: str) -> ResolvedScale:
     model["vocabulary"] = vocabulary(config.tokenizer)
     model["context"] = model["context"] or config.pool.length
     model["heads"] = model["heads"] or max(1, (model["width"] or 1) // 16)
-    # The default one is left unsaid; another one is told none of the default one's own keys.
-    unsaid = GPT_KEYS if model["architecture"] != DEFAULT_ARCHITECTURE else OWN_KEYS
-    model = {key: value for key, value in model.items() if key not in unsaid}
+    if model["architecture"] == config.model.architecture:
+        model["config"] = config.model.config | own.get("config", {})
+    else:  # what the study says there it says of another one
+        model |= {key: own.get(key, {}) for key in ("options", "config")}
+    model = {key: value for key, value in model.items() if key not in _unsaid(model)}
     per_parameter = training.pop("tokens_per_parameter")
     factor = training.pop("learning_rate_factor")
     training |= {key: factor * training[key] for key in LEARNING_RATES}
@@ -140,6 +148,21 @@ def resolve(config: Config, name: str) -> ResolvedScale:
         seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
         length=config.pool.length,
     )
+
+
+def _unsaid(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """The keys that an architecture has not; the default one's name is left unsaid, too."""
+    if model["architecture"] == DEFAULT_ARCHITECTURE:
+        return "architecture", "options", "config"
+    own = model["architecture"] in registry.architecture.functions
+    return (*GPT_KEYS, "config" if own else "options")
+
+
+def kind(architecture: str) -> Any:
+    """The class of a plugin's or of transformers' architecture. UserError if there is none."""
+    if architecture in registry.architecture.functions:
+        return registry.architecture[architecture]
+    return importlib.import_module(HUGGING_FACE).architecture(architecture)
 
 
 def complete(model: Mapping[str, Any]) -> bool:
@@ -160,9 +183,9 @@ def parameters(model: Mapping[str, Any]) -> int:
 @functools.cache
 def _counted(model: str) -> int:
     spec = json.loads(model)
-    name, options = spec["architecture"], spec["options"]
+    name, options = spec["architecture"], spec.get("options", {})
     try:
-        return int(registry.architecture[name].count(spec, **options))
+        return int(kind(name).count(spec, **options))
     except (TypeError, KeyError) as error:
         raise UserError(f"{name} cannot be made: {error!r}") from None
 

@@ -219,6 +219,11 @@ class Study(ABC, Generic[C]):
         return []
 
     @property
+    def pool(self) -> str | None:
+        """The manifest of the pool, if the study has one."""
+        return None
+
+    @property
     def weights(self) -> str | None:
         """A file of mixture weights, if the study has one."""
         return None

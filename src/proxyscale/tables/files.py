@@ -214,7 +214,7 @@ def _xlsx(path: str, data: bytes, header: Sequence[str] | None) -> Sheet:
     try:
         import openpyxl
     except ImportError:
-        hint = "pip install openpyxl, or save the sheet as CSV"
+        hint = "openpyxl reads it (the extra `tables`), or save the sheet as CSV"
         raise UserError("xlsx needs the package openpyxl", where=path, hint=hint) from None
     sheets = {}
     try:

@@ -30,7 +30,7 @@ def single_values(rows: pd.DataFrame, spec: Mapping[str, Any], notes: list[str])
     if (nth > 0).any():
         _refuse_repeats(rows, nth, spec)
     seeded = (rows["seed"] != "").any()
-    rows["seed_number"] = _numbered(rows["seed"]) if seeded else nth
+    rows["seed_number"] = numbered(rows["seed"]) if seeded else nth
     if not seeded and (nth > 0).any():
         notes.append(f"rows that repeat are seeds: up to {int(nth.max()) + 1} of a recipe")
     return _same_examples(rows, notes)
@@ -94,7 +94,7 @@ def _refuse_repeats(rows: pd.DataFrame, nth: pd.Series[Any], spec: Mapping[str, 
         )
 
 
-def _numbered(labels: pd.Series[Any]) -> np.ndarray[Any, Any]:
+def numbered(labels: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """Whole numbers as they are, anything else by its place among the sorted labels."""
     known = sorted(set(labels))
     if all(label.isdecimal() and int(label) < 2**32 for label in known):
@@ -112,7 +112,7 @@ def _same_examples(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     rows["example_number"] = 0
     if not single.any():
         return rows
-    rows.loc[single, "example_number"] = _numbered(rows.loc[single, "example"])
+    rows.loc[single, "example_number"] = numbered(rows.loc[single, "example"])
     kept, run = [], ["scale", "recipe", "seed_number"]
     for task, part in rows.groupby("task", sort=False):
         mixed = (part["example"] == "").any() and (part["example"] != "").any()

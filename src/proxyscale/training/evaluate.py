@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -100,16 +100,25 @@ def evaluate(
 def losses(
     model: LanguageModel, table: pa.Table, precision: str = "fp32", batch_tokens: int = BATCH_TOKENS
 ) -> pa.Table:
-    """Losses of a task's examples (table of kind task → table of kind run_losses).
+    """Losses of a task's examples (table of kind task → table of kind run_losses)."""
+    return judged(table, measure(Trained(model, precision), table, batch_tokens))
+
+
+def judged(table: pa.Table, measured: Measured, per_byte: bool = False) -> pa.Table:
+    """Losses of a task's examples out of what was measured of its rows (kind run_losses).
 
     An example's loss, tokens and margin are those of its gold choice. `correct`: with choices,
     whether the gold one has the lowest mean loss per token, 1/k where it ties with k − 1 others;
     with a prompt and one continuation, whether greedy decoding would give it; null for whole
     sequences. `probability`: of the whole right answer, as a share of all choices' where there are
     any. `lead`: the lowest mean loss of a wrong choice, less the right one's.
+
+    `per_byte`: losses, margins and leads in bits per byte of the scored text instead, the right
+    choice by the lowest of these, and no tokens: what models of several tokenizers may be compared
+    by.
     """
-    measured = _measure(model, table, precision, batch_tokens)
-    mean = measured.loss / measured.tokens
+    size = table["bytes"].to_numpy() * np.log(2) if per_byte else measured.tokens
+    mean = measured.loss / size
     example, gold = table["example"].to_numpy(), table["gold"].to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(gold)
     _, inverse, counts = np.unique(example, return_inverse=True, return_counts=True)
@@ -126,9 +135,9 @@ def losses(
         {
             "example": example[rows],
             "loss": mean[rows].astype(np.float32),
-            "tokens": measured.tokens[rows],
+            "tokens": pa.array(measured.tokens[rows], mask=np.full(len(rows), per_byte)),
             "correct": pa.array(correct[rows].astype(np.float32), mask=whole[rows]),
-            "margin": (measured.margin / measured.tokens)[rows].astype(np.float32),
+            "margin": (measured.margin / size)[rows].astype(np.float32),
             "probability": pa.array(
                 _probability(measured.loss, inverse, choices)[rows].astype(np.float32),
                 mask=whole[rows],
@@ -162,12 +171,38 @@ def pieces(tokens: np.ndarray, scored_from: int, context: int, row: int = 0) -> 
         yield Piece(row, tokens[start : start + context + 1], 1)
 
 
+class Scorer(Protocol):
+    """A model that tells logits at some places of a batch of tokens."""
+
+    context: int  # tokens that it sees, at most
+    device: torch.device
+
+    def logits(self, tokens: Tensor, at: Tensor) -> Iterator[Tensor]:
+        """Token ids [batch, length], padded on the right, and places [n] in [batch · length],
+        ascending → the logits f32 [some, vocabulary] there, in this order."""
+
+
+class Trained:
+    """A model of the package at a precision."""
+
+    def __init__(self, model: LanguageModel, precision: str) -> None:
+        self.model, self.precision = model, precision
+        self.context, self.device = model.context, model.readout.device
+
+    def logits(self, tokens: Tensor, at: Tensor) -> Iterator[Tensor]:
+        """See `Scorer`; a chunk at a time."""
+        with language_model.autocast(self.precision, self.device):
+            states = self.model.hidden(tokens, at)
+        for chunk in states.split(language_model.chunk_rows(self.model.readout)):
+            with language_model.autocast(self.precision, self.device):
+                yield linear(chunk, self.model.readout, self.model.readout_bias).float()
+
+
 @torch.inference_mode()
-def _measure(model: LanguageModel, table: pa.Table, precision: str, batch_tokens: int) -> Measured:
+def measure(model: Scorer, table: pa.Table, batch_tokens: int = BATCH_TOKENS) -> Measured:
     """Sums over the scored tokens of every row of the task."""
-    device = model.readout.device
-    tokens = table["tokens"].combine_chunks()
-    values, offsets = tokens.values.to_numpy(), tokens.offsets.to_numpy()
+    lists = table["tokens"].combine_chunks()
+    values, offsets = lists.values.to_numpy(), lists.offsets.to_numpy()
     starts = table["scored_from"].to_numpy()
     cut = [
         piece
@@ -178,14 +213,14 @@ def _measure(model: LanguageModel, table: pa.Table, precision: str, batch_tokens
     ]
     sums = Measured(*(np.zeros(len(table), kind) for kind in (float, float, np.int64, np.int64)))
     for batch in _batches(cut, batch_tokens):
-        rows, states, targets = _scored_states(model, batch, precision, device)
-        size = language_model.chunk_rows(model.readout)
-        with language_model.autocast(precision, device):
-            parts = [
-                score(linear(chunk, model.readout).float(), gold)
-                for chunk, gold in zip(states.split(size), targets.split(size), strict=True)
-            ]
+        inputs, places, targets = _scored(batch, model.context)
+        tokens, at, gold = (torch.from_numpy(a).to(model.device) for a in (inputs, places, targets))
+        parts, done = [], 0
+        for logits in model.logits(tokens, at):
+            parts.append(score(logits, gold[done : done + len(logits)]))
+            done += len(logits)
         loss, margin, hit = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+        rows = np.repeat([p.row for p in batch], [len(p.tokens) - p.scored_from for p in batch])
         for total, value in zip(sums, (loss, margin, np.ones_like(rows), hit), strict=True):
             np.add.at(total, rows, value)
     return sums
@@ -200,12 +235,10 @@ def _batches(cut: list[Piece], batch_tokens: int) -> Iterator[list[Piece]]:
         cut = cut[size:]
 
 
-def _scored_states(
-    model: LanguageModel, batch: list[Piece], precision: str, device: torch.device
-) -> tuple[np.ndarray, Tensor, Tensor]:
-    """Rows [n], hidden states [n, width] and targets [n] of all scored positions of a batch."""
+def _scored(batch: list[Piece], context: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens [batch, length], places [n] and targets [n] of all scored positions of a batch."""
     longest = len(batch[0].tokens) - 1
-    length = min(model.context, -(-longest // ALIGNMENT) * ALIGNMENT)
+    length = min(context, -(-longest // ALIGNMENT) * ALIGNMENT)
     inputs = np.zeros((len(batch), length), np.int64)
     places, targets = [], []
     for line, piece in enumerate(batch):
@@ -213,12 +246,7 @@ def _scored_states(
         inputs[line, :size] = piece.tokens[:-1]
         places.append(line * length + np.arange(piece.scored_from - 1, size))
         targets.append(piece.tokens[piece.scored_from :])
-    chosen = torch.from_numpy(np.concatenate(places)).to(device)
-    with language_model.autocast(precision, device):
-        states = model.hidden(torch.from_numpy(inputs).to(device), chosen)
-    gold = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(device)
-    rows = np.repeat([piece.row for piece in batch], [len(part) for part in targets])
-    return rows, states, gold
+    return inputs, np.concatenate(places), np.concatenate(targets).astype(np.int64)
 
 
 def score(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

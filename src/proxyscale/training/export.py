@@ -1,9 +1,9 @@
-"""A run's model as a folder that Hugging Face transformers opens: GPT-2, with its tokenizer.
+"""A run's model as a folder that Hugging Face transformers opens, with its tokenizer.
 
     AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
 
-`Gpt` is GPT-2 but for two multipliers, which go into weights here: attention's into the
-queries (GPT-2 divides by √d), the readout's into the head.
+A model of transformers is of its own class. `Gpt` is GPT-2 but for two multipliers, which go into
+weights here: attention's into the queries (GPT-2 divides by √d), the readout's into the head.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from proxyscale.base.errors import UserError
 from proxyscale.data.packing import END
 from proxyscale.training import language_model, parametrization
 from proxyscale.training.gpt import Gpt
+from proxyscale.training.hugging_face import HuggingFace, save_pretrained
 
 # GPT-2's names for the parts of a block; it keeps these matrices transposed.
 LINEARS = {
@@ -40,17 +41,15 @@ def export(out: Path, run: Path, tokenizer: Path) -> None:
     """Write a trained run's config.json, model.safetensors, tokenizer.json and its config.
 
     `tokenizer` is the study's tokenizer.json. UserError if `out` is there already, or if the run's
-    architecture is not gpt.
+    architecture is a plugin's.
     """
     if out.exists():
         raise UserError("is there already", where=str(out), hint="name a new folder")
     manifest = artifacts.read_json(run / "manifest.json")
-    if "architecture" in manifest["model"]:
-        message = f"is a {manifest['model']['architecture']}: only gpt has a form there"
-        raise UserError(message, where=str(run))
     model, spec = language_model.load(run), manifest["model"]
-    assert isinstance(model, Gpt)
-    words = artifacts.read_json(tokenizer)
+    if not isinstance(model, Gpt | HuggingFace):
+        raise UserError(f"is a {spec['architecture']}, which has no form there", where=str(run))
+    words, texts = artifacts.read_json(tokenizer), {}
     end = Tokenizer.from_str(json.dumps(words)).token_to_id(END)
     told = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "bos_token": END}
     limit = {"model_max_length": spec["context"]}
@@ -58,13 +57,13 @@ def export(out: Path, run: Path, tokenizer: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".export-", dir=out.parent) as beside:
         folder = Path(beside) / out.name
         folder.mkdir()
-        weights = gpt2_weights(model, spec)
-        safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
-        for name, value in {
-            "tokenizer": words,
-            "tokenizer_config": told | limit,
-            "config": gpt2_config(spec, end),
-        }.items():
+        if isinstance(model, Gpt):
+            weights = gpt2_weights(model, spec)
+            safetensors.torch.save_file(weights, folder / "model.safetensors", {"format": "pt"})
+            texts["config"] = gpt2_config(spec, end)
+        else:
+            save_pretrained(model, folder, end)
+        for name, value in {"tokenizer": words, "tokenizer_config": told | limit, **texts}.items():
             text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
             (folder / f"{name}.json").write_text(text + "\n")
         folder.rename(out)

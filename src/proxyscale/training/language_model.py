@@ -16,7 +16,7 @@ from torch import Tensor
 from proxyscale import registry
 from proxyscale.base import artifacts, devices, seals
 from proxyscale.base.errors import UserError
-from proxyscale.training import gpt, parametrization  # noqa: F401 (gpt registers itself)
+from proxyscale.training import gpt, hugging_face, parametrization  # noqa: F401 (gpt registers)
 from proxyscale.training.matmul import linear, transposed_times
 from proxyscale.training.model import LanguageModel
 
@@ -31,9 +31,10 @@ def build(spec: Mapping[str, Any], seed: int | None = None) -> LanguageModel:
     """A model with its µP shapes; initialized from `seed`, or left as it is to be loaded into.
 
     `spec`: as the architecture reads it (see `LanguageModel` and `Gpt`), `architecture` (if it is
-    not gpt) and its `options`. UserError for what the architecture is not known to be or to do.
+    not gpt) and its `options`, or its `config` if it is one of transformers. UserError for what the
+    architecture is not known to be or to do.
     """
-    kind = registry.architecture[spec.get("architecture", registry.DEFAULT_ARCHITECTURE)]
+    kind = architecture(spec)
     options, wanted = spec.get("options", {}), spec["parametrization"]
     if wanted not in kind.parametrizations:
         message = f"{spec.get('architecture', kind.__name__)} has no parametrization {wanted!r}"
@@ -42,14 +43,20 @@ def build(spec: Mapping[str, Any], seed: int | None = None) -> LanguageModel:
         torch.manual_seed(seed or 0)  # for what an architecture draws in its constructor
         model: LanguageModel = kind(spec, **options)
     parametrization.set_shapes(
-        model,
-        lambda width: kind({**spec, "width": width, "heads": 1}, **options),
-        spec["base_width"],
-        wanted,
+        model, lambda width: kind.shapes(spec, width, **options), spec["base_width"], wanted
     )
     if seed is not None:
         model.initialize(wanted, torch.Generator().manual_seed(seed))
     return model
+
+
+def architecture(spec: Mapping[str, Any]) -> type[LanguageModel]:
+    """The class that makes a model: a registered one, or one of transformers. UserError if none."""
+    name = spec.get("architecture", registry.DEFAULT_ARCHITECTURE)
+    kind: type[LanguageModel] = (
+        hugging_face.architecture(name) if "config" in spec else registry.architecture[name]
+    )
+    return kind
 
 
 def chunk_rows(readout: Tensor) -> int:
@@ -61,34 +68,42 @@ class _CrossEntropy(torch.autograd.Function):
     """Summed cross-entropy whose gradients are formed while a chunk's logits are in the cache."""
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, readout: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, states: Tensor, readout: Tensor, targets: Tensor, bias: Tensor | None
+    ) -> Tensor:
         rows = chunk_rows(readout)
         total = torch.zeros((), device=states.device)
         states_gradient = torch.empty_like(states)
         readout_gradient: Tensor | float = 0.0
+        bias_gradient = None if bias is None else torch.zeros_like(bias)
         for start in range(0, len(states), rows):
             chunk, gold = states[start : start + rows], targets[start : start + rows, None]
-            gradient = torch.softmax(linear(chunk, readout).float(), dim=-1)
+            gradient = torch.softmax(linear(chunk, readout, bias).float(), dim=-1)
             chosen = gradient.gather(1, gold)
             total -= chosen.clamp_min(1e-38).log().sum()
             gradient.scatter_(1, gold, chosen - 1)
             states_gradient[start : start + rows] = linear(gradient, readout.t())
             readout_gradient = transposed_times(gradient, chunk) + readout_gradient
-        ctx.save_for_backward(states_gradient, readout_gradient)
+            if bias_gradient is not None:
+                bias_gradient += gradient.sum(0)
+        ctx.save_for_backward(states_gradient, readout_gradient, bias_gradient)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None]:
-        states_gradient, readout_gradient = ctx.saved_tensors
-        return states_gradient * outer[0], readout_gradient * outer[0], None
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        states, readout, bias = ctx.saved_tensors
+        to_bias = None if bias is None else bias * outer[0]
+        return states * outer[0], readout * outer[0], None, to_bias
 
 
-def cross_entropy(states: Tensor, readout: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of targets [n] under logits = states [n, width] @ readoutᵀ.
+def cross_entropy(
+    states: Tensor, readout: Tensor, targets: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """Mean cross-entropy in nats of targets [n] under logits = states [n, width] @ readoutᵀ + bias.
 
     Never holds more than a chunk of logits. A target's loss saturates at 87 nats.
     """
-    total: Tensor = _CrossEntropy.apply(states, readout, targets)  # type: ignore[no-untyped-call]
+    total: Tensor = _CrossEntropy.apply(states, readout, targets, bias)  # type: ignore[no-untyped-call]
     return total / len(targets)
 
 

@@ -92,3 +92,14 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
+
+
+class TransposedLinear(nn.Module):
+    """A linear map whose weight lies as [inputs, outputs]: what GPT-2 calls Conv1D."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[..., inputs] → [..., outputs]."""
+        return linear(input, self.weight.t(), self.bias)

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from proxyscale.training import parametrization
 from proxyscale.training.matmul import linear
 
 # Standard deviation of embeddings, and of all matrices of the standard parametrization (Radford
@@ -32,12 +34,14 @@ class LanguageModel(nn.Module):
     """A causal model of tokens: hidden states, and one matrix that reads logits out of them.
 
     `context`, `hidden`, `readout` and `hidden_matrices` are what an architecture says of itself;
-    the loss is the cross-entropy of `hidden(tokens) @ readoutᵀ`. Examples of a batch must not see
-    each other, nor a token the ones after it.
+    the loss is the cross-entropy of `hidden(tokens) @ readoutᵀ`, with `readout_bias` added where
+    there is one. Examples of a batch must not see each other, nor a token the ones after it.
     """
 
     # µP is for architectures that follow its rules: initialization, readout, scale of attention.
     parametrizations: ClassVar[Sequence[str]] = ("standard",)
+    # Packages beside torch that the architecture is made of, with their versions.
+    versions: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, spec: Mapping[str, Any], **options: Any) -> None:
         super().__init__()
@@ -55,6 +59,11 @@ class LanguageModel(nn.Module):
     def readout(self) -> nn.Parameter:
         """The matrix [vocabulary, width] from hidden states to logits; it may be the embedding."""
         raise NotImplementedError
+
+    @property
+    def readout_bias(self) -> nn.Parameter | None:
+        """What is added to the logits, [vocabulary]; most architectures have none."""
+        return None
 
     def hidden_matrices(self) -> list[Tensor]:
         """The weights from width to width, which take the hidden learning rate."""
@@ -78,17 +87,26 @@ class LanguageModel(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids [batch, length] → logits [batch, length, vocabulary]."""
-        return linear(self.hidden(tokens), self.readout)
+        return linear(self.hidden(tokens), self.readout, self.readout_bias)
 
     @classmethod
     def count(cls, spec: Mapping[str, Any], **options: Any) -> int:
         """Parameters of the model that `spec` and `options` make; none of them is allocated."""
-        with torch.device("meta"), _Undrawn():
+        with torch.device("meta"), Undrawn():
             model = cls(spec, **options)
         return sum(parameter.numel() for parameter in model.parameters())
 
+    @classmethod
+    def shapes(cls, spec: Mapping[str, Any], width: int, **options: Any) -> parametrization.Shapes:
+        """Of all parameters, were the model of another width: every dimension is linear in it."""
 
-class _Undrawn(TorchFunctionMode):
+        def make(width: int) -> LanguageModel:
+            return cls({**spec, "width": width, "heads": 1}, **options)
+
+        return parametrization.extrapolated(make, width)
+
+
+class Undrawn(TorchFunctionMode):
     """Draws no normal numbers: for tensors without memory torch would import its compiler first."""
 
     def __torch_function__(

@@ -118,7 +118,12 @@ def write_records(
         final_loss=round(curve.smoothed(curve.steps), 4),
         precision=precision,
         device=language_model.device_name(),
-        versions={"torch": torch.__version__, "numpy": np.__version__, **versions},
+        versions={
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            **model.versions,
+            **versions,
+        },
         epochs=round(epochs, 4),
         inputs=dict(inputs),
     )
@@ -136,7 +141,8 @@ class Objective(nn.Module):
         with language_model.autocast(self.precision, pieces.device):
             # The last token is fed although nothing is asked of it: odd lengths are slower.
             states = self.hidden(pieces)[:, :-1].flatten(0, 1)
-            return language_model.cross_entropy(states, self.model.readout, pieces[:, 1:].flatten())
+            targets, bias = pieces[:, 1:].flatten(), self.model.readout_bias
+            return language_model.cross_entropy(states, self.model.readout, targets, bias)
 
 
 class Run:

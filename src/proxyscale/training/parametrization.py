@@ -9,38 +9,52 @@ dimension is said to grow, so every multiplier is one and the same code gives th
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import mup
 import torch
+from mup.infshape import InfDim
 from torch import Tensor, nn
 
 from proxyscale.base.errors import UserError
 
+# mup declares torchvision, which it never imports. A torchvision of another build than torch (of
+# CUDA beside a CPU one) breaks who imports it wherever it is found, as transformers does.
+sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]
+
 PARAMETRIZATIONS = ("mup", "standard")
+Shapes = dict[str, list[float]]  # of parameters by name
 # The head dimension at which both parametrizations scale attention alike.
 BASE_HEAD = 16
 
 
 def set_shapes(
-    model: nn.Module, make: Callable[[int], nn.Module], base_width: int, parametrization: str
+    model: nn.Module, shapes: Callable[[int], Shapes], base_width: int, parametrization: str
 ) -> None:
     """Record on every parameter which dimensions grow with the width, and their multipliers.
 
-    `make(width)` builds the same model at another width. Parameters are not rescaled: initialize
-    them after this call, by their fan-in. UserError for an unknown parametrization.
+    `shapes(width)` are those of the same model at another width. Parameters are not rescaled:
+    initialize them after this call, by their fan-in. UserError for an unknown parametrization.
     """
     if parametrization not in PARAMETRIZATIONS:
         message = f"unknown parametrization {parametrization!r}"
         raise UserError(message, value=parametrization, allowed=PARAMETRIZATIONS)
-    base, delta = None, None
+    base = None
     if parametrization == "mup":
-        base, delta = (_shapes(make, base_width * factor) for factor in (1, 2))
-    mup.set_base_shapes(model, base, delta=delta, rescale_params=False)
+        one, two = (shapes(base_width * factor) for factor in (1, 2))
+        base = {
+            name: [
+                InfDim(None if a == b else a, a) for a, b in zip(one[name], two[name], strict=True)
+            ]
+            for name in one
+        }
+    # mup would have every readout be of its own class.
+    mup.set_base_shapes(model, base, rescale_params=False, do_assert=False)
 
 
-def _shapes(make: Callable[[int], nn.Module], width: int) -> dict[str, list[int]]:
+def extrapolated(make: Callable[[int], nn.Module], width: int) -> Shapes:
     """The shapes at a width, extrapolated from widths 1 and 2: every dimension is linear in it.
 
     Models on the meta device would do, but initializing one imports torch's compiler.

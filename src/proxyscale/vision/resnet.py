@@ -10,6 +10,7 @@ every convolution has K groups. One network is K = 1; there is no other implemen
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from proxyscale.base.errors import UserError
-from proxyscale.training.parametrization import set_shapes, width_multiplier
+from proxyscale.training.parametrization import extrapolated, set_shapes, width_multiplier
 
 State = dict[str, Tensor]
 
@@ -126,7 +127,8 @@ def build(spec: Mapping[str, Any], seeds: Sequence[int]) -> ResNet:
     def make(channels: int) -> ResNet:
         return ResNet({**spec, "channels": channels}, models)
 
-    set_shapes(model, make, spec["base_channels"], spec["parametrization"])
+    shapes = functools.partial(extrapolated, make)
+    set_shapes(model, shapes, spec["base_channels"], spec["parametrization"])
     model.readout.multiplier = 1 / width_multiplier(model.readout.weight)
     _initialize(model, seeds)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

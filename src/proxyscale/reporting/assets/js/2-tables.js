@@ -81,6 +81,6 @@ function drawData() {
   if (D.material.sources.length) sortable(roots.sources, ["source", "records read", "documents kept", "rows", "what was dropped"], D.material.sources.map((s) => [s.source, s.read, s.kept, s.rows, s.dropped]), 1, { caption: "Pool" });
   const tasks = D.material.tasks;
   $$("overlap-note").hidden = !tasks.length;
-  if (tasks.length) sortable(roots.tasks, ["test set", "kind", "split", "records", "items", "kept", "in the pool", "context in the pool", "on the other side", "cut", "evidence lost", "all that was dropped", "found in", "beware"], tasks.map((t) => [label(t.task), t.kind, t.split, t.records, t.items, t.kept, t.in_pool, t.context_in_pool, t.in_holdout, t.cut, t.lost, t.dropped, t.found_in, t.prior]), 3, { caption: "Test sets" });
+  if (tasks.length) sortable(roots.tasks, ["test set", "kind", "split", "records", "items", "kept", "in the pool", "context in the pool", "on the other side", "cut", "evidence lost", "all that was dropped", "found in", "right without a model", "beware"], tasks.map((t) => [label(t.task), t.kind, t.split, t.records, t.items, t.kept, t.in_pool, t.context_in_pool, t.in_holdout, t.cut, t.lost, t.dropped, t.found_in, t.guesses, t.prior]), 3, { caption: "Test sets" });
   for (const line of [...D.notes, ...D.partners, ...directions()]) element($$("reading"), "li", {}, line);
 }

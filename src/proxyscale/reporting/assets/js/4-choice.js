@@ -39,6 +39,15 @@ function drawSignal() {
   $$("signal-block").hidden = rows.every((row) => row.slice(1).every((cell) => cell === "n/a"));
   sortable($$("signal"), ["test set", ...[...D.proxies, D.reference].map(label)], rows, 1, { whole: true });
 }
+// The measure that each proxy foretells best: test sets by scales.
+function drawMetrics() {
+  const group = $$("choice-group").value;
+  const best = (task, proxy) => found("best_metric", task, proxy, group);
+  const tasks = D.tasks.map((t) => t.name).filter((task) => D.proxies.some((p) => best(task, p)));
+  $$("metrics-block").hidden = !tasks.length;
+  const cell = (row) => (row ? { v: row.value, t: `${row.named.replaceAll("_", " ")} ${fixed(row.value, 2)}` } : "n/a");
+  sortable($$("metrics"), ["test set", ...D.proxies.map(label)], tasks.map((task) => [label(task), ...D.proxies.map((p) => cell(best(task, p)))]), 1, { whole: true });
+}
 // A panel a selection: what it gains at every scale, cheap to dear.
 function drawEffects() {
   $$("effects-block").hidden = !D.effects.length;
@@ -91,7 +100,7 @@ function drawComposition() {
   sortable($$("overlap"), ["distribution", ...others.map((key) => label(key.slice(3)))], rows.map((row) => [label(row.distribution), ...others.map((key) => percent(row[key]))]), 1, { whole: true });
 }
 function startChoice() {
-  const redraw = () => { drawPicks(); drawFollowing(); drawSignal(); };
+  const redraw = () => { drawPicks(); drawFollowing(); drawSignal(); drawMetrics(); };
   options($$("choice-group"), groups, "all", groupName, redraw);
   redraw();
   drawEffects();

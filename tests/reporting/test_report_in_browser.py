@@ -16,6 +16,7 @@ from support.task_folders import TRICKY, task_folder
 from proxyscale.base import artifacts
 from proxyscale.reporting.report import write_report
 from proxyscale.statistics.effects import effects
+from proxyscale.statistics.proxy_statistics import as_table
 from proxyscale.statistics.scaling_laws import extrapolate
 
 pytestmark = pytest.mark.browser
@@ -51,7 +52,12 @@ def write_page(out: Path, study: Study | None = None) -> None:
     spec = {"study": "a <b> & c", "config": {"study": "s", "tasks": dict.fromkeys(tasks, 1)}}
     spec |= {"order": {"tasks": tasks}, "trust": {"decisions": 0.6}, "confidence": 0.95}
     spec |= {"style": {}, "groups": {} if study else {"similar": SIMILAR}}
-    statistics = pa.concat_tables([found["statistics"], laws])
+    best = [
+        {"statistic": "best_metric", "level": "metric", "group": "all", "task": task}
+        | {"proxy": next(iter(SCALES)), "reference": "ref", "value": 0.9, "named": "bits_per_byte"}
+        for task in tasks[: 0 if study else 2]
+    ]
+    statistics = pa.concat_tables([found["statistics"], laws, as_table(best)])
     given = {"statistics": statistics, "losses": tables[0], "runs": tables[1], "tables": paths}
     write_report(out, spec, **given, tasks={tasks[0]: task_folder(out.parent / out.stem)})
 
@@ -125,6 +131,15 @@ def test_examples_open_their_text_and_tables_sort(browser: Browser) -> None:
     browser.run(find + "f.dispatchEvent(new Event('input'))")
     rows = browser.run("return document.querySelectorAll('#statistics-table tbody tr').length")
     assert rows == 2 * 2  # xs and xxs, in both groups
+
+
+def test_the_measure_that_is_foretold_best_is_named(browser: Browser) -> None:
+    cells = "return [...document.querySelectorAll('#metrics tbody tr')].map(r => r.innerText)"
+    rows = [row.split() for row in browser.run(cells)]
+    assert [row[:5] for row in rows] == [
+        [task, "bits", "per", "byte", "0.90"] for task in TASKS[:2]
+    ]
+    assert {"n/a"} == {cell for row in rows for cell in row[5:]}
 
 
 WIDER = """

@@ -1,0 +1,40 @@
+"""Dry runs of a workflow, by a process that has loaded Snakemake and what it reads with once.
+
+Most of a dry run's time is Python's own start. The package is never loaded beforehand: the workflow
+may hold a copy of its own. So nothing of it is imported here.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+from support.paths import ROOT
+
+LOADED = multiprocessing.get_context("forkserver")
+LOADED.set_forkserver_preload(["snakemake.cli", "pandas", "pyarrow.parquet", "scipy.stats"])
+
+
+def dry_run(folder: Path, *arguments: str) -> str:
+    """What `snakemake --dry-run` says in a folder, or AssertionError."""
+    said = folder / ".dry-run"
+    job = LOADED.Process(target=_snakemake, args=(folder, ["--dry-run", *arguments], said))
+    job.start()
+    job.join()
+    assert job.exitcode == 0, said.read_text()
+    return said.read_text()
+
+
+def _snakemake(folder: Path, arguments: list[str], said: Path) -> None:
+    os.chdir(folder)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    sys.path[:] = [entry for entry in sys.path if entry != str(ROOT / "src")]
+    with said.open("w") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    from snakemake.cli import main
+
+    assert "proxyscale" not in sys.modules
+    main(arguments)
