@@ -4,6 +4,7 @@
 # make bench      speed against named peers             make mutants  wrong changes that tests must catch
 # make vision     attribution in vision, on digits
 # make test-slurm    the profile for Slurm, on a Slurm of one node (root, Debian's packages)
+# make test-gpu      jobs at true shapes on one GPU, at small ones without
 # make test-lm-eval    log-probabilities against lm-evaluation-harness
 # make foundry    llm-foundry's own environment       make test-foundry   that engine against ours
 PYTHON ?= python3
@@ -15,7 +16,7 @@ CORES ?= all
 TORCH_cpu = $(BIN)/pip install --constraint requirements.lock torch torchvision \
     --index-url https://download.pytorch.org/whl/cpu
 
-.PHONY: figure1 all vision test check bench mutants test-slurm test-lm-eval foundry test-foundry
+.PHONY: figure1 all vision test check bench mutants test-slurm test-gpu test-lm-eval foundry test-foundry
 
 figure1: $(VENV)/run.stamp
 	$(BIN)/snakemake --cores $(CORES) results/correlation_fig1.pdf
@@ -39,6 +40,9 @@ check: $(VENV)/test.stamp
 
 test-slurm: $(VENV)/cluster.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -rs -s -m slurm tests/slurm
+
+test-gpu: $(VENV)/test.stamp
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -rs -s -m gpu tests
 
 test-lm-eval: $(VENV)/lm-eval.stamp
 	OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/lm-eval $(BIN)/pytest -q -rs -s -m lm_eval tests/training tests/tables

@@ -27,6 +27,7 @@ onstart:
     try:
         lock.take(study.config.results)
         study.claim_results(write=True)
+        check_gpus()
         for told in leave(study.config.results, study.made):
             print(told, file=sys.stderr)
     except UserError as error:

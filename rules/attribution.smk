@@ -11,9 +11,41 @@
 # distributions: one walk back, score -> select, that the config keeps free of circles.
 
 
+rule feature_shard:
+    # One of the jobs that share the candidates of a model, where the study says several.
+    input:
+        run=manifest(paths.run()),
+        model=ancient(inside(paths.run(), "model.safetensors")),
+        pool=paths.pool,
+        rows=pool_rows(),
+    output:
+        update(manifest(f"{paths.features()}/shards/{{shard}}")),
+    log:
+        paths.log("features/{scale}/{distribution}/{draw}-{seed}/{candidates}/{shard}"),
+    priority: 1_000_000
+    conda:
+        "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.feature_shard(w.scale, w.candidates)),
+    params:
+        spec=lambda w: study.spec("feature_shard", w.candidates, int(w.shard)),
+        code=lambda w: study.code("feature_shard", w.scale),
+        plugins=lambda w: plugin_flags("features", w.scale),
+    shell:
+        "python -m proxyscale feature_shard --log {log:q} --gpus {resources.gpu} {params.plugins}"
+        " --run {input.run:q} --pool {input.pool:q}"
+        " --title 'features of {wildcards.scale}/{wildcards.distribution}"
+        " draw {wildcards.draw} seed {wildcards.seed} shard {wildcards.shard}'"
+        " --code {params.code} --spec {params.spec:q} --out {output:q}"
+
+
 rule features:
     # A job makes only those features that are missing or no longer vouched for.
     input:
+        shards=lambda w: [
+            manifest(f"{paths.features(**w)}/shards/{shard}")
+            for shard in study.feature_shards(w.candidates)
+        ],
         run=manifest(paths.run()),
         model=ancient(inside(paths.run(), "model.safetensors")),
         pool=paths.pool,
@@ -32,7 +64,6 @@ rule features:
         "../envs/proxyscale.yaml"
     resources:
         **asks(lambda w: needs.features(w.scale, w.candidates)),
-        gpu=lambda w: min(gpus, gpus_of(w)),
     params:
         spec=lambda w: study.spec("features", w.candidates),
         code=lambda w: study.code("features", w.scale),
@@ -66,7 +97,7 @@ rule score:
         pool=lambda w, input: words(*input.pool),
         target=lambda w, input: words(*input.target),
     shell:
-        "python -m proxyscale score --log {log:q} --pool {params.pool} --target {params.target}"
+        "python -m proxyscale score --log {log:q} --gpus {resources.gpu} --pool {params.pool} --target {params.target}"
         " --spec {params.spec:q} --out {output.scores:q}"
 
 
@@ -92,7 +123,6 @@ rule candidate_losses:
         "../envs/proxyscale.yaml"
     resources:
         **asks(lambda w: needs.candidate_losses(w.scale, w.distribution, w.candidates)),
-        gpu=lambda w: min(gpus, gpus_of(w)),
     params:
         spec=lambda w: study.spec("candidate_losses", w.candidates),
         code=lambda w: study.code("candidate_losses", w.scale),
@@ -123,13 +153,13 @@ rule compare_scores:
     conda:
         "../envs/proxyscale.yaml"
     resources:
-        **asks(lambda w: needs.score("all")),
+        **asks(lambda w: needs.compare_scores()),
     params:
         spec=study.spec("score"),
         code=study.code("compare_scores"),
         features=flags("features", compared_features()),
         tasks=flags("task", [(t, paths.task(t)) for t in study.compared_tasks]),
     shell:
-        "python -m proxyscale compare_scores --log {log:q} {params.features} {params.tasks}"
+        "python -m proxyscale compare_scores --log {log:q} --gpus {resources.gpu} {params.features} {params.tasks}"
         " --pool {input.pool:q} --tokenizer {input.tokenizer:q} --spec {params.spec:q}"
         " --agreement {output.agreement:q} --influence {output.influence:q}"

@@ -60,6 +60,7 @@ try:
         lock.join(parent_dies=False)
     else:
         ending.end_when_told()
+        ending.try_again_what_may_help(study.config.results)
         for told in repair(study.config.results, study.made):
             print(told, file=sys.stderr)
 except UserError as error:

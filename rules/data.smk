@@ -66,12 +66,14 @@ rule pack:
         "../envs/proxyscale.yaml"
     resources:
         **asks(lambda w: needs.pack(w.source)),
+        wanted=lambda w: study.wanted(w.source),
     params:
         spec=lambda w: study.spec("pack", w.source, int(w.shard)),
         code=study.code("pack"),
     shell:
         "python -m proxyscale pack --log {log:q} --corpus {input.corpus:q}"
-        " --tokenizer {input.tokenizer:q} --spec {params.spec:q} --out {output.manifest:q}"
+        " --tokenizer {input.tokenizer:q} --wanted {resources.wanted} --spec {params.spec:q}"
+        " --out {output.manifest:q}"
 
 
 rule pool:
@@ -86,8 +88,10 @@ rule pool:
         "../envs/proxyscale.yaml"
     resources:
         **asks(lambda w: needs.pooled()),
+        demands=study.demands,
     params:
         code=study.code("pool"),
         packs=lambda w, input: words(*input),
     shell:
-        "python -m proxyscale pool --log {log:q} --pack {params.packs} --out {output:q}"
+        "python -m proxyscale pool --log {log:q} --pack {params.packs}"
+        " --demands {resources.demands:q} --out {output:q}"

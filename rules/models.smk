@@ -51,8 +51,11 @@ rule measure:
     conda:
         "../envs/proxyscale.yaml"
     resources:
-        **asks(lambda w: needs.measure(model_of(w))),
-        gpu=lambda w: gpus if one_machine else math.ceil(study.config.models.gpus),
+        **asks(
+            lambda w: needs.measure(
+                model_of(w), study.config.models.gpus or len(here[:1])
+            )
+        ),
     params:
         spec=lambda w: study.spec("measure", model_of(w), study.stamp(model_of(w))),
         code=study.code("measure"),

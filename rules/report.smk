@@ -23,6 +23,8 @@ rule report:
         paths.log("report"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=lambda w: words("--spec", study.spec("report")),
         code=study.code("report"),

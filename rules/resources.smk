@@ -2,22 +2,19 @@
 import math
 
 from proxyscale.base import devices
+from proxyscale.study.hardware import LEAST
 from proxyscale.study.job_times import Job
 from proxyscale.study.language_runs import LanguageRuns
-from proxyscale.study.needs import Needs
 
 # On one machine the jobs share its GPUs, counted in slots: a whole one each, or what a scale says; on
 # a cluster the scheduler hands out whole ones.
 one_machine = workflow.is_main_process and workflow.resource_settings.nodes is None
-gpus = devices.SLOTS if one_machine and devices.visible() else 0
-if gpus:
-    os.environ[devices.ENVIRONMENT] = ",".join(devices.visible())
-    workflow.register_resource("gpu", devices.SLOTS * len(devices.visible()))
+here = devices.visible() if one_machine else []
+if here:
+    os.environ[devices.ENVIRONMENT] = ",".join(here)
+    workflow.register_resource("gpu", devices.SLOTS * len(here))
 
-# What a job asks of a scheduler; --set-resources, on the command line or in a profile, outdoes it.
-overwritten = workflow.resource_settings.overwrite_resources.get("train", {})
-one = 1 if gpus else 0
-needs = Needs(study, gpus=overwritten["gpu"].value if "gpu" in overwritten else one)
+needs = study.needs(LEAST if here or not one_machine else "cpu")
 
 
 if teller and not isinstance(study, LanguageRuns):
@@ -32,12 +29,18 @@ def cost_of(told):
     return needs.estimate.seconds(job) or 0.0
 
 
-def gpus_of(wildcards):
-    """What a run of a scale asks for: slots here, GPUs of a scheduler."""
-    share = study.scales[wildcards.scale].execution["gpus"]
+def check_gpus():
+    """UserError if jobs would wait for ever for GPUs; tell if CPU cores do the work of some."""
+    told = devices.check(here, *needs.most_gpus()) if one_machine else None
+    if told:
+        print(told, file=sys.stderr)
+
+
+def gpus_of(need):
+    """What a job asks for: slots here, GPUs of a scheduler."""
     if one_machine:
-        return devices.slots(share or 1) if gpus else 0
-    return math.ceil(share)
+        return devices.slots(need.gpus) if here and need.gpus else 0
+    return math.ceil(need.gpus)
 
 
 def asks(need):
@@ -45,4 +48,5 @@ def asks(need):
     return {
         "mem_mb": lambda wildcards, attempt: need(wildcards).mem_mb(attempt),
         "runtime": lambda wildcards, attempt: need(wildcards).runtime(attempt),
+        "gpu": lambda wildcards: gpus_of(need(wildcards)),
     }

@@ -22,7 +22,7 @@ rule select:
     conda:
         "../envs/proxyscale.yaml"
     resources:
-        **asks(lambda w: needs.pooled()),
+        **asks(lambda w: needs.select(w.distribution)),
     params:
         spec=lambda w: study.spec("select", w.distribution),
         code=lambda w: study.code("select", w.distribution),

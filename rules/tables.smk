@@ -93,6 +93,8 @@ rule composition:
         paths.log("table/composition"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         code=study.code("composition"),
         distributions=lambda w, input: flags(
@@ -114,6 +116,8 @@ rule effects:
         paths.log("table/effects"),
     conda:
         "../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=words("--spec", study.spec("effects")),
         code=study.code("effects"),

@@ -26,7 +26,6 @@ rule train:
     # Resources make nothing stale: how a run is executed is no part of what it is.
     resources:
         **asks(lambda w: needs.train(w.scale, w.distribution)),
-        gpu=gpus_of,
         execution=lambda w: study.execution(w.scale),
     params:
         spec=lambda w: study.spec(
@@ -65,7 +64,6 @@ rule evaluate:
         "../envs/proxyscale.yaml"
     resources:
         **asks(lambda w: needs.evaluate(w.scale)),
-        gpu=lambda w: min(gpus, gpus_of(w)),
     params:
         code=lambda w: study.code("evaluate", w.scale),
         plugins=lambda w: plugin_flags("evaluate", w.scale),

@@ -57,7 +57,7 @@ class Tuning:
         features.featurize(out / "pool", run, pool, spec, f"features, seed {seed}")
         features.featurize(out / "target", run, task, spec, f"target, seed {seed}")
         opened = features.Features.open(out / "target")
-        mine = opened.values[np.isin(opened.ids, self.scored)]
+        mine = np.array(opened.values)[np.isin(opened.ids, self.scored)]
         return features.Features.open(out / "pool"), torch.from_numpy(np.array(mine))
 
     def settings(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -66,7 +66,7 @@ class Tuning:
         yield "dsir", self.dsir()
         models = [self.features(seed) for seed in (0, 1)]
         for k in self.args.dimensions:
-            folded = [(fold(a.values, k), fold(b.numpy(), k).mean(0)) for a, b in models]
+            folded = [(fold(np.array(a.values), k), fold(b.numpy(), k).mean(0)) for a, b in models]
             for ridge in self.args.ridges:
                 one, two = (standardized(phi, wanted, ridge) for phi, wanted in folded)
                 yield f"k {k} ridge {ridge} models 1", one

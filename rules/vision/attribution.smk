@@ -20,7 +20,7 @@ rule score_ensemble:
     conda:
         "../../envs/proxyscale.yaml"
     resources:
-        gpu=gpus,
+        **asks(lambda w: needs.score_ensemble(**w)),
     params:
         spec=study.spec("score_ensemble"),
         code=study.code("score_ensemble"),
@@ -50,6 +50,8 @@ rule datamodels:
         paths.log("datamodels/{scale}"),
     conda:
         "../../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.datamodels(w.scale)),
     params:
         spec=lambda w: study.spec("datamodels"),
         code=study.code("datamodels"),

@@ -14,6 +14,8 @@ rule image_corpus:
     priority: 1_000_000
     conda:
         "../../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.image_corpus(w.source)),
     params:
         spec=lambda w: study.spec("image_corpus", w.source),
         files=lambda w: study.source_stamp(w.source),
@@ -36,6 +38,8 @@ rule image_pool:
     priority: 1_000_000
     conda:
         "../../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.image_pool()),
     params:
         spec=study.spec("image_pool"),
         code=study.code("image_pool"),
@@ -59,6 +63,8 @@ rule image_task:
     priority: 1_000_000
     conda:
         "../../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.image_task(w.task)),
     params:
         spec=lambda w: study.spec("image_task", w.task),
         code=study.code("image_task"),

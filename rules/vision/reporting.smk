@@ -20,6 +20,8 @@ rule collect_ensembles:
         paths.log("collect"),
     conda:
         "../../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=words("--spec", study.spec("collect_ensembles")),
         code=study.code("collect_ensembles"),
@@ -47,6 +49,8 @@ rule image_statistics:
         paths.log("statistics"),
     conda:
         "../../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.image_statistics()),
     params:
         spec=words("--spec", study.spec("image_statistics")),
         code=study.code("image_statistics"),
@@ -69,6 +73,8 @@ rule image_table:
         paths.log("table/{table}"),
     conda:
         "../../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.reading()),
     params:
         spec=lambda w: study.spec("image_table", w.table),
         code=study.code("image_table"),

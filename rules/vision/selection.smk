@@ -19,11 +19,13 @@ rule subsets:
     priority: 900_000
     conda:
         "../../envs/proxyscale.yaml"
+    resources:
+        **asks(lambda w: needs.subsets(w.distribution)),
     params:
         spec=lambda w: study.spec("subsets", w.distribution, w.ensemble),
         verb=lambda w: subset_verb(w),
         code=lambda w: study.code(subset_verb(w)),
         known=subset_flags,
     shell:
-        "python -m proxyscale {params.verb} --log {log:q} --pool {input.pool:q} {params.known}"
+        "python -m proxyscale {params.verb} --log {log:q} --gpus {resources.gpu} --pool {input.pool:q} {params.known}"
         " --spec {params.spec:q} --out {output:q}"

@@ -18,7 +18,7 @@ rule train_ensemble:
     conda:
         "../../envs/proxyscale.yaml"
     resources:
-        gpu=gpus,
+        **asks(lambda w: needs.train_ensemble(**w)),
     params:
         spec=lambda w: study.spec("train_ensemble", w.scale, w.distribution, w.ensemble),
         code=study.code("train_ensemble"),
@@ -42,7 +42,7 @@ rule evaluate_ensemble:
     conda:
         "../../envs/proxyscale.yaml"
     resources:
-        gpu=gpus,
+        **asks(lambda w: needs.evaluate_ensemble(**w)),
     params:
         code=study.code("evaluate_ensemble"),
         ensemble=subpath(input.ensemble, parent=True),

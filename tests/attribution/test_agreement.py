@@ -45,7 +45,7 @@ def files(tmp_path_factory) -> Path:
 def scores(files: Path, model: int, example: int | None = None) -> np.ndarray:
     """One model's scores for the mean target example, or for one of them."""
     folder = files / f"features{model}"
-    wanted = feature_files.Features.open(features.target_part(folder, "t")).values
+    wanted = np.array(feature_files.Features.open(features.target_part(folder, "t")).values)
     row = wanted.mean(0) if example is None else wanted[example]
     pool = feature_files.Features.open(features.pool_part(folder))
     return trak(pool, torch.tensor(row)[None], 0.3)[0].numpy()

@@ -94,7 +94,7 @@ def test_a_short_context_averages_over_its_pieces(files, pool_rows, tmp_path):
 
 def test_batch_size_and_order_change_nothing(files, pool_rows, tmp_path, monkeypatch):
     found = computed(tmp_path / "a", files / "run0", pool_rows)
-    monkeypatch.setitem(features.BATCH, "cpu", 5)
+    monkeypatch.setattr(features, "BATCH", 5)
     order = np.random.default_rng(0).permutation(len(pool_rows.ids))
     shuffled = features.pool_examples(files / "pool" / "manifest.json", pool_rows.ids[order])
     again = computed(tmp_path / "b", files / "run0", shuffled)
@@ -159,3 +159,64 @@ def test_nothing_is_kept_of_another_job(tmp_path, monkeypatch):
     with pytest.raises(Interrupted):
         run_stream(tmp_path, stop=27)
     assert run_stream(tmp_path, stop=None, count=60)[0] == 0
+
+
+# shards, precision, what is kept
+
+
+def test_shards_side_by_side_are_the_whole(files, tmp_path):
+    pool, run = files / "pool" / "manifest.json", files / "run0"
+    spec = {"candidates": 23, **FEATURES}
+    features.features(tmp_path / "whole", run, pool, {}, spec, "", "")
+    several = spec | {"shards": 4}
+    for number in (2, 0, 3, 1):
+        out = features.shard_part(tmp_path / "parts", number)
+        features.shard(out, run, pool, several | {"shard": number}, "", "")
+    features.features(tmp_path / "parts", run, pool, {}, several, "", "")
+    parts, whole = (
+        feature_files.Features.open(features.pool_part(tmp_path / name))
+        for name in ("parts", "whole")
+    )
+    assert np.array_equal(parts.ids, whole.ids)
+    assert {len(file) for file in parts.values.files} == {5, 6}
+    assert np.allclose(np.array(parts.values), np.array(whole.values), rtol=1e-4, atol=1e-6)
+    assert np.array_equal(parts.values[4:13], np.array(parts.values)[4:13])
+    (found,) = parts.blocks(torch.device("cpu"))
+    assert np.array_equal(found.numpy(), np.array(parts.values))
+
+
+def test_shards_of_different_jobs_never_meet(files, tmp_path):
+    spec = {"candidates": 8, "shards": 2, **FEATURES}
+    for number, seed in enumerate((0, 1)):
+        out, run = features.shard_part(tmp_path, number), files / f"run{seed}"
+        pool = files / "pool" / "manifest.json"
+        features.shard(out, run, pool, spec | {"shard": number}, "", "")
+    with pytest.raises(ValueError, match="different jobs"):
+        features.features(tmp_path, files / "run0", pool, {}, spec, "", "")
+
+
+@pytest.mark.parametrize(("keep", "rounding"), [("fp16", 2**-11), ("int8", 0.5 / 127)])
+def test_what_is_kept_is_right_to_its_rounding(keep, rounding):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 33)) * 10.0 ** rng.integers(-30, 30, (50, 1))
+    values = values.astype(np.float32)
+    values[7] = 0
+    rows = feature_files.encoded(values, keep)
+    assert rows.shape[1] * rows.itemsize == feature_files.row_bytes(33, keep)
+    largest = np.abs(values).max(1, keepdims=True)
+    error = np.abs(feature_files.decoded(rows, keep).astype(float) - values)
+    assert (error <= 1.001 * rounding * largest).all()
+
+
+def test_a_batch_that_does_not_fit_is_halved(tmp_path):
+    sizes = []
+
+    def values(where: slice) -> Tensor:
+        sizes.append(where.stop - where.start)
+        if sizes[-1] > 3:
+            raise torch.cuda.OutOfMemoryError
+        return torch.arange(where.start, where.stop, dtype=torch.float32)[:, None]
+
+    feature_files.write_features(tmp_path, np.arange(10), {"dimension": 1}, values, 8, "features")
+    assert sizes == [8, 4, *[2] * 5]
+    assert np.load(tmp_path / "features.npy")[:, 0].tolist() == list(range(10))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from support.language_runs import write_pool, write_run, write_task
 
 from proxyscale.attribution import feature_files, features, scores
@@ -109,3 +110,22 @@ def test_training_on_what_scores_high_lowers_the_loss():
 
     best, worst = (0.1 * signed[10:][rows].mean(0) for rows in (order[-20:], order[:20]))
     assert loss(best) < loss(np.zeros(5)) < loss(worst)
+
+
+@pytest.mark.parametrize("how", [{"precision": "bf16"}, {"keep": "fp16"}, {"keep": "int8"}])
+def test_less_precision_ranks_the_candidates_alike(tmp_path, how):
+    pool = write_pool(tmp_path)
+    run = write_run(tmp_path / "run", width=64)
+    task = features.task_examples(write_task(tmp_path / "task", pool), "target")
+    found = []
+    for name, more in (("exact", {}), ("less", how)):
+        folders = [tmp_path / f"{name}-{part}" for part in ("pool", "target")]
+        spec = FEATURES | more
+        features.featurize(folders[0], run, features.pool_examples(pool, np.arange(150)), spec)
+        spec.pop("keep", None)
+        features.featurize(folders[1], run, task, spec)
+        out = tmp_path / f"{name}.parquet"
+        scores.score(out, folders[:1], folders[1:], {"ridge": 0.3})
+        found.append(artifacts.read(out, "score")["score"].to_numpy())
+    assert not np.array_equal(*found)
+    assert spearmanr(*found).statistic >= 0.999

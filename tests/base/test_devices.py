@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.paths import ROOT
 
 from proxyscale.base import devices
+from proxyscale.base.errors import UserError
+from proxyscale.training import language_model
 
 JOB = """
 import os, random, sys, time
@@ -87,3 +91,68 @@ def test_a_job_without_gpus_or_under_a_scheduler_takes_none(tmp_path: Path) -> N
 def test_visible_devices(monkeypatch: pytest.MonkeyPatch, named: str, found: list[str]) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     assert devices.visible() == found
+
+
+class Driver:
+    """NVML of a container that holds the third of a host's GPUs, and one that is lost."""
+
+    def __init__(self, failed: int = 0) -> None:
+        self.failed = failed
+
+    def nvmlInit_v2(self) -> int:  # noqa: N802
+        return self.failed
+
+    def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = 2
+        return 0
+
+    def nvmlDeviceGetHandleByIndex_v2(self, number: int, handle: Any) -> int:  # noqa: N802
+        handle._obj.value = 100 + number
+        return 15 if number else 0
+
+    def nvmlDeviceGetUUID(self, handle: Any, name: Any, length: int) -> int:  # noqa: N802
+        assert (handle.value, length) == (100, ctypes.sizeof(name))
+        name.value = b"GPU-03c5"
+        return 0
+
+    def nvmlShutdown(self) -> int:  # noqa: N802
+        return 0
+
+
+def test_gpus_have_the_drivers_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
+    assert devices.visible() == ["GPU-03c5"]
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver(failed=9))
+    assert devices.visible() == []
+    monkeypatch.undo()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(devices, "NVML", "libno-such-driver.so")
+    assert devices.visible() == []
+
+
+def test_fewer_gpus_than_asked_for_are_told() -> None:
+    assert devices.check(["0"], 0.25, "scales.s", "auto") is None
+    assert devices.check(list("01234567"), 8, "scales.s", "h100") is None
+    told = devices.check([], 8, "scales.s", "auto")
+    assert (
+        told == "scales.s: a job asks for 8 GPUs, and this machine has none: CPU cores do its work"
+    )
+    for found, named in ((["0"], "auto"), ([], "h100")):
+        with pytest.raises(UserError, match=r"scales.s: a job asks for 2 GPUs"):
+            devices.check(found, 2, "scales.s", named)
+
+
+def test_a_job_whose_gpu_torch_does_not_see_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv(devices.ENVIRONMENT, raising=False)
+    monkeypatch.setattr(devices, "_given", False)
+    assert language_model.device().type == "cpu"
+    devices.take(1)
+    with pytest.raises(UserError, match="given a GPU, and torch sees none"):
+        language_model.device()
+    monkeypatch.setenv(devices.PRETENDED, "1")
+    assert language_model.device().type == "cpu"
+    devices.take(0)
+    monkeypatch.delenv(devices.PRETENDED)
+    assert language_model.device_name() == "cpu"

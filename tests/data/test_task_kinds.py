@@ -64,6 +64,19 @@ def test_hellaswag_is_cleaned():
     assert item.gold == 1
 
 
+def test_copa_goes_on_from_its_premise():
+    record = {"premise": "The man broke his toe.", "question": "cause", "label": 1, "idx": 0}
+    record |= {"choice1": "He got a hole in his sock.", "choice2": "He dropped a hammer on it."}
+    (item,) = items("copa", record)
+    assert item.prompt == "The man broke his toe because"
+    assert item.choices == (" he got a hole in his sock.", " he dropped a hammer on it.")
+    assert item.gold == 1
+    (other,) = items("copa", {**record, "question": "effect", "label": 0})
+    assert (other.prompt, other.gold) == ("The man broke his toe therefore", 0)
+    (told,) = refused("copa", {**record, "question": "why"})
+    assert "neither cause nor effect" in told
+
+
 def test_trivia_is_closed_book():
     record = {"question": "Who?", "answer": {"value": "Ada", "aliases": ["Ada", "Lovelace"]}}
     assert items("trivia", record) == [Item("Question: Who?\nAnswer:", (" Ada",))]

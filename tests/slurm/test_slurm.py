@@ -18,7 +18,7 @@ import pytest
 from support.one_node import GPUS, OneNode, Unavailable, run
 from support.workflow_run import Workflow
 
-from proxyscale.base import lock
+from proxyscale.base import devices, lock
 
 pytestmark = pytest.mark.slurm
 
@@ -87,7 +87,7 @@ def call(workflow: Workflow, profile: str, *options: str) -> subprocess.Popen[by
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *words, "--", TARGET],
             cwd=workflow.folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "", devices.PRETENDED: "1"},
             stdout=log,
             stderr=log,
         )

@@ -16,6 +16,7 @@ import pytest
 from proxyscale.base import artifacts
 from proxyscale.base.paths import Paths
 from proxyscale.cli.main import main
+from proxyscale.statistics import collect
 
 FACTS: dict[str, Any] = {
     "model": {"vocabulary": 300},
@@ -73,3 +74,15 @@ def test_twenty_thousand_runs_are_gathered_by_one_short_command(tmp_path: Path) 
     subprocess.run(command, check=True)
     assert len(artifacts.read(tmp_path / "r/runs.parquet", "runs")) == 20_000
     assert len(artifacts.read(tmp_path / "r/l.parquet", "losses")) == 60_000
+
+
+def test_runs_of_different_devices_are_told() -> None:
+    def runs(*kinds: tuple[str | None, str | None]) -> pa.Table:
+        devices, precisions = zip(*kinds, strict=True)
+        return pa.table({"device": pa.array(devices, pa.string()), "precision": precisions})
+
+    assert collect.mixed(runs(("cpu", "fp32"), ("cpu", "fp32"))) is None
+    assert collect.mixed(runs((None, None), (None, None))) is None
+    told = collect.mixed(runs(("cpu", "fp32"), ("H100", "bf16"), ("H100", "bf16")))
+    assert told is not None
+    assert told.endswith(": 2 on H100 in bf16, 1 on cpu in fp32.")

@@ -10,8 +10,9 @@ from support.paths import ROOT
 
 from proxyscale.base import artifacts
 from proxyscale.base.progress import note_duration
+from proxyscale.study.language_needs import LanguageNeeds as Needs
 from proxyscale.study.language_study import LanguageStudy
-from proxyscale.study.needs import MARGIN, Needs
+from proxyscale.study.needs import MARGIN
 from proxyscale.study.validation import read_yaml
 
 
@@ -26,14 +27,14 @@ def with_scale(raw: dict[str, Any], **words: Any) -> LanguageStudy:
 
 
 def test_every_attempt_is_given_twice_as_much(default: LanguageStudy) -> None:
-    need = Needs(default, gpus=0).train("ref", "mix")
+    need = Needs(default).train("ref", "mix")
     for attempt in (1, 2, 3):
         assert need.mem_mb(attempt + 1) == 2 * need.mem_mb(attempt)
         assert need.runtime(attempt + 1) == 2 * need.runtime(attempt)
 
 
 def test_needs_grow_with_the_scale(default: LanguageStudy) -> None:
-    needs = Needs(default, gpus=0)
+    needs = Needs(default)
     trained = [needs.train(scale, "mix") for scale in default.scales]
     for found in (trained, [needs.evaluate(scale) for scale in default.scales]):
         assert [need.memory for need in found] == sorted(need.memory for need in found)
@@ -41,20 +42,20 @@ def test_needs_grow_with_the_scale(default: LanguageStudy) -> None:
 
 
 def test_more_memory_for_parameters_batches_and_gpus(minimal: dict[str, Any]) -> None:
-    small = Needs(with_scale(minimal), gpus=0).train("large", "a").memory
-    wide = Needs(with_scale(minimal, width=4096, layers=32), gpus=0)
+    small = Needs(with_scale(minimal)).train("large", "a").memory
+    wide = Needs(with_scale(minimal, width=4096, layers=32, tokens=6400))
     parameters = wide.study.scales["large"].parameters
     assert wide.train("large", "a").memory > small + 16 * parameters
     assert wide.train("large", "a").memory < small + 17 * parameters
-    big = Needs(with_scale(minimal, batch_tokens=16 * 4096), gpus=0)
+    big = Needs(with_scale(minimal, batch_tokens=16 * 4096))
     assert big.train("large", "a").memory > wide.train("large", "a").memory
-    on_gpu = Needs(with_scale(minimal), gpus=1).train("large", "a")
-    assert on_gpu.seconds < Needs(with_scale(minimal), gpus=0).train("large", "a").seconds
+    on_gpu = Needs(with_scale(minimal), "h100").train("large", "a")
+    assert on_gpu.seconds < Needs(with_scale(minimal)).train("large", "a").seconds
 
 
 def test_the_default_study_fits_what_it_measured(default: LanguageStudy) -> None:
     # CPU seconds of one thread, from a prototype of the default study: 0.7, 50 s.
-    needs = Needs(default, gpus=0)
+    needs = Needs(default)
     assert 2 * 0.7 < needs.train("xxs", "mix").seconds < 60
     assert 2 * 50 < needs.train("ref", "mix").seconds < 3600
 
@@ -64,7 +65,7 @@ def test_finished_runs_take_the_place_of_the_formula(
 ) -> None:
     minimal["results"] = str(tmp_path)
     study = LanguageStudy.load(minimal)
-    guessed = Needs(study, gpus=0).train("large", "a").seconds
+    guessed = Needs(study).train("large", "a").seconds
     found = study.scales["large"]
     facts = {"parameters": found.parameters, "tokens": found.tokens}
     artifacts.write_json(tmp_path / "runs/large/mix/0-0/manifest.json", facts)
@@ -72,7 +73,7 @@ def test_finished_runs_take_the_place_of_the_formula(
     log.parent.mkdir(parents=True)
     log.touch()
     note_duration(log, 1100.0, 1000.0)
-    measured = Needs(study, gpus=0).train("large", "a").seconds
+    measured = Needs(study).train("large", "a").seconds
     assert measured == pytest.approx(MARGIN * 1000)
     assert measured != guessed
 
@@ -83,8 +84,52 @@ def test_text_is_read_in_bounded_memory(minimal: dict[str, Any], tmp_path: Path)
         file.truncate(10**12)  # takes no room on the disk
     source = next(iter(minimal["sources"]))
     minimal["sources"][source] = {"files": str(path), "shards": 100}
-    needs = Needs(LanguageStudy.load(minimal), gpus=0)
+    needs = Needs(LanguageStudy.load(minimal))
     vast = [needs.corpus(source), needs.pack(source)]
     assert all(need.memory < 0.15 * 10**12 for need in vast)
     minimal["sources"][source]["shards"] = 200
-    assert Needs(LanguageStudy.load(minimal), gpus=0).pack(source).memory < 0.6 * vast[1].memory
+    assert Needs(LanguageStudy.load(minimal)).pack(source).memory < 0.6 * vast[1].memory
+
+
+def test_gpus_are_those_of_the_scale_and_of_what_only_one_can_do(minimal: dict[str, Any]) -> None:
+    minimal["execution"] = {"device": "h100", "gpus": 8, "micro_batch_tokens": 16}
+    minimal["training"]["batch_tokens"] = 16 * 8 * 4
+    minimal["scales"]["small"]["gpus"] = 0.25
+    needs = LanguageStudy.load(minimal).needs()
+    assert [needs.train(scale, "a").gpus for scale in ("small", "large")] == [0.25, 8]
+    assert [needs.evaluate(scale).gpus for scale in ("small", "large")] == [0.25, 1]
+    assert needs.most_gpus() == (8, "scales.large", "h100")
+    assert {need.gpus for need in (needs.select("mix"), needs.pooled(), needs.reading())} == {0}
+    minimal["execution"]["device"] = "cpu"
+    needs = LanguageStudy.load(minimal).needs("a40")
+    assert needs.train("large", "a").gpus == needs.evaluate("small").gpus == 0
+    assert needs.most_gpus()[0] == 0
+
+
+def test_a_gpu_holds_a_micro_batch_and_the_host_no_activations(minimal: dict[str, Any]) -> None:
+    minimal["training"]["batch_tokens"] = 16 * 4096
+    minimal["execution"] = {"device": "h100"}
+    whole = LanguageStudy.load(minimal).needs().train("large", "a")
+    minimal["execution"]["micro_batch_tokens"] = 16
+    part = LanguageStudy.load(minimal).needs().train("large", "a")
+    assert part.memory == whole.memory
+    # bf16: 38 bytes a layer, and half of that beside them; 12 bytes a logit
+    held = 38 * 2 + 19
+    assert whole.gpu_memory - part.gpu_memory == pytest.approx(
+        (16 * 4096 - 16) * (32 * held + 12 * 300)
+    )
+
+
+def test_on_gpus_a_finished_run_took_what_the_clock_says(
+    minimal: dict[str, Any], tmp_path: Path
+) -> None:
+    minimal |= {"results": str(tmp_path), "execution": {"device": "h100"}}
+    study = LanguageStudy.load(minimal)
+    found = study.scales["large"]
+    facts = {"parameters": found.parameters, "tokens": found.tokens}
+    artifacts.write_json(tmp_path / "runs/large/mix/0-0/manifest.json", facts)
+    log = tmp_path / "logs/train/large/mix/0-0.log"
+    log.parent.mkdir(parents=True)
+    log.touch()
+    note_duration(log, 1100.0, 3.0)
+    assert study.needs().train("large", "a").seconds == pytest.approx(MARGIN * 1100)

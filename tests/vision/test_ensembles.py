@@ -23,6 +23,7 @@ from proxyscale.vision.evaluate import evaluate_ensemble
 from proxyscale.vision.features import features, likeness
 from proxyscale.vision.images import Images
 from proxyscale.vision.pool import build_image_pool, build_image_task
+from proxyscale.vision.stacked_training import Stack, Trained
 from proxyscale.vision.trak_scores import score_ensemble
 
 RUNS = [(0, 0), (1, 0), (2, 5)]
@@ -115,6 +116,32 @@ def test_neither_company_nor_place_matters(study: Path, ensemble: Path) -> None:
     )
     ours, theirs = (table["margin"].to_numpy() for table in (before, after))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_killed_ensemble_goes_on_with_the_stack_it_was_at(
+    study: Path, ensemble: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+    train = Stack.train
+
+    def killed(self: Stack, title: str) -> Trained:
+        if len(trained) == 1:
+            trained.append("killed")
+            raise KeyboardInterrupt
+        trained.append(title)
+        return train(self, title)
+
+    monkeypatch.setattr(Stack, "train", killed)
+    words = spec(2), study / "pool/manifest.json", study / "d.parquet", RUNS, "test"
+    with pytest.raises(KeyboardInterrupt):
+        train_ensemble(study / "again", *words)
+    assert not (study / "again/manifest.json").exists()
+    train_ensemble(study / "again", *words)
+    assert len(trained) == 3  # two stacks, one of them twice
+    names = sorted(path.name for path in ensemble.iterdir() if path.suffix != ".parquet")
+    assert names == ["2.safetensors", "6.safetensors", "manifest.json"]
+    for name in names:
+        assert (study / "again" / name).read_bytes() == (ensemble / name).read_bytes()
 
 
 def test_manifests_are_deterministic(study: Path, ensemble: Path) -> None:

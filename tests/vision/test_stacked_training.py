@@ -126,6 +126,7 @@ def test_repeated_members_are_seen_repeatedly() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a CPU would be held against itself")
 def test_margins_are_the_same_on_a_gpu(pool: Batches, subsets: list[np.ndarray]) -> None:
     stack = Stack(SPEC, pool, subsets[:2], [0, 1])
     assert stack.model.stem[0].weight.is_cuda

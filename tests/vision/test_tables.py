@@ -77,6 +77,9 @@ def test_table_15_of_the_papers_studies_is_as_printed(
     with (tmp_path / "tab15.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(int(row["parameters"]) for row in rows) == PRINTED[stem]
+    notes = [row.get("note") for row in rows]
+    assert [bool(note) for note in notes] == [stem == "cifar" and n == 7 for n in range(len(rows))]
+    assert stem != "cifar" or "714,421,850" in str(notes[-1])
 
 
 @pytest.mark.parametrize(

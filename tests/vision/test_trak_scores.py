@@ -110,11 +110,12 @@ def test_gradients_are_those_of_single_examples(batch: int) -> None:
         torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_projection_foretells_the_exact_scores() -> None:
+def test_projection_foretells_the_exact_scores(tmp_path: Path) -> None:
     state, train, test = random_state(0), random_images(40, 0), random_images(8, 1)
-    exact = score(MODEL, state, train, {"t": test}, SPEC)["t"]
-    wide = score(MODEL, state, train, {"t": test}, SPEC | {"projection": 4096})["t"]
+    exact = score(MODEL, state, train, {"t": test}, SPEC, tmp_path)["t"]
+    wide = score(MODEL, state, train, {"t": test}, SPEC | {"projection": 4096}, tmp_path)["t"]
     assert np.corrcoef(exact.flatten(), wide.flatten())[0, 1] > 0.97
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_projected_gradients_are_the_projection_of_gradients() -> None:
@@ -126,7 +127,8 @@ def test_projected_gradients_are_the_projection_of_gradients() -> None:
         size = parameter.numel() // 3
         projection.add(total, name, whole[:, start : start + size])
         start += size
-    torch.testing.assert_close(gradients.projected(images, projection), projection.finish(total))
+    found = torch.cat(list(gradients.projected(images, projection)))
+    torch.testing.assert_close(found, projection.finish(total))
 
 
 def test_features_are_what_the_readout_sees() -> None:
@@ -155,7 +157,7 @@ def test_traker_gives_the_same_scores(tmp_path: Path, seed: int) -> None:
     package = pytest.importorskip("trak")
     projectors = pytest.importorskip("trak.projectors")
     train, test, state = random_images(24, 0), random_images(5, 1), random_state(seed)
-    scores = score(MODEL, state, train, {"t": test}, SPEC)["t"]
+    scores = score(MODEL, state, train, {"t": test}, SPEC, tmp_path)["t"]
     gradients = Gradients(MODEL, state, 8).whole(train, slice(0, 24))
     network = Plain(resnet.restore(MODEL, [state]).requires_grad_(True))
     traker = package.TRAKer(

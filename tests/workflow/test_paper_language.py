@@ -50,7 +50,7 @@ def test_training_is_that_of_table_20(study: LanguageStudy) -> None:
 
 def test_tasks_and_selections_are_as_the_paper_says(study: LanguageStudy) -> None:
     tasks = study.config.tasks
-    assert set(tasks) == {"c4", "pile", "squad", "lambada", "hellaswag", "trivia"}
+    assert set(tasks) == {"c4", "pile", "squad", "lambada", "hellaswag", "copa", "trivia"}
     assert (tasks["squad"].examples, tasks["squad"].target_examples) == (10_557, 23_107)
     assert (tasks["lambada"].examples, tasks["lambada"].target_examples) == (2570, 2577)
     assert len(study.grid) == 10
@@ -70,7 +70,7 @@ def pins(value: Any) -> list[tuple[str, str]]:
 
 def test_every_dataset_is_pinned_and_to_one_commit() -> None:
     found = pins(read_yaml(FILE))
-    assert len(found) == 14
+    assert len(found) == 15
     assert all(re.fullmatch("[0-9a-f]{40}", revision) for _, revision in found)
     assert len(dict(found)) == len(set(found))
 
@@ -88,12 +88,15 @@ def offline(*arguments: str, folder: Path) -> str:
 
 def test_its_plan_and_its_dry_run_need_no_network(tmp_path: Path) -> None:
     told = offline("proxyscale", "plan", folder=tmp_path)
-    assert re.search(r"760M +760,470,528 +15\.3G .* 10 +0 +\?", told)
-    assert "9.49e+20 FLOPs of training" in told
-    assert "1.29e+21 FLOPs of attribution" in told  # three models of 4.30e20, Table 9
+    assert re.search(r"760M +760,470,528 +15\.3G .* 27 +0 +\?", told)
+    # Table 9: three models each of 4.30e20, 1.20e21 and 2.62e21, here for two tasks together
+    assert "1.28e+22 FLOPs of attribution" in told
+    assert "80,000,000 × 15,360 by each of 3 models of 125M: 4.92TB in fp32, 2.46TB in fp16" in told
     assert re.search(r"on GPUs: [\d,]+ hours of an H100", told)
     assert re.search(r"disk, at most: \d.*TB \(.*features \d.*TB", told)
     assert re.search(r"memory of a job, at most: pack [\d.]+GB, select [\d.]+GB", told)
     dry = offline("snakemake", "--dry-run", "-s", str(ROOT / "Snakefile"), folder=tmp_path)
-    assert len(re.findall("^rule train:", dry, re.MULTILINE)) == 7 * 10 + 3
-    assert len(re.findall("^rule pack:", dry, re.MULTILINE)) == 16 + 5
+    # the grid, three models of three proxies, seven selections with two seeds each
+    assert len(re.findall("^rule train:", dry, re.MULTILINE)) == 7 * 10 + 9 + 14
+    assert len(re.findall("^rule feature_shard:", dry, re.MULTILINE)) == 9 * 64
+    assert len(re.findall("^rule pack:", dry, re.MULTILINE)) == 64 + 8 + 8 + 4 + 4 + 4

@@ -145,3 +145,14 @@ def test_a_task_more_is_the_only_part_of_the_features_that_is_made(
     workflow.run()
     assert (made / "text.target/features.npy").exists()
     assert (made / "pool/features.npy").stat().st_mtime_ns == before
+
+
+def test_candidates_are_shared_by_jobs(workflow: Scored) -> None:
+    chosen = examples(workflow, "dsdm")
+    workflow.config["attribution"] |= {"shards": 3, "keep": "fp16"}
+    workflow.snakemake("--cores", "2")
+    made = workflow.folder / "results/features/xs/proxy/0-0/200"
+    assert len(list(made.glob("shards/*/features.npy"))) == 3
+    assert not (made / "pool/features.npy").exists()
+    assert len(examples(workflow, "dsdm") & chosen) >= len(chosen) - 1
+    assert not workflow.stale()

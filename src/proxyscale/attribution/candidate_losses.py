@@ -33,11 +33,10 @@ def candidate_losses(
     total, progress = np.zeros(len(ids)), Progress(title, len(runs))
     for done, run in enumerate(runs, 1):
         model = language_model.load(run).to(language_model.device())
-        precision = artifacts.read_json(run / "manifest.json")["precision"]
         for start in range(0, len(ids), ROWS):
             part = slice(start, start + ROWS)
             table = _as_task(ids[part], opened.rows(ids[part]))
-            total[part] += losses(model, table, precision)["loss"].to_numpy()
+            total[part] += losses(model, table)["loss"].to_numpy()
         progress.step(done, run.name)
     progress.close()
     columns = {"example": ids, "loss": total / len(runs)}

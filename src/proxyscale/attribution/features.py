@@ -7,7 +7,8 @@ task's example its scored ones. Park et al. (2303.14186), section 3; Engstrom et
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,14 +19,16 @@ from torch import Tensor
 from proxyscale.attribution.feature_files import vouched, write_features
 from proxyscale.attribution.gradients import GradientComputer
 from proxyscale.attribution.projection import Projection
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, cost
 from proxyscale.base.errors import UserError
 from proxyscale.data.pool import Pool
 from proxyscale.selection.candidates import candidate_ids
 from proxyscale.training import language_model
 from proxyscale.training.evaluate import Piece, pieces
 
-BATCH = {"cpu": 16, "cuda": 64}
+BATCH = 16  # examples on a CPU core; on a GPU as many as its memory takes
+SHARE = 0.8  # of a GPU's free memory that they may take
+MOST = 256  # examples on a GPU
 
 
 class Batch(NamedTuple):
@@ -115,18 +118,61 @@ def features(
     """Write a run's features of candidates of the pool, and of the tasks' target examples.
 
     `spec`: candidates (their number; None: all), candidate_sources (None: all), dimension k, seed
-    of the candidates and of the projection, perhaps uncovered. Features that are there and vouched
-    for by their manifest (same model, examples, spec, `version` of the code, same bytes) are not
-    made again.
+    of the candidates and of the projection, perhaps precision, keep and uncovered (`featurize`),
+    and shards, where other jobs made those of the candidates (`shard`). Features that are there and
+    vouched for by their manifest (same model, examples, spec, `version` of the code, same bytes)
+    are not made again.
     """
-    sources = spec.get("candidate_sources")
-    ids = candidate_ids(Pool.open(pool), spec["candidates"], spec["seed"], sources)
-    own = {key: spec[key] for key in ("dimension", "seed", "uncovered") if key in spec}
-    projection = {**own, "version": version}
-    featurize(pool_part(out), run, pool_examples(pool, ids), projection, title)
+    how = _how(spec, version)
+    if spec.get("shards", 1) > 1:
+        gather(pool_part(out), [shard_part(out, n) for n in range(spec["shards"])])
+    else:
+        featurize(pool_part(out), run, pool_examples(pool, _candidates(pool, spec)), how, title)
     for name, folder in tasks.items():
         wanted = task_examples(folder, "target")
-        featurize(target_part(out, name), run, wanted, projection, f"{title} {name}")
+        exact = {key: value for key, value in how.items() if key != "keep"}
+        featurize(target_part(out, name), run, wanted, exact, f"{title} {name}")
+
+
+def shard(
+    out: Path, run: Path, pool: Path, spec: Mapping[str, Any], title: str, version: str
+) -> None:
+    """Write a run's features of one shard of the candidates: `spec["shard"]` of `spec["shards"]`.
+
+    Every job's are consecutive candidates, as many as every other's but for one.
+    """
+    ids = np.array_split(_candidates(pool, spec), spec["shards"])[spec["shard"]]
+    featurize(out, run, pool_examples(pool, ids), _how(spec, version), title)
+
+
+def _candidates(pool: Path, spec: Mapping[str, Any]) -> np.ndarray:
+    sources = spec.get("candidate_sources")
+    return candidate_ids(Pool.open(pool), spec["candidates"], spec["seed"], sources)
+
+
+def _how(spec: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """What features of any examples depend on."""
+    said = {key: spec[key] for key in ("precision", "keep", "uncovered") if key in spec}
+    return {"dimension": spec["dimension"], "seed": spec["seed"], "version": version, **said}
+
+
+def shard_part(folder: Path, number: int) -> Path:
+    """Where a run's features of a shard of the candidates lie."""
+    return folder / "shards" / str(number)
+
+
+def gather(out: Path, shards: Sequence[Path]) -> None:
+    """Write a manifest that puts shards side by side. ValueError if they do not belong together."""
+    opened = [artifacts.read_json(path / "manifest.json") for path in shards]
+    facts = [{k: v for k, v in own.items() if k != "files"} for own in opened]
+    if any(own != facts[0] for own in facts):
+        raise ValueError(f"{shards[0].parent} holds shards of different jobs")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("features.npy", "ids.npy"):  # of one job that made them all
+        (out / name).unlink(missing_ok=True)
+    names = [os.path.relpath(path, out) for path in shards]
+    manifests = [path / "manifest.json" for path in shards]
+    artifacts.write_manifest(out / "manifest.json", manifests, shards=names, **facts[0])
 
 
 def featurize(
@@ -139,8 +185,9 @@ def featurize(
 ) -> None:
     """Write a trained run's features of the examples: features.npy f32 [n, k], ids.npy u32 [n].
 
-    `spec`: dimension k and seed of the projection, perhaps `uncovered` (see `GradientComputer`).
-    An interrupted job goes on where it was, and a finished one is left as it is, if model, examples
+    `spec`: dimension k and seed of the projection, precision that gradients are made in (fp32,
+    tf32, bf16), keep (see `feature_files`), perhaps `uncovered` (see `GradientComputer`). An
+    interrupted job goes on where it was, and a finished one is left as it is, if model, examples
     and spec are still the same.
     """
     facts = {
@@ -154,7 +201,9 @@ def featurize(
     language_model.prepare_cpu(threads)
     device = language_model.device()
     model = language_model.load(run).to(device)
-    compute = GradientComputer(model, spec.get("uncovered", "autograd"))
+    precision = spec.get("precision", "fp32")
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    compute = GradientComputer(model, spec.get("uncovered", "autograd"), precision)
     projection = Projection(spec["dimension"], spec["seed"], device)
 
     def features(where: slice) -> Tensor:
@@ -164,4 +213,16 @@ def featurize(
             projection.add(total[rows], name, gradient)
         return projection.finish(total)
 
-    write_features(out, examples.ids, facts, features, BATCH[device.type], title)
+    batch = _batch(run, examples, model.context, device)
+    write_features(out, examples.ids, facts, features, batch, title)
+
+
+def _batch(run: Path, examples: Examples, context: int, device: torch.device) -> int:
+    """Examples whose gradients are made together: a power of two on a GPU."""
+    if device.type == "cpu":
+        return BATCH
+    made = artifacts.read_json(run / "manifest.json")["model"]
+    length = examples.read(slice(0, 1), context).tokens[0].numel()
+    free = SHARE * torch.cuda.mem_get_info(device)[0]
+    fits = int(free / cost.gradient_bytes(made, length))
+    return min(MOST, 1 << max(0, fits.bit_length() - 1))

@@ -78,15 +78,21 @@ class GradientComputer:
     covered by it. Parameters that no rule covers are autograd's, one example after another, and
     named once; `uncovered` says otherwise (see `UNCOVERED`). Takes the model over: puts it in
     evaluation mode and freezes its parameters.
+
+    `precision` bf16: the passes and the products are made in it, logits and their gradient in
+    float32; whether a rule is to be trusted is seen in float32.
     """
 
-    def __init__(self, model: LanguageModel, uncovered: str = "autograd") -> None:
+    def __init__(
+        self, model: LanguageModel, uncovered: str = "autograd", precision: str = "fp32"
+    ) -> None:
+        self.half = precision == "bf16"
         self.model = model.eval().requires_grad_(False)
         self.uncovered = uncovered
         self.names = {id(parameter): name for name, parameter in model.named_parameters()}
         self.unruled: set[str] | None = None  # parameters that are left to autograd, once known
         self.calls: list[Call] | None = None  # where modules are listened to
-        self.buffer = model.readout.new_empty(0)
+        self.buffer = model.readout.new_empty(0, dtype=torch.uint8)
         for module in model.modules():
             if _has_rule(module) and id(module.weight) in self.names:
                 module.register_forward_pre_hook(self._spread)
@@ -120,7 +126,9 @@ class GradientComputer:
         than once, such as a tied matrix as readout and as embedding: its gradient is the sum.
         """
         if self.unruled is None:
+            half, self.half = self.half, False
             self.unruled = self._unruled(tokens, true, scored)
+            self.half = half
             self._tell(sorted(self.unruled))
         for name, rows, gradient in self._by_rules(tokens, true, scored):
             if name not in self.unruled:
@@ -144,13 +152,16 @@ class GradientComputer:
         """As `__call__`, of the parameters that have a rule."""
         batch, readout, self.calls = len(tokens), self.model.readout, []
         self.rows = tokens.shape[0] * tokens.shape[1]
-        with torch.enable_grad():
+        cast = torch.autocast(readout.device.type, torch.bfloat16, enabled=self.half)
+        with torch.enable_grad(), cast:
             states = self.model.hidden(tokens.flatten(0, 1))
         calls, self.calls = self.calls, None
         detached = _by_example(states.detach(), batch)
-        logits = matmul.linear(detached, readout, self.model.readout_bias)
+        with cast:
+            logits = matmul.linear(detached, readout, self.model.readout_bias).to(readout.dtype)
         signal = output_gradient(logits, true.flatten(1), scored.flatten(1))
-        backprop = matmul.linear(signal, readout.t())
+        with cast:
+            backprop = matmul.linear(signal, readout.t()).to(states.dtype)
         backprops = torch.autograd.grad(
             states, [call.output for call in calls], backprop.view_as(states), allow_unused=True
         )
@@ -238,20 +249,23 @@ class GradientComputer:
 
         Its gradient is then read while it is in the cache.
         """
+        if self.half:
+            signal, inputs = signal.bfloat16(), inputs.bfloat16()
         if matmul.worth(signal[0].t(), inputs[0].t()):
             for row, (left, right) in enumerate(zip(signal, inputs, strict=True)):
                 yield name, slice(row, row + 1), matmul.transposed_times(left, right)[None]
             return
         wide = signal.shape[2] > inputs.shape[2]
         left, right = (inputs, signal) if wide else (signal, inputs)
-        out = self._room(len(left), left.shape[2], right.shape[2])
+        out = self._room(left.dtype, len(left), left.shape[2], right.shape[2])
         torch.bmm(left.transpose(1, 2), right, out=out)
         yield name, slice(0, len(signal)), out.transpose(1, 2) if wide else out
 
     def _embedding(self, tokens: Tensor, signal: Tensor, module: nn.Embedding) -> Tensor:
         """Of [vocabulary, width], which lies in memory by columns, as the projection takes it."""
         batch, length, width = signal.shape
-        out = self._room(batch, width, module.num_embeddings).zero_()
+        signal = signal.to(module.weight.dtype)
+        out = self._room(signal.dtype, batch, width, module.num_embeddings).zero_()
         places = tokens[:, None].expand(batch, width, length)
         return out.scatter_add_(2, places, signal.transpose(1, 2)).transpose(1, 2)
 
@@ -259,12 +273,12 @@ class GradientComputer:
         summed = backprop.view(batch, -1, *backprop.shape[1:]).sum(1)
         return F.pad(summed, (0, 0, 0, length - summed.shape[1]))
 
-    def _room(self, *shape: int) -> Tensor:
+    def _room(self, kind: torch.dtype, *shape: int) -> Tensor:
         """Uninitialized memory, one for all layers: fresh pages cost more than the products."""
-        size, weight = math.prod(shape), self.model.readout
+        size = math.prod(shape) * kind.itemsize
         if self.buffer.numel() < size:
-            self.buffer = weight.new_empty(size)
-        return self.buffer[:size].view(shape)
+            self.buffer = self.model.readout.new_empty(size, dtype=torch.uint8)
+        return self.buffer[:size].view(kind).view(shape)
 
 
 def _has_rule(module: nn.Module) -> bool:

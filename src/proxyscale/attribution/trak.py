@@ -49,7 +49,7 @@ def primal_scores(
     """One model's scores from (projected) features of n training examples: [t, n].
 
     `train()` gives their features [rows, k] block by block, twice; `test` is [t, k], whose type the
-    scores have. ΦᵀΦ [k, k] is summed over the blocks and solved in float64.
+    scores have, which wait on the CPU. ΦᵀΦ [k, k] is summed over the blocks and solved in float64.
     """
     gram = torch.zeros(test.shape[1], test.shape[1], dtype=torch.float64, device=test.device)
     examples = 0
@@ -58,7 +58,7 @@ def primal_scores(
         examples += len(block)
     gram.diagonal().add_(ridge * gram.trace() / min(examples, len(gram)))
     solved = torch.cholesky_solve(test.double().T, torch.linalg.cholesky(gram))
-    return torch.cat([block.double() @ solved for block in train()]).T.to(test.dtype)
+    return torch.cat([(block.double() @ solved).to(test.dtype).cpu() for block in train()]).T
 
 
 def inner_products(

@@ -42,6 +42,26 @@ def attribution_flops(
     return of_examples + of_targets - k**2 + k**3
 
 
+KEPT = {"fp32": 4, "fp16": 2, "int8": 1}  # bytes of a number of features
+
+
+def row_bytes(dimension: int, keep: str) -> int:
+    """Bytes of an example's features as they are kept (fp32, fp16, int8), with their scale."""
+    return dimension * KEPT[keep] + (0 if keep == "fp32" else 4)
+
+
+def gradient_bytes(model: Mapping[str, Any], length: int) -> float:
+    """Memory of the gradient of one example of so many tokens while it is made, in float32.
+
+    Its logits with their gradient and softmax; its activations (68 bytes a layer and unit of
+    width) and the gradients of all outputs (40), which are held together; the gradient of the
+    largest matrix, twice. Of an architecture that is none of ours: as if it were ours.
+    """
+    width, layers, vocabulary = model["width"], model["layers"], model["vocabulary"]
+    largest = max(vocabulary * width, model.get("mlp_ratio", 4) * width**2)
+    return float(12.0 * vocabulary * length + 108.0 * layers * width * length + 8.0 * largest)
+
+
 def resnet_layers(model: Mapping[str, Any], size: int) -> Iterator[tuple[int, int, int]]:
     """Convolutions of a ResNet: weights, outputs' channels and positions, for images of `size`.
 
@@ -61,6 +81,11 @@ def resnet_layers(model: Mapping[str, Any], size: int) -> Iterator[tuple[int, in
             if inputs != outputs or (stage and not block):
                 yield inputs * outputs, outputs, side * side
             inputs = outputs
+
+
+def resnet_activations(model: Mapping[str, Any], size: int) -> float:
+    """Outputs of all convolutions of a ResNet for one image of `size`: numbers, not bytes."""
+    return float(sum(channels * places for _, channels, places in resnet_layers(model, size)))
 
 
 def _halved(side: int) -> int:

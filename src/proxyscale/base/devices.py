@@ -8,28 +8,77 @@ the lock files. Where a cluster's scheduler assigns GPUs, none of this is used.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import math
 import os
-import re
 import time
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+from proxyscale.base.errors import UserError
 
 ENVIRONMENT = "PROXYSCALE_GPUS"  # the GPUs that jobs share, "0,1"; unset where a scheduler assigns
+PRETENDED = "PROXYSCALE_PRETENDED_GPUS"  # set where a scheduler hands out GPUs that do not exist
 LOCKS = Path("/tmp")
 SLOTS = 20  # so many runs can be on a GPU at once
 INTERVAL = 0.2  # seconds between two looks for a free GPU
+NVML = "libnvidia-ml.so.1"  # the driver's own library
+UUID_LENGTH = 96  # bytes, NVML_DEVICE_UUID_V2_BUFFER_SIZE
 _held = ExitStack()  # keeps the locks until the process ends
+_given = False  # whether this process was given a GPU
 
 
 def visible() -> list[str]:
-    """Names of the GPUs that CUDA would show here, without asking CUDA."""
+    """Names of the GPUs that CUDA would show here, without asking CUDA.
+
+    Those of CUDA_VISIBLE_DEVICES, or the UUIDs that the driver tells: files under /dev are numbered
+    as the host numbers them, CUDA counts what a container has.
+    """
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name for name in named.split(",") if name.strip() not in ("", "-1")]
-    found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
-    return sorted((match[1] for match in found if match), key=int)
+    try:
+        nvml = ctypes.CDLL(NVML)
+    except OSError:
+        return []
+    return _uuids(nvml)
+
+
+def _uuids(nvml: Any) -> list[str]:
+    """The GPUs that the driver's library tells of; none where it cannot tell."""
+    count, found = ctypes.c_uint(), []
+    if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)):
+        return []
+    for number in range(count.value):
+        handle, name = ctypes.c_void_p(), ctypes.create_string_buffer(UUID_LENGTH)
+        failed = nvml.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(handle))
+        if not failed and not nvml.nvmlDeviceGetUUID(handle, name, UUID_LENGTH):
+            found.append(name.value.decode())
+    nvml.nvmlShutdown()
+    return found
+
+
+def check(found: list[str], asked: float, where: str, named: str) -> str | None:
+    """What is to be said of jobs that ask for more GPUs than are found here, if they do.
+
+    `where` asks for the most, of a device of this name. UserError if that would be waited for for
+    ever; without any GPU, jobs of a device that is not named (`auto`) run on CPU cores.
+    """
+    if asked <= len(found):
+        return None
+    message = f"a job asks for {math.ceil(asked)} GPUs, and this machine has {len(found) or 'none'}"
+    if not found and named == "auto":
+        return f"{where}: {message}: CPU cores do its work"
+    hint = "fewer `gpus`, a cluster's profile, or `device: cpu`"
+    raise UserError(message, where=where, hint=hint)
+
+
+def given() -> bool:
+    """Whether this process was given a GPU, by the lock of one or by a scheduler."""
+    return _given and PRETENDED not in os.environ
 
 
 def slots(gpus: float) -> int:
@@ -38,10 +87,14 @@ def slots(gpus: float) -> int:
 
 
 def take(count: int) -> None:
-    """Wait until `count` slots are free, and make their GPUs this process's own.
+    """Wait until `count` slots are free, and make their GPUs this process's own; 0 shows it none.
 
     Up to a GPU's slots are of one GPU; more are whole GPUs.
     """
+    global _given
+    _given = count > 0
+    if not count:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     shared = os.environ.get(ENVIRONMENT)
     if not count or not shared:
         return

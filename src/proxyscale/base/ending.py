@@ -1,4 +1,5 @@
-"""A call of the workflow ends soon when it is told to, on a full disk, too.
+"""A call of the workflow ends soon when it is told to, on a full disk, too; and a job that would
+end again as it did is not tried again.
 
 Told to end (SIGTERM, SIGINT), Snakemake waits for its jobs, however long they take, and on a full
 disk it may wait for ever. Here its jobs are ended, and if it is not gone by then, so is it: what a
@@ -30,6 +31,27 @@ def end_when_told() -> None:
 
     JobScheduler.exit_gracefully = told
     signal.signal(signal.SIGINT, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def try_again_what_may_help(results: str) -> None:
+    """Have this process's Snakemake try no job again that ended itself by an error.
+
+    A job that the kernel or a scheduler ended, for memory or time, says nothing of itself, and is
+    tried again with more.
+    """
+    from snakemake.jobs import GroupJob, Job  # type: ignore[import-untyped]
+
+    def times(self: Any) -> int:
+        again: int = self.rule.restart_times
+        return 0 if again and lock.ended(results).keys() & set(map(str, self.log)) else again
+
+    def group_times(self: Any) -> int:
+        # one job of the group that would end again ends the group
+        each = [job.restart_times for job in self.jobs]
+        stopped = any(job.rule.restart_times for job in self.jobs if not job.restart_times)
+        return 0 if stopped else max(each)
+
+    Job.restart_times, GroupJob.restart_times = property(times), property(group_times)
 
 
 def _end(scheduler: Any) -> None:

@@ -6,7 +6,7 @@ be stale, and nothing has to be unlocked by hand. In `{results}/.claim`:
     workflow.lock   held alone by the workflow at work
     owner.json      who that is: a token made at its start, which its jobs carry in ENVIRONMENT
     jobs.lock       shared by its running jobs
-    mistakes        a line for each of its jobs that ended by a mistake of the user's
+    ended           a line for each of its jobs that ended itself by an error: code, log
 
 A job whose token is no longer the owner's ends itself before it has touched a file, or within a
 second; a new workflow waits until no job of an earlier one holds `jobs.lock`. Whether the jobs run
@@ -35,7 +35,8 @@ from proxyscale.base.paths import CLAIM, own_files
 ENVIRONMENT = "PROXYSCALE_CLAIM"  # "token folder"
 PARENT = "PROXYSCALE_PARENT"  # process id of the Snakemake that starts a job
 PARTIAL = ".partial-"  # how names of half-written files begin
-MISTAKES = "mistakes"
+ENDED = "ended"
+MISTAKE = 2  # exit code of a job that ended by a mistake of the user's
 INTERVAL = 1.0  # seconds between two looks at the owner
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 _UNSUPPORTED = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -68,7 +69,7 @@ def take(results: str | Path) -> None:
     with room(temporary):
         temporary.write_text(json.dumps(owner))
         temporary.replace(folder / "owner.json")
-    (folder / MISTAKES).unlink(missing_ok=True)
+    (folder / ENDED).unlink(missing_ok=True)
     _wait_for_orphans(folder)
     for file in own_files(results):
         if file.name.startswith(PARTIAL):
@@ -108,16 +109,29 @@ def join(parent_dies: bool) -> None:
     threading.Thread(target=_watch, args=(folder, token), daemon=True).start()
 
 
-def note_mistake() -> None:
-    """Let this job's workflow, if it has one, know that the job ends by a mistake of the user's."""
+def note_end(code: int, log: str) -> None:
+    """Let this job's workflow, if it has one, know that the job ends itself with an exit code.
+
+    More memory, more time or another node would not help it.
+    """
     if claim := os.environ.get(ENVIRONMENT):
-        with (Path(claim.partition(" ")[2]) / MISTAKES).open("a") as file:
-            file.write(f"{os.getpid()}\n")
+        with (Path(claim.partition(" ")[2]) / ENDED).open("a") as file:
+            file.write(f"{code} {log}\n")
+
+
+def ended(results: str | Path) -> dict[str, int]:
+    """Logs of the jobs that ended themselves under the workflow that claims these results, and
+    their exit codes."""
+    try:
+        lines = (Path(results) / CLAIM / ENDED).read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    return {log: int(code) for code, _, log in (line.partition(" ") for line in lines)}
 
 
 def mistaken(results: str | Path) -> bool:
     """Whether a job of the workflow that claims these results ended by a mistake of the user's."""
-    return (Path(results) / CLAIM / MISTAKES).exists()
+    return MISTAKE in ended(results).values()
 
 
 def _is_orphan() -> bool:

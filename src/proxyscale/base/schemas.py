@@ -130,6 +130,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("flops", pa.float64()),  # 6·P·D
             ("seconds", pa.float32()),
             ("final_loss", pa.float32()),
+            ("device", pa.string()),  # what trained it, and in which precision; null from outside
+            ("precision", pa.string()),
             ("versions", pa.string()),
         ]
     ),

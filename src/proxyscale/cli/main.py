@@ -148,10 +148,11 @@ def main(
             if log:
                 stack.enter_context(logged(Path(log)))
             lock.join(parent_dies=True)
-            devices.take(int(getattr(args, "gpus", None) or 0))
+            if getattr(args, "gpus", None) is not None:
+                devices.take(int(args.gpus))
             told = words[args.word][0](args)
         except Exception as error:
-            return _failed(args.word, error)
+            return _failed(args.word, error, log)
         took = time.monotonic() - start
         if told:
             # in one piece, so that the lines of jobs side by side stay whole
@@ -162,18 +163,24 @@ def main(
     return 0
 
 
-def _failed(word: str, error: Exception) -> int:
-    """Tell of an error; the exit code."""
+def _failed(word: str, error: Exception, log: str | None) -> int:
+    """Tell of an error; the exit code. What only memory or another try can cure is not noted."""
     if isinstance(error, ModuleNotFoundError):
         error = missing(error)
     if not isinstance(error, UserError) and is_full(error):
         error = DiskFull(getattr(error, "filename", None) or Path.cwd())
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, of a GPU
+        told = str(error).partition("\n")[0]
+        error = UserError(told, hint="fewer execution.micro_batch_tokens, or a larger GPU")
+    curable = isinstance(error, MemoryError | OSError) and not isinstance(error, UserError)
+    code = lock.MISTAKE if isinstance(error, UserError) else 1
+    if not curable:
+        with contextlib.suppress(OSError):
+            lock.note_end(code, log or "")
     if not isinstance(error, UserError):
         traceback.print_exception(error)
         return 1
     print(f"proxyscale {word}: {error}", file=sys.stderr)
-    with contextlib.suppress(OSError):
-        lock.note_mistake()
     if isinstance(error, DiskFull):
         ending.end_workflow()
     return 2

@@ -30,22 +30,27 @@ def tokenizer(args: Arguments) -> str:
     return f"{load_tokenizer(Path(args.out)).get_vocab_size():,} tokens"
 
 
-@verb("corpus", "tokenizer", "spec", "out")
+@verb("corpus", "tokenizer", "wanted?", "spec", "out")
 def pack(args: Arguments) -> str:
     """Tokenize a source and cut it into examples of one length."""
+    from proxyscale.data.enough import check_source
     from proxyscale.data.pool import pack
 
-    out = folder(args.out)
-    pack(out, folder(args.corpus), Path(args.tokenizer), json.loads(args.spec))
+    out, spec = folder(args.out), json.loads(args.spec)
+    if args.wanted and int(args.wanted):
+        check_source(folder(args.corpus), Path(args.tokenizer), spec, int(args.wanted))
+    pack(out, folder(args.corpus), Path(args.tokenizer), spec)
     return f"{out.name} · {pack_line(out)}"
 
 
-@verb("pack+", "out")
+@verb("pack+", "demands?", "out")
 def pool(args: Arguments) -> str:
-    """Number the examples of all sources."""
+    """Number the examples of all sources, which are to be as many as are asked for."""
+    from proxyscale.data.enough import check_pool
     from proxyscale.data.pool import Pool, assemble
 
     assemble(Path(args.out), pairs(args.pack))
+    check_pool(Path(args.out), json.loads(args.demands or "[]"))
     return f"{len(Pool.open(Path(args.out))):,} examples"
 
 
@@ -153,6 +158,17 @@ def features(args: Arguments) -> None:
         title=args.title,
         version=args.code,
     )
+
+
+@verb("plugin=", "run", "pool", "title", "code", "spec", "out")
+def feature_shard(args: Arguments) -> None:
+    """Project a model's gradients on a part of the candidates."""
+    from proxyscale.attribution.features import shard
+    from proxyscale.registry import load_plugins
+
+    load_plugins(args.plugin)
+    spec, run = json.loads(args.spec), folder(args.run)
+    shard(folder(args.out), run, Path(args.pool), spec, args.title, version=args.code)
 
 
 @verb("pool+", "target+", "spec", "out")

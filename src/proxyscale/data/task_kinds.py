@@ -240,6 +240,22 @@ def _clean_wikihow(text: str) -> str:
 
 
 @task
+def copa(records: Records) -> Iterator[Item | Dropped]:
+    """COPA: premise, question (cause or effect), choice1, choice2, label; a sentence each."""
+    links = {"cause": "because", "effect": "therefore"}
+
+    def make(record: Record) -> Made:
+        link = links.get(asked := text_of(record, "question"))
+        if link is None:
+            raise misfit(record, f"'question' is neither cause nor effect: {asked!r}")
+        told = [text_of(record, name).strip() for name in ("premise", "choice1", "choice2")]
+        ends = tuple(f" {one[:1].lower()}{one[1:]}" for one in told[1:])
+        yield Item(f"{told[0].rstrip('.')} {link}", ends, gold_of(record, "label", ends))
+
+    return numbered(each(records, make), 0)
+
+
+@task
 def trivia(records: Records) -> Iterator[Item | Dropped]:
     """TriviaQA: question and answer, closed-book; an answer is text, a list, or has a value."""
 

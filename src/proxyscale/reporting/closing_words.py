@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from proxyscale.base import artifacts
+from proxyscale.statistics import collect
 from proxyscale.study.study import Study
 
 
@@ -25,7 +26,9 @@ def ending(study: Study[Any]) -> str | None:
         return figure
     since = Path(study.paths.losses).stat().st_mtime
     decided = [said for stem in study.decisions for said in _decided(Path(f"{stem}.json"), since)]
-    return "\n".join([" ".join(sentences), *decided, _report(study)])
+    mixed = collect.mixed(artifacts.read(study.paths.runs, "runs", ["device", "precision"]))
+    warned = [mixed] if mixed else []
+    return "\n".join([" ".join(sentences), *warned, *decided, _report(study)])
 
 
 def _decided(record: Path, since: float) -> list[str]:

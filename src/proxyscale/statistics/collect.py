@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,16 @@ def collect(losses: Path, runs: Path, spec: Mapping[str, Any], results: str) -> 
     artifacts.write(losses, pa.concat_tables(_losses(paths, keys, spec["tasks"])), "losses")
     rows = [_row(paths, key, spec["roles"]) for key in keys]
     artifacts.write(runs, pa.Table.from_pylist(rows), "runs")
+
+
+def mixed(runs: pa.Table) -> str | None:
+    """What is to be said of runs of different devices or precisions; None if all are alike."""
+    each = zip(runs["device"].to_pylist(), runs["precision"].to_pylist(), strict=True)
+    kinds = Counter(f"{device} in {precision}" for device, precision in each if device)
+    if len(kinds) < 2:
+        return None
+    told = ", ".join(f"{count:,} on {kind}" for kind, count in kinds.most_common())
+    return f"Runs were trained on different devices or in different precisions: {told}."
 
 
 Key = tuple[str, str, int, int]
@@ -74,6 +85,7 @@ def _row(paths: Paths, key: Key, roles: Mapping[str, str]) -> dict[str, Any]:
         "role": roles.get(f"{scale}/{distribution}") or roles[distribution],
         "seconds": pc.max(curve["seconds"]).as_py(),
         "versions": json.dumps(manifest["versions"], sort_keys=True),
+        **{name: manifest.get(name) for name in ("device", "precision")},
         **{
             name: manifest[name]
             for name in ("parameters", "tokens", "epochs", "flops", "final_loss")

@@ -35,6 +35,9 @@ class ProxySelection(Strict):
     )
     reference: str = Field(description="the scale that trains on every selection")
     candidates: Count = Field(description="random pool examples to select from")
+    candidate_sources: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="sources of these, and of the subsets; null: all"
+    )
     methods: list[str] = Field(
         ["dsdm", "dsir", "classifier"],
         description="selection methods, as they are without options: those that need scores or "
@@ -73,6 +76,13 @@ class Attribution(Strict):
     ridge: Positive = Field(0.3, description="added to the kernel, in mean eigenvalues of it")
     models: Few = Field(
         1, description="models averaged: runs of `scored_on`, one a draw, then the next seed"
+    )
+    shards: Few = Field(1, description="jobs that share the features of a model's candidates")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32", description="gradients are made in; the last two are for GPUs, bf16 works on CPUs"
+    )
+    keep: Literal["fp32", "fp16", "int8"] = Field(
+        "fp32", description="features are kept as; the last two with a scale for every example"
     )
     uncovered: Literal["autograd", "error", "leave-out"] = Field(
         "autograd",
@@ -158,11 +168,19 @@ class Training(Strict):
     )
 
 
+DeviceName = Literal["auto", "cpu", "a40", "a100", "h100", "h200"]
+DEVICE = "what jobs run on, for which they ask memory and time: cpu asks for no GPU; auto: the "
+DEVICE += "GPUs that are there, else CPUs; on a cluster any GPU, of 48 GB at least"
+
+
 class Execution(Strict):
     """How runs are executed, which changes nothing but the rounding; a scale may say otherwise."""
 
+    device: DeviceName = Field("auto", description=DEVICE)
     gpus: NonNegative = Field(
-        0, description="of one run: several share its batches; 0.25: four runs on one at once"
+        0,
+        description="of one run: several share its batches; 0.25: four runs on one at once; 0: "
+        "one, if there is any",
     )
     micro_batch_tokens: Count | None = Field(
         None, description="tokens whose gradients one GPU takes at a time; default: a whole batch"

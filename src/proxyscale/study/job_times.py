@@ -16,7 +16,9 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
+from proxyscale import registry
 from proxyscale.base import artifacts
+from proxyscale.base.cost import row_bytes
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import noted_duration
 from proxyscale.study.input_checks import text_bytes
@@ -28,11 +30,15 @@ JOB = re.compile(r"^(?:local)?rule (\w+):\n(?: .*\n)*?    log: (.*)$", re.MULTIL
 # CPU seconds and rates of one core (AVX-512, 2.x GHz), where nothing has been measured yet.
 START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.6, "pool": 0.4, "items": 2.0, "select": 1.5}
 START |= {"overlap": 0.6, "task": 0.6}
-START |= {"train": 2.0, "evaluate": 2.5, "features": 3.0, "score": 7.0, "figure": 2.0}
+START |= {"train": 2.0, "evaluate": 2.5, "features": 3.0, "feature_shard": 3.0}
+START |= {"score": 7.0, "figure": 2.0}
 OTHER = 1.5  # seconds of any other job
 BYTES = {"corpus": 12e6, "pack": 1.6e6, "overlap": 20e6, "tokenizer": 0.5e6}  # of text, a second
 FORWARD = 1 / 3  # of a training step is the forward pass that measures a loss
 FEATURES = 2.5  # a per-example gradient and its projection, in training steps of the same tokens
+SCANNED = 8e5  # tokens a second whose words are counted by a selection that compares texts
+READ = 1e9  # bytes a second of features, from a file system
+MODELLED = ("train", "evaluate", "features", "feature_shard", "candidate_losses")
 # A calibration takes ten steps: beyond so many FLOPs it would be no short one.
 CALIBRATED = 3e12
 
@@ -62,22 +68,42 @@ def _dry_run(configfile: str | None, *options: str) -> dict[tuple[str, str], Non
     return dict.fromkeys(JOB.findall(done.stdout + done.stderr))
 
 
+def scanned(study: LanguageRuns, distribution: str, pool: int) -> int:
+    """Tokens that a distribution's method reads where it compares texts: its candidates, twice.
+
+    `pool`: examples of the pool, for a method that has them all for candidates.
+    """
+    entry = study.config.distributions[distribution]
+    if "target" not in registry.selection.needs(entry.method).reads:
+        return 0
+    rows = entry.candidates or study.config.selection.candidates or pool
+    return 2 * rows * study.config.pool.length
+
+
 class Estimate:
-    """Seconds of every job: measured where it has run, else estimated."""
+    """Seconds of every job: measured where it has run, else estimated.
+
+    CPU seconds, or with `wall` those on the clock: of what a GPU does the CPU knows little.
+    """
 
     def __init__(
-        self, study: LanguageRuns, jobs: Iterable[Job], calibrate: Callable[[str], float | None]
+        self,
+        study: LanguageRuns,
+        jobs: Iterable[Job],
+        calibrate: Callable[[str], float | None],
+        wall: bool = False,
     ) -> None:
         self.study = study
         self.jobs = list(jobs)
         self.calibrate = calibrate
+        self.clock = 0 if wall else 1  # of what `noted_duration` has
         self.steps: dict[str, float | None] = {}  # training seconds by scale, as calibrated
 
     @cached_property
     def measured(self) -> dict[Job, float]:
-        """CPU seconds of the jobs that have finished, from their logs."""
+        """Seconds of the jobs that have finished, from their logs."""
         found = {job: noted_duration(Path(job.log)) for job in self.jobs}
-        return {job: took[1] for job, took in found.items() if took and self._still(job)}
+        return {job: took[self.clock] for job, took in found.items() if took and self._still(job)}
 
     def _still(self, job: Job) -> bool:
         """Whether a job that has run is as long as it was then: its scale is the same size."""
@@ -105,7 +131,7 @@ class Estimate:
         return parts[1].removesuffix(".log") if len(parts) > 1 else ""
 
     def seconds(self, job: Job) -> float | None:
-        """One job's CPU seconds; None where that cannot be told."""
+        """One job's seconds; None where that cannot be told."""
         if job in self.measured:
             return self.measured[job]
         return self.alike.get((job.rule, self.subject(job)), self._estimated(job))
@@ -120,7 +146,13 @@ class Estimate:
         if job.rule == "tokenizer":
             trained = study.config.tokenizer.sample_bytes if study.tokenizer_sources() else 0
             return start + trained / BYTES["tokenizer"]
-        if job.rule not in ("train", "evaluate", "features", "candidate_losses"):
+        if job.rule == "select":
+            return start + scanned(study, subject, self.pool_examples or 0) / SCANNED
+        if job.rule == "score":
+            name, own = Path(job.log).parent.name, study.config.attribution
+            read = 2 * own.models * row_bytes(own.dimension, own.keep) * self._candidates(name)
+            return start + read / READ
+        if job.rule not in MODELLED:
             return start
         per_token = self.training(subject)
         if per_token is None:
@@ -133,14 +165,22 @@ class Estimate:
             tokens = FORWARD * models * examples * config.pool.length
         elif job.rule == "features":
             targets = sum(config.tasks[task].target_examples for task in study.scored_tasks)
-            count = candidates_named(Path(job.log).stem)[0] or self.pool_examples or 0
+            name = Path(job.log).stem
+            count = 0 if study.feature_shards(name) else self._candidates(name)
             tokens = FEATURES * (count + targets) * config.pool.length
+        elif job.rule == "feature_shard":
+            name = Path(job.log).parent.name
+            share = self._candidates(name) / len(study.feature_shards(name))
+            tokens = FEATURES * share * config.pool.length
         elif job.rule == "candidate_losses":
             *_, distribution, name = Path(job.log).with_suffix("").parts
             models = len(study.models(subject, distribution))
-            count = candidates_named(name)[0] or self.pool_examples or 0
-            tokens = FORWARD * models * count * config.pool.length
+            tokens = FORWARD * models * self._candidates(name) * config.pool.length
         return start + tokens * per_token
+
+    def _candidates(self, name: str) -> int:
+        """So many candidates, or the pool."""
+        return candidates_named(name)[0] or self.pool_examples or 0
 
     def training(self, scale: str) -> float | None:
         """Training seconds of a scale per token: of its finished runs, else calibrated."""

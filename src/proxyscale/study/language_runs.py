@@ -198,6 +198,12 @@ class LanguageRuns(Study[Config]):
         compare = self.config.attribution.compare
         return str(compare.sample) if compare else "all"
 
+    def feature_shards(self, candidates: str) -> range:
+        """The jobs that share the features of candidates; none if one job makes them all."""
+        shards = self.config.attribution.shards
+        shared = shards > 1 and candidates in {s.candidates for s in self.scorings}
+        return range(shards if shared else 0)
+
     @property
     def chosen_for(self) -> dict[str, str]:
         """Distributions of the grid that are selected for a task, and the task."""
@@ -209,16 +215,6 @@ class LanguageRuns(Study[Config]):
         """The random distribution that selected ones are held against."""
         entries = self.config.distributions
         return next((name for name in self.grid if entries[name].method == "random"), None)
-
-    @property
-    def features_logs(self) -> list[tuple[str, str]]:
-        """Scales, and the logs of the jobs that take features of the pool by their models."""
-        return [
-            (scoring.scale, self.paths.log(f"features/{folder}/{scoring.candidates}"))
-            for scoring in dict.fromkeys(scoring._replace(task="") for scoring in self.scorings)
-            for run in self.models(scoring.scale, scoring.distribution)
-            for folder in [f"{run.scale}/{run.distribution}/{run.draw}-{run.seed}"]
-        ]
 
     @property
     def trained(self) -> list[Run]:

@@ -81,10 +81,22 @@ def select(study: LanguageRuns, distribution: str) -> Words:
 
 
 def features(study: LanguageRuns, candidates: str) -> Words:
-    """Which candidates are featurized, and into how many numbers."""
-    section = study.config.attribution
-    words = candidate_losses(study, candidates) | {"dimension": section.dimension}
-    return words | ({} if section.uncovered == "autograd" else {"uncovered": section.uncovered})
+    """Which candidates are featurized, into how many numbers, and how, where that is said."""
+    own = study.config.attribution
+    shards = len(study.feature_shards(candidates))
+    return {
+        **candidate_losses(study, candidates),
+        "dimension": own.dimension,
+        **({"precision": own.precision} if own.precision != "fp32" else {}),
+        **({"keep": own.keep} if own.keep != "fp32" else {}),
+        **({"uncovered": own.uncovered} if own.uncovered != "autograd" else {}),
+        **({"shards": shards} if shards else {}),
+    }
+
+
+def feature_shard(study: LanguageRuns, candidates: str, shard: int) -> Words:
+    """The same of one of the jobs that share them."""
+    return features(study, candidates) | {"shard": shard}
 
 
 def candidate_losses(study: LanguageRuns, candidates: str) -> Words:

@@ -15,12 +15,14 @@ from proxyscale.registry import Facts
 from proxyscale.study import (
     builtin_functions,  # noqa: F401 (it registers)
     cross_checks,
+    demands,
     input_checks,
     language_specs,
     plan,
 )
 from proxyscale.study.config import Config
 from proxyscale.study.job_times import CALIBRATED, Estimate, ask_snakemake
+from proxyscale.study.language_needs import LanguageNeeds
 from proxyscale.study.language_runs import LanguageRuns
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
 from proxyscale.study.study import READ, Calibrate, canonical, plugin_files
@@ -72,6 +74,16 @@ class LanguageStudy(LanguageRuns):
         return {name: self.paths.table(table) for name, table in shown.items()}
 
     @property
+    def features_logs(self) -> list[tuple[str, str]]:
+        """Scales, and the logs of the jobs that took all features of a model, each alone."""
+        return [
+            (kind.scale, self.paths.log("features/{}/{}/{}-{}/".format(*run) + kind.candidates))
+            for kind in dict.fromkeys(scoring._replace(task="") for scoring in self.scorings)
+            for run in self.models(*kind[:2])
+            if not self.feature_shards(kind.candidates)
+        ]
+
+    @property
     def mixed(self) -> list[str]:
         """The distributions whose shares of the sources are told: the grid's and the extra ones."""
         return list(dict.fromkeys([*self.grid, *(run.distribution for run in self.runs)]))
@@ -117,12 +129,24 @@ class LanguageStudy(LanguageRuns):
             called = registry.task, self.config.tasks[name].kind
         elif rule == "select":
             called = registry.selection, self.config.distributions[name].method
-        elif rule in ("train", "evaluate", "features", "candidate_losses"):
+        elif rule in ("train", "evaluate", "features", "feature_shard", "candidate_losses"):
             model = self.scales[name].model
             called = registry.architecture, model["architecture"] if "options" in model else None
         else:
             return super().plugins(rule, name)
         return plugin_files(self.config.plugins, *called)
+
+    def needs(self, unnamed: str = "cpu") -> LanguageNeeds:
+        return LanguageNeeds(self, unnamed)
+
+    def wanted(self, source: str) -> int:
+        """Different examples that are asked of a source alone."""
+        return demands.wanted(self, source)
+
+    @property
+    def demands(self) -> str:
+        """What distributions ask of sources; no part of a slice, since the pool is what it is."""
+        return canonical(demands.demands(self))
 
     def execution(self, scale: str) -> str:
         """How a scale's runs are executed: no part of a slice, since no result depends on it."""

@@ -8,6 +8,8 @@ from statistics import mean
 
 from proxyscale.base import cost
 from proxyscale.base.progress import aligned, duration, quantity
+from proxyscale.study import demands
+from proxyscale.study.hardware import DEVICES, SUSTAINED
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_times import Estimate
 from proxyscale.study.language_runs import LanguageRuns, Scoring, candidates_named
@@ -16,8 +18,8 @@ LOSS_BYTES = 20  # a test example's row in a run's losses, compressed, as measur
 # Memory of a job: bytes a row of the shard that is packed, bytes a candidate that is selected from,
 # and what both take besides, for libraries and the text that is held at a time.
 PACKED, SELECTED, HELD = 120, 150, 500 << 20
-# NVIDIA's H100 SXM, dense bf16, and the share of it that training commonly reaches.
-GPU_FLOPS, GPU_SHARE = 989e12, 0.4
+LARGE = "h100"  # the device whose hours large studies are told in
+MANY = 1_000_000  # candidates whose features are many
 
 
 @dataclass(frozen=True)
@@ -82,22 +84,26 @@ def disk_bytes(study: LanguageRuns, examples: int | None) -> dict[str, int]:
 
 
 def _features_bytes(study: LanguageRuns, scoring: Scoring, examples: int | None) -> int:
-    """float32 features of the candidates and of all target examples by every model."""
+    """Features of the candidates and of all target examples by every model."""
     targets = sum(study.config.tasks[task].target_examples for task in study.scored_tasks)
     models = len(study.models(scoring.scale, scoring.distribution))
     rows = _candidates(scoring, examples) + targets
-    return 4 * rows * study.config.attribution.dimension * models
+    own = study.config.attribution
+    return cost.row_bytes(own.dimension, own.keep) * rows * models
 
 
 def attribution_flops(study: LanguageRuns, examples: int | None) -> float:
     """FLOPs of all scores that distributions are selected by, by the formula of the paper's A.3."""
-    total = 0.0
-    for scoring in study.scorings:
+    total, targets = 0.0, dict[Scoring, int]()
+    for scoring in study.scorings:  # features of the candidates serve all tasks
+        of_any = scoring._replace(task="")
+        more = study.config.tasks[scoring.task].target_examples
+        targets[of_any] = targets.get(of_any, 0) + more
+    for scoring, count in targets.items():
         scale, models = study.scales[scoring.scale], study.models(*scoring[:2])
         dimension = study.config.attribution.dimension
         terms = (scale.length, dimension, _candidates(scoring, examples))
-        targets = study.config.tasks[scoring.task].target_examples
-        total += len(models) * cost.attribution_flops(scale.parameters, *terms, targets)
+        total += len(models) * cost.attribution_flops(scale.parameters, *terms, count)
     return total
 
 
@@ -124,12 +130,36 @@ def told(study: LanguageRuns, estimate: Estimate, cores: int) -> str:
         f"{scoring:.2e} FLOPs of attribution (paper, A.3), {len(study.scorings)} sets of scores",
         f"disk, at most: {_disk(disk_bytes(study, examples))}",
         *_memory(study, examples),
+        *demands.told(study),
+        *_kept_features(study, examples),
         _time(estimate, cores),
     ]
     if training + scoring > 1e17:
-        hours = (training + scoring) / (GPU_FLOPS * GPU_SHARE) / 3600
-        lines.append(f"on GPUs: {hours:,.0f} hours of an H100 at {GPU_SHARE:.0%} of its bf16 peak")
+        hours = (training + scoring) / DEVICES[LARGE].rate("bf16") / 3600
+        share = SUSTAINED["bf16"]
+        lines.append(f"on GPUs: {hours:,.0f} hours of an H100 at {share:.0%} of its bf16 peak")
     return "\n".join(lines)
+
+
+def _kept_features(study: LanguageRuns, examples: int | None) -> list[str]:
+    """What it costs to keep features of more than a million candidates, or to make them twice."""
+    own, lines = study.config.attribution, []
+    device = DEVICES[LARGE]
+    for kind in dict.fromkeys(scoring._replace(task="") for scoring in study.scorings):
+        rows, models = _candidates(kind, examples), len(study.models(*kind[:2]))
+        if rows < MANY:
+            continue
+        sizes = {keep: cost.row_bytes(own.dimension, keep) * rows for keep in cost.KEPT}
+        told = ", ".join(f"{quantity(size)}B in {keep}" for keep, size in sizes.items())
+        scale = study.scales[kind.scale]
+        work = cost.training_flops(scale.parameters, rows * scale.length)
+        hours = work / device.rate(own.precision) / 3600
+        lines.append(
+            f"features of {rows:,} × {own.dimension:,} by each of {models} models of {kind.scale}: "
+            f"{told} (kept: {own.keep}); made twice and never stored, {hours:,.0f} hours of an "
+            f"{LARGE} more in {own.precision}"
+        )
+    return lines
 
 
 def _scale_rows(plans: Iterable[ScalePlan]) -> list[tuple[str, ...]]:

@@ -61,6 +61,7 @@ def entries(section: Any) -> dict[str, dict[str, Any]]:
         "role": "proxy",
         "size": section.subset,
         "draws": section.models,
+        "candidate_sources": section.candidate_sources,
     }
     found: dict[str, dict[str, Any]] = {SUBSETS: subsets}
     for selected in selections(section):
@@ -69,6 +70,7 @@ def entries(section: Any) -> dict[str, dict[str, Any]]:
             "role": "selection",
             "size": max(1, round(selected.fraction * section.candidates)),
             "candidates": section.candidates,
+            "candidate_sources": section.candidate_sources,
             "draws": section.seeds if selected.noisy else 1,
             "epochs": section.epochs,
             "task": selected.task,

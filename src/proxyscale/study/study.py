@@ -27,6 +27,7 @@ from proxyscale.base.seals import intact
 from proxyscale.data.records import Files
 from proxyscale.study import common_checks
 from proxyscale.study.config import StudyConfig
+from proxyscale.study.needs import Needs
 from proxyscale.study.validation import validated
 
 READ = frozenset({"statistics", "losses", "runs"})  # by figures, of every study
@@ -185,6 +186,10 @@ class Study(ABC, Generic[C]):
     @abstractmethod
     def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
         """What it will do and what that will cost, for people. UserError if that cannot be told."""
+
+    def needs(self, unnamed: str = "cpu") -> Needs:
+        """What its jobs ask for, where `auto` stands for the device `unnamed`."""
+        return Needs(self, unnamed)
 
     @functools.cached_property
     def local_files(self) -> Files:

@@ -88,7 +88,7 @@ def evaluate(
             out / f"{stem}.parquet",
             artifacts.read(tasks[name] / f"{split}.parquet", "task"),
         )
-        measured = losses(loaded[1], table, facts["precision"])
+        measured = losses(loaded[1], table)
         check_losses(measured, f"{title}, {stem}", facts["model"]["vocabulary"])
         artifacts.write(file, measured, "run_losses")
         vouching.made(stem, file)

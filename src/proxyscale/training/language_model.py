@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from proxyscale import registry
-from proxyscale.base import artifacts, seals
+from proxyscale.base import artifacts, devices, seals
 from proxyscale.base.errors import UserError
 from proxyscale.training import gpt, hugging_face, parametrization  # noqa: F401 (gpt registers)
 from proxyscale.training.matmul import linear, transposed_times
@@ -144,8 +144,18 @@ def load(run: Path, share: float | None = None) -> LanguageModel:
 
 
 def device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The accelerator if there is one, else the CPU. UserError if a job's own is not seen."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if devices.given():
+        message = "this job was given a GPU, and torch sees none"
+        raise UserError(message, hint="a torch for CUDA and its driver, or `device: cpu`")
+    return torch.device("cpu")
+
+
+def device_name() -> str:
+    """What runs here, as its maker calls it; `cpu` for any of these."""
+    return torch.cuda.get_device_name() if device().type == "cuda" else "cpu"
 
 
 def precision(wanted: str, where: torch.device) -> str:

@@ -117,6 +117,7 @@ def write_records(
         flops=6 * parameters * tokens,
         final_loss=round(curve.smoothed(curve.steps), 4),
         precision=precision,
+        device=language_model.device_name(),
         versions={
             "torch": torch.__version__,
             "numpy": np.__version__,

@@ -9,17 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from proxyscale.vision.images import Images
+from proxyscale.training import language_model
+from proxyscale.vision.images import HELD, Images
 
 Ids = NDArray[np.integer[Any]]
-HELD = 1 << 32  # bytes of a pool that an accelerator keeps in its own memory
 
 
 class Batches:
     """Normalized images of a pool or a test set, by row; small ones lie on the device."""
 
     def __init__(self, images: Images) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = language_model.device()
         home = self.device if images.pixels.nbytes <= HELD else torch.device("cpu")
         self.pixels = torch.from_numpy(images.pixels).to(home)
         self.labels = torch.from_numpy(images.labels).to(home)

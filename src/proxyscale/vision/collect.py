@@ -52,5 +52,7 @@ def _rows(folder: Path, entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "flops": entry["flops"] * run["seen"],
             "seconds": seconds * run["examples"] / most,
             "final_loss": run["final_loss"],
+            "device": manifest["device"],
+            "precision": manifest["precision"],
             "versions": json.dumps(manifest["versions"], sort_keys=True),
         }

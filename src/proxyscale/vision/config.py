@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, create_model
 
 from proxyscale.study.config import StudyConfig
+from proxyscale.study.config_models import DEVICE, DeviceName
 from proxyscale.study.config_types import (
     NUMBER,
     UNIQUE,
@@ -229,6 +230,12 @@ class ImageFigures(Strict):
     )
 
 
+class ImageExecution(Strict):
+    """How jobs are executed."""
+
+    device: DeviceName = Field("auto", description=DEVICE)
+
+
 class ImageConfig(StudyConfig):
     """A study: image corpora, test sets, distributions and widths, and how they meet."""
 
@@ -250,6 +257,9 @@ class ImageConfig(StudyConfig):
     model: ImageModel = Field(description="what all widths share")
     training: ImageTraining = Field(
         default_factory=lambda: ImageTraining(), description="how all widths are trained"
+    )
+    execution: ImageExecution = Field(
+        default_factory=ImageExecution, description="how jobs are executed"
     )
     scales: dict[Name, ImageScale] = Field(description="model widths", min_length=2)
     pack: Count = Field(

@@ -29,20 +29,20 @@ def evaluate_ensemble(
     scale: str,
     distribution: str,
     split: str = "holdout",
-    stack: int = 16,
 ) -> None:
     """Write `out/{task}.parquet` (schema losses) of an ensemble's final models on a split.
 
-    Margins are log(p / (1 − p)) of the correct class, `correct` is top-1.
+    Margins are log(p / (1 − p)) of the correct class, `correct` is top-1. As many networks are
+    measured together as were trained together.
     """
     opened = Ensemble(ensemble)
     states = opened.states()
     for task, folder in tasks.items():
         batches = Batches(Images.open(folder / split / "manifest.json"))
         parts = []
-        for start in range(0, len(states), stack):
-            model = resnet.restore(opened.spec, states[start : start + stack])
-            runs = opened.runs[start : start + stack]
+        for start in range(0, len(states), opened.stack):
+            model = resnet.restore(opened.spec, states[start : start + opened.stack])
+            runs = opened.runs[start : start + opened.stack]
             parts += [
                 _table(run, *values)
                 for run, values in zip(runs, measure(model, batches), strict=True)

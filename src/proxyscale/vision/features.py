@@ -55,15 +55,13 @@ class Gradients:
             torch.cat([each.flatten(1) for each in gradients], dim=1, out=out[place])
         return out
 
-    def projected(self, images: Batches, projection: Projection) -> Tensor:
-        """Projected gradients of all images, [n, k]."""
-        parts = []
+    def projected(self, images: Batches, projection: Projection) -> Iterator[Tensor]:
+        """Projected gradients of all images, some at a time: [b, k] each."""
         for _, gradients in self.blocks(images, slice(0, len(images))):
             total = projection.start(len(gradients[0]))
             for name, gradient in zip(self.parameters, gradients, strict=True):
                 projection.add(total, name, gradient)
-            parts.append(projection.finish(total))
-        return torch.cat(parts)
+            yield projection.finish(total)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from proxyscale.base import arrays, artifacts
 
 ROWS = 4096  # images held in memory while statistics are taken or rows copied
+HELD = 1 << 32  # bytes of a pool that an accelerator keeps in its own memory
 
 INDEX = "image_index"
 artifacts.SCHEMAS[INDEX] = pa.schema(

@@ -104,6 +104,28 @@ class ImageRuns(Study[ImageConfig]):
             for ensemble in self.ensembles(name)
         ]
 
+    def kept(self, scale: str, distribution: str) -> list[int]:
+        """Epochs after which an ensemble's models are kept: the last one, and those that scores are
+        taken of, where they are."""
+        training, own = self.scales[scale].training, self.config.attribution.trak
+        if distribution != own.distribution:
+            return [training["epochs"]]
+        wanted = own.checkpoints or training["checkpoints"]
+        return sorted({*wanted, training["epochs"]})
+
+    def tests(self, task: str) -> int | None:
+        """Holdout images of a test set, as far as the config tells."""
+        entry = self.config.tasks[task]
+        images = self.config.sources[entry.source].images
+        held = None if images is None else round(images * self.config.sources[entry.source].holdout)
+        known = [count for count in (entry.examples, held) if count is not None]
+        return min(known, default=None)
+
+    @property
+    def loss_rows(self) -> int:
+        runs = sum(len(self.runs_of(*ref[1:])) for ref in self.all_ensembles)
+        return runs * sum(self.tests(task) or 0 for task in self.config.tasks)
+
     def drawn_by(self, distribution: str) -> str:
         """What a distribution is drawn by: `scores` or `features` of the reference's models, the
         `task`'s classes, or the `pool` alone."""

@@ -49,10 +49,14 @@ def subsets(study: ImageRuns, distribution: str, ensemble: str) -> Words:
 
 
 def train_ensemble(study: ImageRuns, scale: str, distribution: str, ensemble: str) -> Words:
-    """The runs of an ensemble: their scale's model and training with nothing left to default."""
+    """The runs of an ensemble: their scale's model and training with nothing left to default.
+
+    A model that nobody reads is not kept.
+    """
     own = study.scales[scale]
+    training = {**own.training, "checkpoints": study.kept(scale, distribution)[:-1]}
     runs = study.runs_of(distribution, ensemble)
-    return {"model": own.model, "training": own.training, "runs": runs}
+    return {"model": own.model, "training": training, "runs": runs}
 
 
 def score_ensemble(study: ImageRuns) -> Words:

@@ -126,8 +126,11 @@ def _lds_rows(inputs: Inputs, spec: Mapping[str, Any], task: str) -> Iterator[Ro
                 yield row("lds_ratio", group, shares, **facts)
         most = max(own["trak"]["models"])
         if most > 2:
-            each = _scores(inputs, spec, scale, task).of(slice(most))
-            estimate = lds.jackknife(each, masks, mean, confidence=spec["confidence"])
+            scores = _scores(inputs, spec, scale, task)
+            # Q is that of all of them; sums over subsets take the place of the scores
+            weighed = masks * scores.weight(slice(most))
+            each = np.stack([scores.summed(weighed, number).T for number in range(most)])
+            estimate = lds.jackknife(each, np.eye(len(masks)), mean, confidence=spec["confidence"])
             ratio = compute.reference / compute.of(scale, most)
             facts = {"proxy": scale, "compute_ratio": ratio, "ceiling": ceiling}
             yield row("lds_over_models", f"trak/{most}", estimate, **facts)
@@ -148,7 +151,7 @@ def _predictions(
     scores = _scores(inputs, spec, scale, task)
     for number in spec["attribution"]["trak"]["models"]:
         groups = [slice(i, i + number) for i in range(0, len(scores) - number + 1, number)]
-        predicted = np.hstack([masks @ scores.mean(group).T for group in groups])
+        predicted = np.hstack([scores.sums(masks, group) for group in groups])
         yield f"trak/{number}", predicted, compute.of(scale, number)
     if scale in inputs.datamodels:
         folder = inputs.datamodels[scale]
@@ -195,18 +198,20 @@ def _agreement_rows(inputs: Inputs, spec: Mapping[str, Any], task: str) -> Itera
         return
     rng = np.random.default_rng(0)
     splits = [rng.permutation(most) for _ in range(SPLITS)]
-    whole, halves = {}, {}
-    for scale in widths(spec):
-        scores = _scores(inputs, spec, scale, task)
-        whole[scale] = _ranked(scores.mean(slice(most)))
-        parts = [(s[: most // 2], s[most // 2 : most // 2 * 2]) for s in splits]
-        halves[scale] = [[_ranked(scores.mean(list(half))) for half in pair] for pair in parts]
-    for proxy, reference in combinations_with_replacement(widths(spec), 2):
+    halved = [(s[: most // 2], s[most // 2 : most // 2 * 2]) for s in splits]
+    opened = {scale: _scores(inputs, spec, scale, task) for scale in widths(spec)}
+    products: dict[tuple[str, str], list[Array]] = {}
+    for block in next(iter(opened.values())).blocks():
+        ranked = {name: _all_ranked(scores, most, halved, block) for name, scores in opened.items()}
+        for pair in combinations_with_replacement(opened, 2):
+            (whole, halves), (other, others) = (ranked[name] for name in pair)
+            four = np.stack([(whole * other).sum(1), *_half_products(halves, others)])
+            products.setdefault(pair, []).append(four)
+    for (proxy, reference), found in products.items():
         place = {"level": "distribution", "group": f"trak/{most}", "task": task}
         place |= {"proxy": proxy, "reference": reference}
-        raw = (whole[proxy] * whole[reference]).sum(1)
+        raw, cross, left, right = np.hstack(found)
         yield {**place, "statistic": "scores_spearman", "n": len(raw), **_over_tests(raw, spec)}
-        cross, left, right = _half_products(halves[proxy], halves[reference])
         value = cross.mean() / np.sqrt(left.mean() * right.mean())
         error = _ratio_errors(cross, left, right, rng)
         reach = stats.norm.ppf((1 + spec["confidence"]) / 2) * error
@@ -218,6 +223,18 @@ def _agreement_rows(inputs: Inputs, spec: Mapping[str, Any], task: str) -> Itera
             "low": float(value - reach),
             "high": float(value + reach),
         }
+
+
+def _all_ranked(
+    scores: Scores, most: int, halved: Sequence[Sequence[NDArray[np.int64]]], block: slice
+) -> tuple[Array, list[list[Array]]]:
+    """Ranks of scores of some test images: of all models' mean, of the halves' of each split."""
+    each = scores.of(slice(most), block)
+
+    def ranked(models: Any) -> Array:
+        return _ranked(each[models].mean(0) * scores.weight(models))
+
+    return ranked(slice(most)), [[ranked(list(half)) for half in pair] for pair in halved]
 
 
 def _ranked(scores: Array) -> Array:

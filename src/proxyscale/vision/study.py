@@ -20,6 +20,7 @@ from proxyscale.vision import cross_checks, specs
 from proxyscale.vision.config import ImageConfig
 from proxyscale.vision.corpora import image_corpus
 from proxyscale.vision.figures import registered  # noqa: F401 (it registers)
+from proxyscale.vision.needs import ImageNeeds
 from proxyscale.vision.plan import told_images
 from proxyscale.vision.runs import ImageRuns
 
@@ -104,6 +105,9 @@ class ImageStudy(ImageRuns):
             return super().plugins(rule, name)
         kind = corpus_kind(self.config.sources[name], image_corpus)
         return plugin_files(self.config.plugins, image_corpus, kind)
+
+    def needs(self, unnamed: str = "cpu") -> ImageNeeds:
+        return ImageNeeds(self, unnamed)
 
     def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
         return told_images(self)

@@ -57,7 +57,8 @@ def influence(
         raise UserError(message, where="figures.targets", value=target)
     rows = []
     for scale, folders in scores.items():
-        values = Scores.open(folders, spec["task"], spec["q"]).mean()[target]
+        opened, asked = Scores.open(folders, spec["task"], spec["q"]), slice(target, target + 1)
+        values = opened.mean(tests=asked)[0]
         order = np.argsort(-values, kind="stable")
         sides = {"helpful": order[:SHOWN], "detrimental": order[::-1][:SHOWN]}
         rows += [
