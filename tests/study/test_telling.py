@@ -131,6 +131,8 @@ def test_what_snakemake_warns_of_is_told(tmp_path: Path):
     call = Call(tmp_path, ("train", run("xs"), 1.0))
     call.hear(None, logging.ERROR, "MissingInputException: " + "no file " * 40)
     call.hear(None, logging.INFO, "Select jobs to execute...")
+    call.hear(LogEvent.ERROR, logging.ERROR, "Command 'x' failed", exception="RuleException")
+    assert "Command" not in call.said
     assert "MissingInputException" in call.said
     assert "Select jobs" not in call.said
     assert max(map(len, call.said.splitlines())) <= 160

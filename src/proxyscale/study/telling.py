@@ -85,6 +85,8 @@ class Teller(logging.Handler):
             self._done(record.__dict__["job_id"])
         elif event == "JOB_ERROR":
             self._lost(record.__dict__["jobid"])
+        elif getattr(record, "exception", None) == "RuleException":
+            return  # a job's command, which failed: its own words are told instead
         elif record.levelno >= logging.WARNING and event != "GROUP_ERROR" and not self.failed:
             self.say(*wrapped(record.getMessage()))
 
