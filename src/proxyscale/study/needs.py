@@ -136,6 +136,8 @@ class Needs:
         states = (16.0 + 4 * len(self.study.config.checkpoints)) * found.parameters
         memory = states + activations(found.model, found.training["batch_tokens"])
         share = self.study.tokens(scale, distribution) / found.tokens
+        if hours := found.execution.get("hours"):
+            return Need(self.memory + memory, 3600 * hours)
         return Need(self.memory + memory, share * self._seconds("train", scale))
 
     def evaluate(self, scale: str) -> Need:
