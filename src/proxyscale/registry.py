@@ -229,6 +229,8 @@ def _number(name: str) -> tuple[float, str]:
 corpus = Registry("corpus")
 task = Registry("task")
 selection = Selections()
+engine = Registry("engine")  # programs that train a run, see `training.engines`
+ENGINES = ("native", "llm-foundry")  # the package's own, known without importing them
 architecture = Registry("architecture")  # of language models: classes, see `training.model`
 DEFAULT_ARCHITECTURE = "gpt"  # the package's own, which torch-free code knows by its name alone
 figure = Figures()

@@ -18,7 +18,7 @@ CONFIG: dict[str, Any] = {
     "models": {
         "hub": "lab/{recipe}-{scale}{suffix}",
         "revision": "step{step}-seed-{seed}",
-        "recipes": {"web": {"suffix": ""}, "code": {"suffix": "-v2"}},
+        "recipes": {"web": {"suffix": ""}, "code": {"suffix": "-v2"}, "books": {"suffix": ""}},
         "scales": {"10M": {"step": [10, 20], "seed": ["default", 2]}, "1B": {"step": 90}},
         "seeds": {"default": {"revision": "main"}, "2": None},
         "tokens_per_step": 1000,
@@ -36,7 +36,7 @@ def study(**models: Any) -> ModelsStudy:
 
 def test_templates_name_what_recipes_scales_and_seeds_say() -> None:
     models = study().models
-    assert len(models) == 2 * (2 * 2 + 2)
+    assert len(models) == 3 * (2 * 2 + 2)
     places = {(m.recipe, m.scale, m.name): (m.hub, m.revision, m.tokens) for m in models}
     assert places["code", "10M", "2@20"] == ("lab/code-10M-v2", "step20-seed-2", 20_000)
     assert places["web", "1B", "default@90"] == ("lab/web-1B", "main", 90_000)
@@ -46,7 +46,7 @@ def test_a_table_has_a_row_for_each_model(tmp_path: Path) -> None:
     table = tmp_path / "models.csv"
     table.write_text(
         "recipe,scale,seed,step,parameters,tokens,folder\n"
-        "web,10M,0,5,9.5M,2e8,here/a\nweb,1B,0,,1B,2e10,\n"
+        "web,10M,0,5,9.5M,2e8,here/a\nweb,1B,0,,1B,2e10,\ncode,1B,0,,,,\nbooks,1B,0,,,,\n"
     )
     lists = dict.fromkeys(("recipes", "scales", "revision", "hub", "tokens_per_step"))
     config = copy.deepcopy(CONFIG)
@@ -55,7 +55,7 @@ def test_a_table_has_a_row_for_each_model(tmp_path: Path) -> None:
     }
     found = load(config)
     assert isinstance(found, ModelsStudy)
-    first, second = found.models
+    first, second, *_ = found.models
     assert (first.folder, first.parameters, first.tokens, first.step) == ("here/a", 9.5e6, 2e8, "5")
     assert (second.folder, second.name) == ("there/web-1B", "0@end")
 
@@ -68,6 +68,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"revision": None, "hub": None, "folder": "x"}, "a folder has no revision"),
     ({"scales": None}, "give a table, or recipes and scales"),
     ({"table": "none.csv"}, "no such file: none.csv"),
+    ({"recipes": {"a": {"suffix": ""}, "b": {"suffix": ""}}}, "2 recipes: a comparison of scales"),
     ({"recipes": ["a/b"]}, "a name has up to 100 letters"),
     ({"scales": {"1B": {"step": 90}}}, "a comparison needs two scales"),
     ({"scales": {"1B": {"step": 90}, "2B": {"step": [1, 1]}}}, "two models are 2B / web"),

@@ -193,7 +193,7 @@ BAD = [
     (
         "training/engine",
         "foundry",
-        ["training.engine: is 'foundry'", "allowed: native, llm-foundry"],
+        ["training.engine: no engine is named 'foundry'", "native, llm-foundry"],
     ),
     ("scales/small/seeds", [], ["scales.small.seeds"]),
     ("reference", REMOVE, ["reference: this key is required"]),

@@ -131,11 +131,33 @@ class Model(Strict):
     )
 
 
+class EngineNeeds(Strict):
+    """What a trainer of one's own asks for."""
+
+    gpus: NonNegative = Field(0, description="of one run")
+    hours: Positive | None = Field(None, description="of one run, asked of a scheduler")
+
+
+class EngineCommand(Strict):
+    """A trainer of one's own, which gets a run and its tokens in order and leaves a model."""
+
+    command: str = Field(
+        description="with {data}, {out} and perhaps {order} and {spec}: files of the tokens in "
+        "order, of the ids of the examples and of the run, and the folder for the model"
+    )
+    format: Literal["npy", "bin"] = Field(
+        "npy", description="of the tokens: npy memory map, or the same numbers without a header"
+    )
+    needs: EngineNeeds = Field(default_factory=EngineNeeds, description="what it asks for")
+
+
 class Training(Strict):
     """How models are trained; a scale may say otherwise."""
 
-    engine: Literal["native", "llm-foundry"] = Field(
-        "native", description="native: proxyscale's own; llm-foundry: MPT in its own environment"
+    engine: str | EngineCommand = Field(
+        "native",
+        description="native: proxyscale's own; llm-foundry: MPT in its own environment; a "
+        "plugin's; or a command of your own",
     )
     tokens: Count | None = Field(
         None, description="token budget; default: tokens_per_parameter × P"

@@ -8,7 +8,7 @@ from typing import Any
 from proxyscale import registry
 from proxyscale.base.errors import UserError
 from proxyscale.data.records import pinned
-from proxyscale.study import common_checks, distribution_checks, extra
+from proxyscale.study import common_checks, distribution_checks, engine_checks, extra
 from proxyscale.study.config import Config
 from proxyscale.study.config_data import Task
 from proxyscale.study.option_checks import corpus_kind, named, options_mistakes, source_mistakes
@@ -31,6 +31,7 @@ def mistakes(config: Config) -> Iterator[UserError]:
     draws = (entry.draws or config.selection.draws for entry in config.distributions.values())
     yield from common_checks.too_many(seeds * sum(draws))
     yield from extra.mistakes(config)
+    yield from engine_checks.mistakes(config)
     foundry = [n for n in config.scales if resolve(config, n).training["engine"] != "native"]
     if config.checkpoints and foundry:
         hint = "leave them out, or engine: native"

@@ -88,6 +88,8 @@ class LanguageNeeds(DataNeeds):
         order = 24.0 * tokens / found.length
         held = activations(found.model, self._micro(scale), self._precision(scale))
         seconds = self._seconds("train", scale) * tokens / found.tokens
+        if said := found.execution.get("hours"):
+            seconds = 3600.0 * said
         disk = 4.0 * p + kept + 12.0 * p
         if not device.gpu:
             return Need(TORCH + order + 16.0 * p + kept + held, seconds, disk=disk)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 
 from proxyscale import registry
-from proxyscale.study import extra, reading_specs
+from proxyscale.study import engine_checks, extra, reading_specs
 from proxyscale.study.language_runs import LanguageRuns, Run, candidates_named
 from proxyscale.study.option_checks import corpus_kind
 from proxyscale.study.proxy_selection import SUBSETS
@@ -122,12 +122,22 @@ def train(study: LanguageRuns, scale: str, distribution: str, draw: int, seed: i
     return {
         "family": resolved.model["family"],
         "model": {k: v for k, v in resolved.model.items() if k != "family"},
-        "training": {**resolved.training, "tokens": tokens},
+        "training": {**resolved.training, "tokens": tokens, "engine": _engine(study, scale)},
         "draw": draw,
         "seed": seed,
         **own,
         **kept,
     }
+
+
+def _engine(study: LanguageRuns, scale: str) -> str | Words:
+    """The engine's name; of a command what it is, its files, the size that is wanted."""
+    found = study.scales[scale]
+    engine: str | Words = found.training["engine"]
+    if isinstance(engine, str):
+        return engine
+    stamp = study.local_files.stamp(engine_checks.files(engine["command"]))
+    return {**engine, "parameters": found.parameters, "stamp": stamp}
 
 
 def rivals(study: LanguageRuns) -> Words:

@@ -120,7 +120,9 @@ class LanguageStudy(LanguageRuns):
         """The engine that trains a scale, or what draws a figure."""
         if rule != "train":
             return super().named_modules(rule, name)
-        return [f"training.{self.scales[name].training['engine'].replace('-', '_')}"]
+        engine = self.scales[name].training["engine"]
+        own = isinstance(engine, str) and engine in registry.ENGINES
+        return [f"training.{engine.replace('-', '_')}"] if own else []
 
     def plugins(self, rule: str, name: str) -> list[str]:
         if rule == "corpus":
@@ -134,7 +136,12 @@ class LanguageStudy(LanguageRuns):
             called = registry.architecture, model["architecture"] if "options" in model else None
         else:
             return super().plugins(rule, name)
-        return plugin_files(self.config.plugins, *called)
+        files = plugin_files(self.config.plugins, *called)
+        engine = self.scales[name].training["engine"] if rule == "train" else None
+        if isinstance(engine, str) and engine not in registry.ENGINES:
+            own = plugin_files(self.config.plugins, registry.engine, engine)
+            files += [file for file in own if file not in files]
+        return files
 
     def needs(self, unnamed: str = "cpu") -> LanguageNeeds:
         return LanguageNeeds(self, unnamed)
@@ -155,6 +162,8 @@ class LanguageStudy(LanguageRuns):
     def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
         def seconds(name: str) -> float | None:
             scale = self.scales[name]
+            if scale.training["engine"] not in registry.ENGINES:
+                return None
             if 60 * scale.parameters * scale.training["batch_tokens"] > CALIBRATED:
                 return None
             return calibrate(scale.model, scale.training)

@@ -63,6 +63,9 @@ class ModelsStudy(Study[OwnModels]):
         yield from named("figures.proxy", self.config.figures.proxy, scales, "scale")
         if len(scales) < 2:
             yield UserError("a comparison needs two scales or more", where="models")
+        if len(recipes := {model.recipe for model in self.models}) < FEWEST:
+            message = f"{len(recipes)} recipes: a comparison of scales needs {FEWEST} or more"
+            yield UserError(message, where="models")
         yield from style_mistakes(self.config.figures.style, self.figures)
 
     def _tasks(self) -> Iterator[UserError]:

@@ -97,7 +97,7 @@ class ResolvedScale:
                     "tied embeddings have no mup readout", where=f"{where}.tied", hint="tied: false"
                 )
             return
-        if self.training["engine"] != "native":
+        if self.training["engine"] == "llm-foundry":
             message = f"{self.training['engine']} trains gpt alone, not {architecture}"
             yield UserError(message, where=f"{where}.engine", hint="engine: native")
         try:
@@ -139,6 +139,10 @@ def resolve(config: Config, name: str) -> ResolvedScale:
     training |= {key: factor * training[key] for key in LEARNING_RATES}
     if training["tokens"] is None:
         training["tokens"] = round(per_parameter * _parameters_or_one(model))
+    if isinstance(engine := training["engine"], dict):
+        needs = engine["needs"]
+        training["engine"] = {name: engine[name] for name in ("command", "format")}
+        execution |= {"gpus": needs["gpus"], "hours": needs["hours"]}
     training["betas"] = list(training["betas"])
     return ResolvedScale(
         name=name,

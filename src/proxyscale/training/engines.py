@@ -1,14 +1,16 @@
 """Engines: programs that train a run. The same specification in, the same artifacts out.
 
-An engine is a module with one function,
+An engine is one decorated function,
 
-    train(out, spec, pool, distribution, title, execution) -> None
+    @engine
+    def mine(out, spec, pool, distribution, title, execution) -> None: ...
 
 that trains the run of `spec` (see `native.train`) on the draw's examples in the order of `Batches`,
 from the weights that `language_model.build` draws from the seed, and writes into the folder `out`
 model.safetensors, with the names and shapes of the architecture, then curve.parquet and
 manifest.json by `native.write_records`. Whatever reads a run reads these: losses, features and
-exports are the same code for every engine. The module has the engine's name, `-` written as `_`.
+exports are the same code for every engine. One of the package's own lies in a module of its name,
+`-` written as `_`. A command of the config in place of a name is `own_engine`'s.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from proxyscale import registry
 from proxyscale.base import devices
+from proxyscale.training import own_engine
 
 
 def train(
@@ -32,14 +36,18 @@ def train(
     title: str,
     execution: Mapping[str, Any],
 ) -> None:
-    """Train one run with the engine that `spec["training"]["engine"]` names."""
+    """Train one run with the engine that `spec["training"]["engine"]` names, or by its command."""
     engine = spec["training"]["engine"]
+    if isinstance(engine, dict):
+        own_engine.train(out, spec, pool, distribution, title, execution)
+        return
     alone = "TORCHELASTIC_RUN_ID" not in os.environ  # torchrun has started none of its processes
     if engine == "native" and execution["gpus"] > 1 and alone:
         spread(int(execution["gpus"]))
         return
-    module = importlib.import_module(f"proxyscale.training.{engine.replace('-', '_')}")
-    module.train(out, spec, pool, distribution, title, execution)
+    if engine in registry.ENGINES:
+        importlib.import_module(f"proxyscale.training.{engine.replace('-', '_')}")  # it registers
+    registry.engine[engine](out, spec, pool, distribution, title, execution)
 
 
 def spread(processes: int) -> None:

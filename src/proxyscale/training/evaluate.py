@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from proxyscale.base.paths import loss_stem
 from proxyscale.base.progress import Progress
 from proxyscale.base.tables import check_losses
 from proxyscale.base.vouching import Vouching
-from proxyscale.training import language_model
+from proxyscale.training import language_model, published
 from proxyscale.training.matmul import linear
 from proxyscale.training.model import LanguageModel
 
@@ -83,7 +83,7 @@ def evaluate(
     for done, stem in enumerate(vouching.stale, 1):
         share, name = places[stem]
         if loaded is None or loaded[0] != share:
-            loaded = share, language_model.load(run, share).to(language_model.device())
+            loaded = share, scorer(run, facts, share)
         file, table = (
             out / f"{stem}.parquet",
             artifacts.read(tasks[name] / f"{split}.parquet", "task"),
@@ -95,6 +95,15 @@ def evaluate(
         progress.step(done, stem)
     if vouching.stale:
         progress.close()
+
+
+def scorer(run: Path, facts: Mapping[str, Any], share: float | None) -> Scorer:
+    """The model of a run folder with this manifest, after a share of its steps or at its end."""
+    if "published" in facts:
+        own = facts["published"], facts["context"], facts["precision"]
+        return published.reopened(run, *own)
+    model = language_model.load(run, share).to(language_model.device())
+    return Trained(model, facts["precision"])
 
 
 def losses(

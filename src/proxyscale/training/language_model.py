@@ -129,6 +129,10 @@ def load(run: Path, share: float | None = None) -> LanguageModel:
     architecture's parameters are not those that were trained.
     """
     manifest = artifacts.read_json(run / "manifest.json")
+    if "published" in manifest:
+        kind = manifest["published"]["model_type"]
+        message = f"its trainer left a {kind} of transformers: that is measured, and no more"
+        raise UserError(message, where=str(run))
     model = build(manifest["model"])
     if share is None:
         trained = safetensors.torch.load_file(seals.verified(run / MODEL))

@@ -23,6 +23,7 @@ from proxyscale.base import arrays, artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import Progress
 from proxyscale.data.pool import Pool
+from proxyscale.registry import engine
 from proxyscale.training import language_model
 from proxyscale.training.batches import Batches, draw_ids
 from proxyscale.training.curve import Curve
@@ -34,7 +35,8 @@ MARK = "proxyscale "  # begins a line of the worker that tells what a step lost
 SHOWN = 40  # last lines of llm-foundry's output that are shown when it fails
 
 
-def train(
+@engine
+def llm_foundry(
     out: Path,
     spec: Mapping[str, Any],
     pool: Path,

@@ -23,6 +23,7 @@ from proxyscale.base import artifacts, seals
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import Progress, quantity
 from proxyscale.data.pool import Pool
+from proxyscale.registry import engine
 from proxyscale.training import language_model, parametrization
 from proxyscale.training.batches import Batches, draw_ids
 from proxyscale.training.checkpoint import Checkpoint
@@ -277,6 +278,19 @@ def _rows_at_once(spec: Mapping[str, Any], execution: Mapping[str, Any], world: 
         raise UserError(f"{world} processes cannot share {batch} pieces", where="execution.gpus")
     tokens = execution["micro_batch_tokens"]
     return max(1, int(tokens) // context) if tokens else batch
+
+
+@engine
+def native(
+    out: Path,
+    spec: Mapping[str, Any],
+    pool: Path,
+    distribution: Path,
+    title: str,
+    execution: Mapping[str, Any],
+) -> None:
+    """The package's own."""
+    train(out, spec, pool, distribution, title, execution)
 
 
 def calibrate(model: Mapping[str, Any], training: Mapping[str, Any]) -> float:

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, seals
 from proxyscale.base.errors import UserError
 from proxyscale.data.model_files import WEIGHTS
 from proxyscale.training import hf_olmo
@@ -112,6 +112,33 @@ def load(
     found = Published(model, min(context or own, own), device)
     found.check(where)
     return found, sorted(report["unexpected_keys"])
+
+
+def reopened(run: Path, config: Mapping[str, Any], context: int, precision: str) -> Published:
+    """The model of a run folder that a trainer of one's own left, by its `config`."""
+    library, device = transformers(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = library.CONFIG_MAPPING[config["model_type"]]
+    model = library.AutoModelForCausalLM.from_config(kind.from_dict(dict(config)))
+    found = safetensors.torch.load_file(seals.verified(run / "model.safetensors"))
+    missing = model.load_state_dict(found, strict=False).missing_keys
+    tied = {name for name in model.state_dict() if name not in own_names(model)}
+    if odd := set(missing) - tied:
+        raise UserError(f"lacks weights: {', '.join(sorted(odd))}", where=str(run))
+    return Published(model.to(DTYPES[precision]), context, device)
+
+
+def own_names(model: Any) -> set[str]:
+    """Names of a model's tensors; one that has two names, such as a tied matrix, has its first."""
+    first: dict[int, str] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        first.setdefault(id(tensor), name)
+    return set(first.values())
+
+
+def weights(model: Published) -> dict[str, Tensor]:
+    """All tensors by name, each once, on the CPU."""
+    found, own = model.model.state_dict(), own_names(model.model)
+    return {name: found[name].detach().cpu().contiguous() for name in sorted(own)}
 
 
 def _mismatched(report: Mapping[str, Any]) -> list[Any]:
