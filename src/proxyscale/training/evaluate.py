@@ -88,9 +88,9 @@ def evaluate(
             out / f"{stem}.parquet",
             artifacts.read(tasks[name] / f"{split}.parquet", "task"),
         )
-        measured = losses(loaded[1], table)
-        check_losses(measured, f"{title}, {stem}", facts["model"]["vocabulary"])
-        artifacts.write(file, measured, "run_losses")
+        found = judged(table, measure(loaded[1], table))
+        check_losses(found, f"{title}, {stem}", facts["model"]["vocabulary"])
+        artifacts.write(file, found, "run_losses")
         vouching.made(stem, file)
         progress.step(done, stem)
     if vouching.stale:
@@ -98,12 +98,13 @@ def evaluate(
 
 
 def scorer(run: Path, facts: Mapping[str, Any], share: float | None) -> Scorer:
-    """The model of a run folder with this manifest, after a share of its steps or at its end."""
+    """The model of a run folder with this manifest, after a share of its steps or at its end.
+
+    In float32 whatever it was trained in, so that losses of all scales compare.
+    """
     if "published" in facts:
-        own = facts["published"], facts["context"], facts["precision"]
-        return published.reopened(run, *own)
-    model = language_model.load(run, share).to(language_model.device())
-    return Trained(model, facts["precision"])
+        return published.reopened(run, facts["published"], facts["context"], "fp32")
+    return Trained(language_model.load(run, share).to(language_model.device()), "fp32")
 
 
 def losses(
