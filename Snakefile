@@ -38,11 +38,15 @@ onsuccess:
     from proxyscale.reporting.closing_words import ending
 
     told = ending(study)
+    if told and teller:
+        told = "\n".join(telling.wrapped(told))
     if told:
         print(f"\n{told}\n", file=sys.stderr)
 
 
 onerror:
+    if teller:
+        print("\n".join([*teller.mistakes(), "", *log]), file=sys.stderr)
     if lock.mistaken(study.config.results):
         sys.exit(2)
 

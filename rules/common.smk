@@ -17,7 +17,18 @@ from proxyscale.base.errors import UserError
 from proxyscale.base.paths import loss_stem
 from proxyscale.base.repair import leave, repair
 from proxyscale.cli.load_study import config_of, load
+from proxyscale.study import telling
 from proxyscale.study.validation import read_yaml
+
+# Snakemake's frame around every job is left to its log, unless somebody asks for it. What jobs cost
+# is known to rules/resources.smk.
+teller = None
+if workflow.is_main_process:
+    teller = telling.tell_less(
+        workflow.output_settings,
+        lambda: workflow.dag.needrun_jobs(),
+        lambda told: cost_of(told),
+    )
 
 
 def refuse(error):

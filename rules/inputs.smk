@@ -1,4 +1,5 @@
 # What rules read and say, where it takes more than a line.
+from functools import cache
 from glob import glob
 
 
@@ -73,10 +74,28 @@ def seen(wildcards):
     }
 
 
+@cache
+def first_runs():
+    """A run of every scale that waits for no scores, the cheapest scale's first: their priorities.
+
+    So a mistake in a small scale is told before the dear ones are paid.
+    """
+    found = {}
+    for run in study.trained:
+        waits = (study.scoring(run.distribution, n) for n in ("scores", "losses"))
+        if run.scale not in found and not any(waits):
+            found[run.scale] = run
+    scales = [scale for scale in study.scales if scale in found]
+    return {found[scale]: 600_000 - rank for rank, scale in enumerate(scales)}
+
+
 def priority_of(wildcards):
-    """Compute relative to the cheapest run; what selection waits for comes before all others."""
+    """One run of every scale comes first, then what selection waits for, then the longest."""
     number = int(wildcards.draw), int(wildcards.seed)
-    if Run(wildcards.scale, wildcards.distribution, *number) in study.scoring_runs:
+    run = Run(wildcards.scale, wildcards.distribution, *number)
+    if run in first_runs():
+        return first_runs()[run]
+    if run in study.scoring_runs:
         return 500_000
     cheapest = next(iter(study.scales.values())).flops
     return round(100 * study.scales[wildcards.scale].flops / cheapest)

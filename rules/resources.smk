@@ -3,6 +3,8 @@ import math
 
 from proxyscale.base import devices
 from proxyscale.study.hardware import LEAST
+from proxyscale.study.job_times import Job
+from proxyscale.study.language_runs import LanguageRuns
 
 # On one machine the jobs share its GPUs, counted in slots: a whole one each, or what a scale says; on
 # a cluster the scheduler hands out whole ones.
@@ -13,6 +15,18 @@ if here:
     workflow.register_resource("gpu", devices.SLOTS * len(here))
 
 needs = study.needs(LEAST if here or not one_machine else "cpu")
+
+
+if teller and not isinstance(study, LanguageRuns):
+    teller.counted = "jobs"
+
+
+def cost_of(told):
+    """What a job takes, as the plan estimates it; where there is none, jobs are counted."""
+    if not isinstance(study, LanguageRuns):
+        return 1.0
+    job = Job(told.rule, told.log, pending=True)
+    return needs.estimate.seconds(job) or 0.0
 
 
 def check_gpus():

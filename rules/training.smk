@@ -4,7 +4,7 @@
 # out:  runs/{scale}/{distribution}/{draw}-{seed}/{model,curve,manifest,losses/{task}}
 # steps: train | evaluate
 #
-# The longest jobs start first, so that none of them is left alone at the end.
+# After one run of every scale the longest jobs start first, so that none is left alone at the end.
 from proxyscale.study.language_runs import Run
 
 

@@ -149,7 +149,7 @@ def test_gradients_of_another_architecture_equal_a_loops(name):
 
 
 @pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("name", ["llama", "gpt2", "mpt"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "mpt", "phi"])
 def test_gradients_of_models_of_transformers_equal_autograds(name, tied):
     pytest.importorskip("transformers")
     config = {"tie_word_embeddings": tied} | ({"num_key_value_heads": 1} if name == "llama" else {})

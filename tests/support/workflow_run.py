@@ -119,7 +119,7 @@ class Workflow:
     def snakemake(self, *arguments: str) -> str:
         """Run Snakemake with the study as it is now; its output, or AssertionError."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
-        command = [sys.executable, "-m", "snakemake", *arguments]
+        command = [sys.executable, "-m", "snakemake", "--printshellcmds", *arguments]
         done = subprocess.run(
             command,
             cwd=self.folder,

@@ -56,7 +56,7 @@ def test_a_mistake_that_a_job_finds_ends_the_call_with_two(tmp_path: Path) -> No
     }
     call = start(workflow, "results/losses.parquet")
     said, _ = call.communicate()
-    assert re.search("^proxyscale own_runs: .*t.csv", said, re.MULTILINE), said
+    assert re.search("^failed: own_runs: .*t.csv", said, re.MULTILINE), said
     assert "Traceback" not in said
     assert call.returncode == 2
     (tmp_path / "t.csv").write_text("scale,recipe,loss\na,x,1\na,y,2\nb,x,1\nb,y,3\n")

@@ -23,11 +23,10 @@ from proxyscale.training.gpt import Positions
 from proxyscale.training.model import LanguageModel
 
 RULED = (nn.Linear, matmul.TransposedLinear)  # beside embeddings and norms
-# What becomes of parameters that no rule covers.
+# What becomes of parameters that no rule covers, unless that is an `error`.
 UNCOVERED = {
     "autograd": "autograd makes their gradients, one example after another",
     "leave-out": "they are left out of the features",
-    "error": "",
 }
 # A rule may differ from autograd by so much of the sum of the examples' gradients.
 TOLERANCE = 1e-3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import TextIO, cast
 from proxyscale.base.errors import room
 
 LOG_INTERVAL = 10.0
+QUIET = "PROXYSCALE_QUIET"  # set where the workflow tells of its jobs, which then only log
 TERMINAL_INTERVAL = 0.2
 
 
@@ -115,32 +117,34 @@ class _Tee:
     A log that cannot be written, on a full disk, ends no job.
     """
 
-    def __init__(self, stream: TextIO, log: TextIO) -> None:
+    def __init__(self, stream: TextIO, log: TextIO, quiet: bool) -> None:
         self.stream = stream
         self.log = log
+        self.quiet = quiet  # the log alone is filled
 
     def write(self, text: str) -> int:
         if not text.startswith("\r"):
             with contextlib.suppress(OSError):
                 self.log.write(text)
                 self.log.flush()
-        return self.stream.write(text)
+        return len(text) if self.quiet else self.stream.write(text)
 
     def flush(self) -> None:
         self.stream.flush()
 
     def isatty(self) -> bool:
-        return self.stream.isatty()
+        return self.stream.isatty() and not self.quiet
 
 
 @contextlib.contextmanager
 def logged(path: Path) -> Iterator[None]:
-    """While the block runs, what goes to standard error also goes to a file."""
+    """While the block runs, what goes to standard error also goes to a file; with QUIET set, only
+    there."""
     with room(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         log = path.open("w")
     try:
-        with contextlib.redirect_stderr(cast(TextIO, _Tee(sys.stderr, log))):
+        with contextlib.redirect_stderr(cast(TextIO, _Tee(sys.stderr, log, QUIET in os.environ))):
             yield
     finally:
         with contextlib.suppress(OSError):

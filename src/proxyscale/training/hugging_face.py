@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from proxyscale.base.errors import UserError
-from proxyscale.training import matmul, parametrization
+from proxyscale.training import matmul, parametrization, rms_norm
 from proxyscale.training.model import INITIAL_STD, LanguageModel, Undrawn
 
 # Whose queries, keys, attention and readout µP's rules are told of below.
@@ -52,7 +52,7 @@ def _transformers() -> Any:
         return importlib.import_module("transformers")
     except ImportError:
         message = "architectures of Hugging Face need transformers, which is not installed"
-        raise UserError(message, hint="pip install 'proxyscale[models]'") from None
+        raise UserError(message, hint="pip install -c requirements.lock -e '.[models]'") from None
 
 
 @functools.cache
@@ -152,7 +152,8 @@ def _said(defaults: Any, spec: Mapping[str, Any], fixed: Mapping[str, Any]) -> d
 class HuggingFace(LanguageModel):
     """A causal model of transformers, in evaluation mode: whatever it has of dropout is left out.
 
-    `net` is the model, of its own class; linear maps are computed by `matmul`.
+    `net` is the model, of its own class; linear maps are computed by `matmul`, and norms of Llama's
+    form by `rms_norm`.
     """
 
     name: ClassVar[str]
@@ -168,6 +169,8 @@ class HuggingFace(LanguageModel):
                 module.__class__ = matmul.Linear
             elif type(module).__name__ == "Conv1D":
                 module.__class__ = matmul.TransposedLinear
+            elif not self.readout.is_meta and rms_norm.is_alike(module):
+                module.__class__ = rms_norm.RMSNorm
         self.stretch = 1.0  # of what attention is scaled by
         if spec["parametrization"] == "mup":
             head = next(module.head_dim for module in self._attentions())
