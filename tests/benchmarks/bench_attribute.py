@@ -20,7 +20,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from proxyscale.attribution import features
-from proxyscale.attribution.gradients import GradientComputer, model_output
+from proxyscale.attribution.gradients import GradientComputer
+from proxyscale.attribution.model_output import model_output
 from proxyscale.attribution.projection import Projection
 from proxyscale.base import artifacts
 from proxyscale.training import language_model, parametrization

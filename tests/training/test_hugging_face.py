@@ -14,7 +14,7 @@ from support import tiny_run
 from support.language_runs import write_task
 
 from proxyscale.attribution.features import featurize, task_examples
-from proxyscale.attribution.gradients import model_output
+from proxyscale.attribution.model_output import model_output
 from proxyscale.attribution.projection import Projection
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError

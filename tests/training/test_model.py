@@ -16,7 +16,7 @@ from support.language_runs import LENGTH, SPEC, write_pool, write_task
 from support.paths import ROTARY
 
 from proxyscale.__main__ import main
-from proxyscale.attribution.gradients import model_output
+from proxyscale.attribution.model_output import model_output
 from proxyscale.attribution.projection import Projection
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from proxyscale.attribution.model_output import model_output, output_gradient
 from proxyscale.base.errors import UserError
 from proxyscale.training import matmul
 from proxyscale.training.gpt import Positions
@@ -32,33 +33,6 @@ UNCOVERED = {
 TOLERANCE = 1e-3
 # and so much of the largest: what a bias of keys has for a gradient is rounding alone.
 ROUNDING = 1e-6
-
-
-def model_output(logits: Tensor, true: Tensor, scored: Tensor) -> Tensor:
-    """f: the mean over scored positions of log(p / (1 - p)), p of the true next token.
-
-    `logits` [batch, positions, vocabulary], `true` i64 and `scored` bool [batch, positions]
-    → [batch]. TRAK (2303.14186), section 3.3; for language models DsDm (2401.12926), section 2.2.
-    """
-    true = true.unsqueeze(2)
-    others = logits.scatter(2, true, float("-inf")).logsumexp(2)
-    margins = logits.gather(2, true).squeeze(2) - others
-    return (margins * scored).sum(1) / scored.sum(1)
-
-
-@torch.no_grad()
-def output_gradient(logits: Tensor, true: Tensor, scored: Tensor) -> Tensor:
-    """∂f/∂logits of `model_output`, in the memory of `logits`, which is overwritten.
-
-    log(p / (1 - p)) = z_true - logsumexp of the other z: its gradient is 1 at the true token and
-    minus the softmax over the others elsewhere.
-    """
-    true = true.unsqueeze(2)
-    logits.scatter_(2, true, float("-inf"))
-    torch.softmax(logits, 2, out=logits)
-    logits.scatter_(2, true, -1.0)
-    share = scored.to(logits.dtype) / scored.sum(1, keepdim=True)
-    return logits.mul_(-share.unsqueeze(2))
 
 
 class Call(NamedTuple):

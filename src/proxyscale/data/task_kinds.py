@@ -26,6 +26,7 @@ from proxyscale.data.task_items import (
     text_of,
     texts_of,
 )
+from proxyscale.data.words import around
 from proxyscale.registry import task
 
 # Fields of a template that are given with a question rather than asked, unless a task says which.
@@ -161,7 +162,7 @@ def _asked(record: Record, limit: int | None) -> Made:
         return [Dropped(record.where, "unanswerable")]
     first, *others = answers_of(record, "answers", answers)
     if limit is not None:
-        passage = _around(passage, first, _answer_start(record), limit)
+        passage = around(passage, first, _answer_start(record), limit)
     asked = f"Context: {passage}\nQuestion: {question}\nAnswer:"
     return [Item(asked, (f" {first}",), 0, (), question, passage, tuple(others))]
 
@@ -183,24 +184,6 @@ def _answer_start(record: Mapping[str, Any]) -> int | None:
         case {"answer_start": [int(start), *_]} | [{"answer_start": int(start)}, *_]:
             return start
     return None
-
-
-def _around(passage: str, answer: str, start: int | None, limit: int) -> str:
-    """Whole words of a passage, at most `limit` characters and the answer at least.
-
-    Where the answer is not found where it is told to begin, it is where it first stands.
-    """
-    if start is None or not passage.startswith(answer, start):
-        start = max(passage.find(answer), 0)
-    end = min(start + len(answer), len(passage))
-    room = max(limit - (end - start), 0)
-    first = max(min(start - room // 2, len(passage) - limit), 0)
-    last = min(max(first + limit, end), len(passage))
-    while 0 < first < start and not passage[first - 1].isspace():
-        first += 1
-    while end < last < len(passage) and not passage[last].isspace():
-        last -= 1
-    return passage[first:last].strip()
 
 
 @task

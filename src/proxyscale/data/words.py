@@ -44,3 +44,21 @@ def words(text: str) -> np.ndarray:
     """A hash of each word of a text, u32 [words]: equal words have equal ones."""
     found = split(text)
     return np.fromiter(map(_hashes.__getitem__, found), np.uint32, len(found))
+
+
+def around(passage: str, answer: str, start: int | None, limit: int) -> str:
+    """Whole words of a passage, at most `limit` characters and the answer at least.
+
+    Where the answer is not found where it is told to begin, it is where it first stands.
+    """
+    if start is None or not passage.startswith(answer, start):
+        start = max(passage.find(answer), 0)
+    end = min(start + len(answer), len(passage))
+    room = max(limit - (end - start), 0)
+    first = max(min(start - room // 2, len(passage) - limit), 0)
+    last = min(max(first + limit, end), len(passage))
+    while 0 < first < start and not passage[first - 1].isspace():
+        first += 1
+    while end < last < len(passage) and not passage[last].isspace():
+        last -= 1
+    return passage[first:last].strip()

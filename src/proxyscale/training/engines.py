@@ -8,7 +8,7 @@ An engine is one decorated function,
 that trains the run of `spec` (see `native.train`) on the draw's examples in the order of `Batches`,
 from the weights that `language_model.build` draws from the seed, and writes into the folder `out`
 model.safetensors, with the names and shapes of the architecture, then curve.parquet and
-manifest.json by `native.write_records`. Whatever reads a run reads these: losses, features and
+manifest.json by `run_records.write_records`. Whatever reads a run reads these: losses, features and
 exports are the same code for every engine. One of the package's own lies in a module of its name,
 `-` written as `_`. A command of the config in place of a name is `own_engine`'s.
 """

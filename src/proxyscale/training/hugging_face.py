@@ -47,18 +47,19 @@ RESIDUAL = ("o_proj", "down_proj", "c_proj")  # projections back to the residual
 SCALE = 1 << 10  # of logits whose form is checked: a power of two is exact
 
 
-def _transformers() -> Any:
+def transformers() -> Any:
+    """The library of that name. UserError if it is not installed."""
     try:
         return importlib.import_module("transformers")
     except ImportError:
-        message = "architectures of Hugging Face need transformers, which is not installed"
+        message = "models of Hugging Face need transformers, which is not installed"
         raise UserError(message, hint="pip install -c requirements.lock -e '.[models]'") from None
 
 
 @functools.cache
 def architecture(name: str) -> type[LanguageModel]:
     """The class of models of one type. UserError without transformers, or if it has none such."""
-    there = _transformers()
+    there = transformers()
     causal = there.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if name not in causal:
         message = f"no causal language model of transformers {there.__version__} is a {name!r}"
@@ -73,7 +74,7 @@ def configuration(spec: Mapping[str, Any], multiple: int = 1) -> Any:
     `spec`: architecture, config, vocabulary, width, layers, context, parametrization. UserError
     for what the configuration does not know, or what a scale says in words of its own.
     """
-    kind = _transformers().CONFIG_MAPPING[spec["architecture"]]
+    kind = transformers().CONFIG_MAPPING[spec["architecture"]]
     defaults = kind()
     words = _words(defaults, spec) | _unsaid(defaults)
     said = _said(defaults, spec, words)
@@ -126,7 +127,7 @@ def _unsaid(defaults: Any) -> dict[str, None]:
 
 def _said(defaults: Any, spec: Mapping[str, Any], fixed: Mapping[str, Any]) -> dict[str, Any]:
     """What `config` says, in the configuration's own names. UserError for other keys."""
-    base = {field.name for field in dataclasses.fields(_transformers().PreTrainedConfig)}
+    base = {field.name for field in dataclasses.fields(transformers().PreTrainedConfig)}
     fields = {field.name for field in dataclasses.fields(defaults)} - base | {TIED}
     names = sorted((fields | set(defaults.attribute_map)) - set(UNSAID))
     said: dict[str, Any] = {}
@@ -160,7 +161,7 @@ class HuggingFace(LanguageModel):
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         super().__init__(spec)
-        there = _transformers()
+        there = transformers()
         self.versions = {"transformers": there.__version__}
         config = configuration(spec)
         self.net: Any = there.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
@@ -265,7 +266,7 @@ class HuggingFace(LanguageModel):
 
 def _meta_shapes(spec: Mapping[str, Any], multiple: int) -> dict[str, list[int]]:
     with torch.device("meta"), Undrawn():
-        net = _transformers().AutoModelForCausalLM.from_config(configuration(spec, multiple))
+        net = transformers().AutoModelForCausalLM.from_config(configuration(spec, multiple))
     return {f"net.{name}": list(parameter.shape) for name, parameter in net.named_parameters()}
 
 

@@ -29,7 +29,7 @@ from proxyscale.training.batches import Batches, draw_ids
 from proxyscale.training.curve import Curve
 from proxyscale.training.gpt import Gpt
 from proxyscale.training.llm_foundry_config import configuration, mpt_name
-from proxyscale.training.native import write_records
+from proxyscale.training.run_records import write_records
 
 MARK = "proxyscale "  # begins a line of the worker that tells what a step lost
 SHOWN = 40  # last lines of llm-foundry's output that are shown when it fails

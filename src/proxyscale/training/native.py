@@ -29,6 +29,7 @@ from proxyscale.training.batches import Batches, draw_ids
 from proxyscale.training.checkpoint import Checkpoint
 from proxyscale.training.curve import Curve
 from proxyscale.training.model import LanguageModel
+from proxyscale.training.run_records import write_records
 
 CALIBRATION = 5  # steps that are timed, after as many to warm up
 MINE = "kept/"  # begins the names of kept weights in what an interrupted run goes on from
@@ -90,44 +91,6 @@ def _processes() -> Any:
         yield torch.distributed.get_rank(), torch.distributed.get_world_size()
     finally:
         torch.distributed.destroy_process_group()
-
-
-def write_records(
-    out: Path,
-    curve: Curve,
-    precision: str,
-    epochs: float,
-    spec: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    **versions: str,
-) -> None:
-    """Write curve.parquet and then manifest.json for the weights that are in `out`."""
-    model = language_model.build(spec["model"])
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    tokens = curve.steps * spec["training"]["batch_tokens"]
-    artifacts.write(out / "curve.parquet", curve.table(), "curve")
-    artifacts.write_manifest(
-        out / "manifest.json",
-        [
-            out / language_model.MODEL,
-            *([out / language_model.KEPT] if spec.get("checkpoints") else []),
-        ],
-        **spec,
-        parameters=parameters,
-        tokens=tokens,
-        flops=6 * parameters * tokens,
-        final_loss=round(curve.smoothed(curve.steps), 4),
-        precision=precision,
-        device=language_model.device_name(),
-        versions={
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            **model.versions,
-            **versions,
-        },
-        epochs=round(epochs, 4),
-        inputs=dict(inputs),
-    )
 
 
 class Objective(nn.Module):

@@ -18,7 +18,7 @@ import pyarrow as pa
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.model_files import has_tokenizer
-from proxyscale.training.published import transformers
+from proxyscale.training.hugging_face import transformers
 
 PROBE = "a"  # a text by which a tokenizer shows what it puts around one
 AT_ONCE = 1000  # texts

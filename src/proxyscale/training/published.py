@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from proxyscale.base import artifacts, seals
 from proxyscale.base.errors import UserError
 from proxyscale.data.model_files import WEIGHTS
 from proxyscale.training import hf_olmo
+from proxyscale.training.hugging_face import transformers
 
 CONTEXTS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "max_sequence_length")
 DEFAULT_CONTEXT = 2048
@@ -23,15 +23,6 @@ LOGITS = {"cpu": 1 << 25, "cuda": 1 << 28}  # elements of logits that are made a
 PROBE = 8  # tokens by which it is seen whether a model is causal
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SHOWN = 3
-
-
-def transformers() -> Any:
-    """The library of that name. UserError if it is not installed."""
-    try:
-        return importlib.import_module("transformers")
-    except ModuleNotFoundError:
-        message = "models of Hugging Face need the package transformers"
-        raise UserError(message, hint="pip install 'proxyscale[models]'") from None
 
 
 class Published:

@@ -22,8 +22,9 @@ from proxyscale.base.vouching import Vouching
 from proxyscale.data.model_files import ModelFiles, fetched, held
 from proxyscale.training import language_model
 from proxyscale.training.evaluate import judged, measure
+from proxyscale.training.hugging_face import transformers
 from proxyscale.training.own_tokens import OwnTokenizer
-from proxyscale.training.published import Published, load, transformers
+from proxyscale.training.published import Published, load
 
 LOSSES, BYTES, FETCHED = "losses", "bytes", "fetched"  # folders of a model
 

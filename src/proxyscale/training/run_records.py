@@ -1,0 +1,52 @@
+"""What stands beside a run's weights: its curve, and a manifest of what it was and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from proxyscale.base import artifacts
+from proxyscale.training import language_model
+from proxyscale.training.curve import Curve
+
+
+def write_records(
+    out: Path,
+    curve: Curve,
+    precision: str,
+    epochs: float,
+    spec: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    **versions: str,
+) -> None:
+    """Write curve.parquet and then manifest.json for the weights that are in `out`."""
+    model = language_model.build(spec["model"])
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    tokens = curve.steps * spec["training"]["batch_tokens"]
+    artifacts.write(out / "curve.parquet", curve.table(), "curve")
+    artifacts.write_manifest(
+        out / "manifest.json",
+        [
+            out / language_model.MODEL,
+            *([out / language_model.KEPT] if spec.get("checkpoints") else []),
+        ],
+        **spec,
+        parameters=parameters,
+        tokens=tokens,
+        flops=6 * parameters * tokens,
+        final_loss=round(curve.smoothed(curve.steps), 4),
+        precision=precision,
+        device=language_model.device_name(),
+        versions={
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            **model.versions,
+            **versions,
+        },
+        epochs=round(epochs, 4),
+        inputs=dict(inputs),
+    )
