@@ -4,6 +4,9 @@
 #   snakemake --cores all                                  every figure and table
 #   snakemake --cores all --configfile mine.yaml           a study of your own
 #
+# Another workflow takes it as a `module` with its `config`, and calls the module's onstart, onsuccess
+# and onerror in its own: the first claims the results.
+#
 # corpora -> pool -> distributions -> runs -> losses -> statistics -> figures
 from snakemake.utils import min_version
 

@@ -9,7 +9,9 @@ import re
 import shlex
 import sys
 
-sys.path.insert(0, f"{workflow.basedir}/src")
+# Of this workflow, which another one may use as a module.
+ROOT = os.path.dirname(workflow.current_basedir.get_path_or_uri(secret_free=False))
+sys.path.insert(0, f"{ROOT}/src")
 
 from proxyscale import registry
 from proxyscale.base import ending, lock, run_cache
@@ -37,16 +39,20 @@ def refuse(error):
     sys.exit(2)
 
 
+# In a folder without a config the default study is run. With --configfile the user's study stands
+# alone: nothing of the default one leaks into it.
+default_config = (
+    "config.yaml" if os.path.exists("config.yaml") else f"{ROOT}/config.yaml"
+)
 try:
-    for path in workflow.configfiles or ["config.yaml"]:
+    for path in workflow.configfiles or [default_config]:
         read_yaml(path)  # Snakemake itself lets a key stand twice
 except UserError as error:
     refuse(error)
 
-# With --configfile the user's study stands alone: nothing of the default one leaks into it.
 if not workflow.configfiles:
 
-    configfile: "config.yaml"
+    configfile: default_config
 
 
 try:
@@ -73,7 +79,7 @@ os.environ.update(
     PATH=os.pathsep.join(
         [os.path.dirname(sys.executable), os.getenv("PATH", os.defpath)]
     ),
-    PYTHONPATH=f"{workflow.basedir}/src",
+    PYTHONPATH=f"{ROOT}/src",
     PYTHONSAFEPATH="1",
 )
 os.environ[lock.PARENT] = str(os.getpid())

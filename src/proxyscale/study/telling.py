@@ -131,8 +131,8 @@ class Teller(logging.Handler):
         left = f"{duration(took / share * (1 - share))} left · " if 0.02 < share < 1 else ""
         names = sorted(self.known[n].name for n in self.running if n in self.known)
         jobs = f"{len(self.finished)} of {len(self.costs)} jobs"
-        running = ", ".join(names) or "nothing runs"
-        line = f"{share:4.0%} of the {self.counted} · {jobs} · {left}{running}"
+        line = f"{share:4.0%} of the {self.counted} · {jobs} · {left}{', '.join(names)}"
+        line = line.removesuffix(" · ")
         line = line if len(line) <= WIDTH else line[: WIDTH - 2] + " …"
         self.stream.write(f"\r\x1b[K{line}" if self.terminal else f"{line}\n")
         self.stream.flush()

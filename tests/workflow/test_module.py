@@ -1,0 +1,64 @@
+"""The workflow from other folders: as a module of another workflow, and with a folder told."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from support.paths import ROOT
+from support.workflow_run import Workflow
+
+MODULE = f"""
+configfile: "config.yaml"
+
+module proxyscale:
+    snakefile: {str(ROOT / "Snakefile")!r}
+    config: config
+
+use rule * from proxyscale
+
+onstart:
+    proxyscale.onstart()
+
+onsuccess:
+    proxyscale.onsuccess()
+
+onerror:
+    proxyscale.onerror()
+"""
+
+
+def called(folder: Path, *arguments: str) -> str:
+    """What Snakemake says, called in a folder; AssertionError if it fails."""
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_another_workflow_uses_this_one_as_a_module(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    there = Workflow(tmp_path / "there")
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in (*there.config["sources"], "last", "plugin", "unused"):
+        file = there.config["sources"].get(name, {}).get("files") or f"{name}.jsonl"
+        file = f"{name}.py" if "plug" in name or name == "unused" else file
+        (own / file).parent.mkdir(parents=True, exist_ok=True)
+        (there.folder / file).rename(own / file)
+    (own / "config.yaml").write_text(yaml.safe_dump(there.config))
+    (own / "Snakefile").write_text(MODULE)
+    said = called(own, "--cores", "1", "results/pool/manifest.json")
+    assert re.search(r"^pool [\d,]+ examples", said, re.MULTILINE)
+    assert (own / "results/study.json").is_file(), "the folder is claimed"
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", called(own, "--dry-run"), re.MULTILINE))
+    assert counts["train"] == "9"
+    assert not counts.keys() & {"pool", "pack", "corpus"}
+
+
+def test_a_folder_may_be_told(tmp_path: Path) -> None:
+    said = called(ROOT, "--directory", str(tmp_path), "--dry-run", "results/pool/manifest.json")
+    assert re.search(r"^pool +1$", said, re.MULTILINE)
