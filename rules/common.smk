@@ -51,6 +51,8 @@ except UserError as error:
     refuse(error)
 
 if not workflow.configfiles:
+    if workflow.is_main_process and default_config != "config.yaml":
+        print(f"no config.yaml here: the study is {default_config}", file=sys.stderr)
 
     configfile: default_config
 

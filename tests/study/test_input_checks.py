@@ -182,7 +182,7 @@ def test_a_study_that_cannot_be_read(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize(("harm", "told"), [SPOILT[0], SPOILT[2], SPOILT[5]])
+@pytest.mark.parametrize(("harm", "told"), [SPOILT[1], SPOILT[2], SPOILT[5]])
 def test_snakemake_on_a_study_that_cannot_be_read(study: Any, harm: Any, told: str) -> None:
     Path("config.yaml").write_text("study: a\n")
     harm(Path("config.yaml"))

@@ -154,7 +154,8 @@ PLAIN = dict.fromkeys(
 
 @pytest.mark.parametrize("word", PLAIN)
 def test_a_word_brings_all_back(word: str, handler: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv(QUIET, raising=False)
+    monkeypatch.setenv(QUIET, "")  # so that it is taken back
+    monkeypatch.delenv(QUIET)
     settings = SimpleNamespace(**PLAIN | {word: True})
     assert tell_less(settings, list, lambda _: 1.0) is None
     assert logger.handlers == [handler]

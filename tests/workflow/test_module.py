@@ -62,3 +62,4 @@ def test_another_workflow_uses_this_one_as_a_module(tmp_path: Path) -> None:
 def test_a_folder_may_be_told(tmp_path: Path) -> None:
     said = called(ROOT, "--directory", str(tmp_path), "--dry-run", "results/pool/manifest.json")
     assert re.search(r"^pool +1$", said, re.MULTILINE)
+    assert f"no config.yaml here: the study is {ROOT}/config.yaml" in said
