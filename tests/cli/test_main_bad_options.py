@@ -51,6 +51,7 @@ BASES = {
     "compare": READING,
     "propose": [*READING, "--weights", "weights.csv"],
     "next": READING,
+    "init": ["mine", "--files", "a=a.jsonl"],
     "plan": [],
     "explain": ["--family", "language"],
     "schema": [],
@@ -62,11 +63,11 @@ Case = tuple[str, str, str]
 def cases() -> list[Case]:
     """Every option of every command, with every value."""
     return [
-        (command, flag.rstrip("?=+*"), value)
+        (command, name.rstrip("?=+"), value)
         for command, (_, flags) in COMMANDS.items()
-        for flag in (*flags, "log?", "gpus?")
+        for name in (flag.partition(":")[0] for flag in flags)
         for value in VALUES
-        if not flag.endswith("*")
+        if not name.endswith("*")
     ]
 
 

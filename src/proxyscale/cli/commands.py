@@ -24,6 +24,29 @@ def export(args: Arguments) -> None:
 
 
 @command(
+    "folder*: the folder to make",
+    "files=: documents of a source, raw='raw/*.jsonl'; may be repeated",
+    "hub=: a dataset of the Hugging Face hub, web=NAME@COMMIT; may be repeated",
+    "runs?: a table of losses, of runs that somebody trained",
+    "reference?: its largest scale, which the others are to foretell",
+)
+def init(args: Arguments) -> None:
+    """Begin a study in a folder of one's own: a config to edit, and a Snakefile.
+
+    proxyscale init mine --files raw='raw/*.jsonl' --files filtered='filtered/*.jsonl'
+    proxyscale init theirs --runs losses.csv --reference 1B
+    """
+    from proxyscale.cli.init_study import init, named
+
+    if len(args.folder) != 1:
+        raise UserError("one folder is wanted", where="init")
+    sources = named(args.files, "files"), named(args.hub, "hub")
+    for path in init(Path(args.folder[0]), *sources, args.runs, args.reference):
+        print(path)
+    print(f"next: cd {args.folder[0]}; snakemake --cores all")
+
+
+@command(
     "configfile?: the study's config (default: config.yaml)",
     "cores?: cores that it may take (default: this machine's)",
 )
