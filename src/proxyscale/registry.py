@@ -231,6 +231,7 @@ task = Registry("task")
 selection = Selections()
 engine = Registry("engine")  # programs that train a run, see `training.engines`
 ENGINES = ("native", "llm-foundry")  # the package's own, known without importing them
+COMMANDED = "own_engine"  # the module of those that are a command of the config
 architecture = Registry("architecture")  # of language models: classes, see `training.model`
 DEFAULT_ARCHITECTURE = "gpt"  # the package's own, which torch-free code knows by its name alone
 figure = Figures()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from proxyscale.data import overlap, overlap_search
 from proxyscale.data.overlap import Sought, Standing
 from proxyscale.data.words import SEPARATOR, split, words
-from proxyscale.study.needs import WINDOW
+from proxyscale.study.data_needs import WINDOW
 
 NOTHING = np.zeros(0, np.uint32)
 RNG = np.random.default_rng(5)

@@ -8,6 +8,7 @@ from pathlib import Path
 from proxyscale.base.digest import NEUTRAL, covered
 from proxyscale.base.verbs import VERBS
 from proxyscale.cli import main  # noqa: F401 (it registers)
+from proxyscale.registry import COMMANDED
 
 # What every job loads to find its verb and to say that it is done.
 DOORS = {
@@ -65,7 +66,8 @@ def _uncovered(words: list[str], modules: list[str]) -> set[str]:
     named = []
     if words[0] == "train":
         spec = json.loads(words[words.index("--spec") + 1])
-        named = [f"training.{spec['training']['engine'].replace('-', '_')}"]
+        engine = spec["training"]["engine"]
+        named = [f"training.{COMMANDED if isinstance(engine, dict) else engine.replace('-', '_')}"]
     elif "--module" in words:
         named = [words[words.index("--module") + 1]]
     return set(modules) - covered(f"{home}:{words[0]}", *named).keys() - NEUTRAL - DOORS

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,8 @@ def reversed_words(records):
 class Workflow:
     """A folder with the workflow and a study; `config` may be edited before a run."""
 
+    targets: tuple[str, ...] = ()
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config = study()
@@ -119,7 +121,7 @@ class Workflow:
     def snakemake(self, *arguments: str) -> str:
         """Run Snakemake with the study as it is now; its output, or AssertionError."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
-        command = [sys.executable, "-m", "snakemake", "--printshellcmds", *arguments]
+        command = [sys.executable, "-m", "snakemake", "--printshellcmds", *self.asked(arguments)]
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -134,7 +136,11 @@ class Workflow:
     def dry_run(self, *arguments: str) -> str:
         """What Snakemake says that it would do now."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
-        return dry_run(self.folder, *arguments)
+        return dry_run(self.folder, *self.asked(arguments))
+
+    def asked(self, arguments: Sequence[str]) -> list[str]:
+        """The arguments, and the targets where these are always the same."""
+        return [*arguments, *(["--", *self.targets] if self.targets else [])]
 
     def run(self) -> str:
         """Bring everything up to date; what is said."""

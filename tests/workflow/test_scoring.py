@@ -53,9 +53,7 @@ def scored() -> dict[str, Any]:
 class Scored(Workflow):
     """The workflow, asked for the distributions alone."""
 
-    def snakemake(self, *arguments: str) -> str:
-        targets = [f"results/distributions/{name}.parquet" for name in (*CHOSEN, "text")]
-        return super().snakemake(*arguments, "--", *targets)
+    targets = tuple(f"results/distributions/{name}.parquet" for name in (*CHOSEN, "text"))
 
 
 @pytest.fixture(scope="module")

@@ -121,8 +121,9 @@ class LanguageStudy(LanguageRuns):
         if rule != "train":
             return super().named_modules(rule, name)
         engine = self.scales[name].training["engine"]
-        own = isinstance(engine, str) and engine in registry.ENGINES
-        return [f"training.{engine.replace('-', '_')}"] if own else []
+        if isinstance(engine, dict):
+            return [f"training.{registry.COMMANDED}"]
+        return [f"training.{engine.replace('-', '_')}"] if engine in registry.ENGINES else []
 
     def plugins(self, rule: str, name: str) -> list[str]:
         if rule == "corpus":

@@ -25,7 +25,6 @@ from typing import Any
 
 from proxyscale import registry
 from proxyscale.base import devices
-from proxyscale.training import own_engine
 
 
 def train(
@@ -39,7 +38,8 @@ def train(
     """Train one run with the engine that `spec["training"]["engine"]` names, or by its command."""
     engine = spec["training"]["engine"]
     if isinstance(engine, dict):
-        own_engine.train(out, spec, pool, distribution, title, execution)
+        own = importlib.import_module(f"proxyscale.training.{registry.COMMANDED}")
+        own.train(out, spec, pool, distribution, title, execution)
         return
     alone = "TORCHELASTIC_RUN_ID" not in os.environ  # torchrun has started none of its processes
     if engine == "native" and execution["gpus"] > 1 and alone:
