@@ -76,6 +76,11 @@ rule pack:
         " --out {output.manifest:q}"
 
 
+# What distributions ask of sources: in a file that no parameter names, since the pool is what it is
+# whatever is asked of it. A resource would have to be the same for all jobs of a group.
+os.environ["PROXYSCALE_DEMANDS"] = in_a_file([study.demands])
+
+
 rule pool:
     input:
         [manifest(paths.pack(*pack)) for pack in study.packs],
@@ -88,10 +93,9 @@ rule pool:
         "../envs/proxyscale.yaml"
     resources:
         **asks(lambda w: needs.pooled()),
-        demands=study.demands,
     params:
         code=study.code("pool"),
         packs=lambda w, input: words(*input),
     shell:
         "python -m proxyscale pool --log {log:q} --pack {params.packs}"
-        " --demands {resources.demands:q} --out {output:q}"
+        " --demands $PROXYSCALE_DEMANDS --out {output:q}"

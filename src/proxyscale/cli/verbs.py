@@ -43,14 +43,14 @@ def pack(args: Arguments) -> str:
     return f"{out.name} · {pack_line(out)}"
 
 
-@verb("pack+", "demands?", "out")
+@verb("pack+", "demands", "out")
 def pool(args: Arguments) -> str:
     """Number the examples of all sources, which are to be as many as are asked for."""
     from proxyscale.data.enough import check_pool
     from proxyscale.data.pool import Pool, assemble
 
     assemble(Path(args.out), pairs(args.pack))
-    check_pool(Path(args.out), json.loads(args.demands or "[]"))
+    check_pool(Path(args.out), json.loads(Path(args.demands).read_text("utf-8")))
     return f"{len(Pool.open(Path(args.out))):,} examples"
 
 
