@@ -78,7 +78,7 @@ rule pack:
 
 # What distributions ask of sources: in a file that no parameter names, since the pool is what it is
 # whatever is asked of it. A resource would have to be the same for all jobs of a group.
-os.environ["PROXYSCALE_DEMANDS"] = in_a_file([study.demands])
+os.environ.update(PROXYSCALE_DEMANDS=in_a_file([study.demands]))
 
 
 rule pool:
