@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,24 +12,7 @@ import yaml
 from support.paths import ROOT
 from support.workflow_run import Workflow
 
-MODULE = f"""
-configfile: "config.yaml"
-
-module proxyscale:
-    snakefile: {str(ROOT / "Snakefile")!r}
-    config: config
-
-use rule * from proxyscale
-
-onstart:
-    proxyscale.onstart()
-
-onsuccess:
-    proxyscale.onsuccess()
-
-onerror:
-    proxyscale.onerror()
-"""
+from proxyscale.cli.init_study import SNAKEFILE
 
 
 def called(folder: Path, *arguments: str) -> str:
@@ -50,7 +34,8 @@ def test_another_workflow_uses_this_one_as_a_module(tmp_path: Path) -> None:
         (own / file).parent.mkdir(parents=True, exist_ok=True)
         (there.folder / file).rename(own / file)
     (own / "config.yaml").write_text(yaml.safe_dump(there.config))
-    (own / "Snakefile").write_text(MODULE)
+    snakefile = json.dumps(str(ROOT / "Snakefile"))
+    (own / "Snakefile").write_text(SNAKEFILE.format(snakefile=snakefile))
     said = called(own, "--cores", "1", "results/pool/manifest.json")
     assert re.search(r"^pool [\d,]+ examples", said, re.MULTILINE)
     assert (own / "results/study.json").is_file(), "the folder is claimed"

@@ -78,8 +78,13 @@ def _verify(repository: str, commit: str) -> None:
         blob = file.resolve()
         if not re.fullmatch(r"[0-9a-f]{64}", blob.name):
             continue
-        with blob.open("rb") as data:
-            if hashlib.file_digest(data, "sha256").hexdigest() != blob.name:
-                message = f"{file.name} is damaged: its checksum is not the hub's"
-                hint = f"delete {blob} and run again"
-                raise UserError(message, where=f"hub: {repository}", hint=hint)
+        check_sum(file, blob.name, f"hub: {repository}")
+
+
+def check_sum(file: Path, sum256: str, where: str) -> None:
+    """UserError if a file that the hub gave has another sha256 sum than the hub says."""
+    with file.open("rb") as data:
+        if hashlib.file_digest(data, "sha256").hexdigest() != sum256:
+            message = f"{file.name} is damaged: its checksum is not the hub's"
+            hint = f"delete {file.resolve()} and run again"
+            raise UserError(message, where=where, hint=hint)

@@ -104,14 +104,12 @@ def scorer(run: Path, facts: Mapping[str, Any], share: float | None) -> Scorer:
     """
     if "published" in facts:
         return published.reopened(run, facts["published"], facts["context"], "fp32")
-    return Trained(language_model.load(run, share).to(language_model.device()), "fp32")
+    return Trained(language_model.load(run, share).to(language_model.device()))
 
 
-def losses(
-    model: LanguageModel, table: pa.Table, precision: str = "fp32", batch_tokens: int = BATCH_TOKENS
-) -> pa.Table:
+def losses(model: LanguageModel, table: pa.Table, batch_tokens: int = BATCH_TOKENS) -> pa.Table:
     """Losses of a task's examples (table of kind task → table of kind run_losses)."""
-    return judged(table, measure(Trained(model, precision), table, batch_tokens))
+    return judged(table, measure(Trained(model), table, batch_tokens))
 
 
 def judged(table: pa.Table, measured: Measured, per_byte: bool = False) -> pa.Table:
@@ -193,19 +191,17 @@ class Scorer(Protocol):
 
 
 class Trained:
-    """A model of the package at a precision."""
+    """A model of the package."""
 
-    def __init__(self, model: LanguageModel, precision: str) -> None:
-        self.model, self.precision = model, precision
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
         self.context, self.device = model.context, model.readout.device
 
     def logits(self, tokens: Tensor, at: Tensor) -> Iterator[Tensor]:
         """See `Scorer`; a chunk at a time."""
-        with language_model.autocast(self.precision, self.device):
-            states = self.model.hidden(tokens, at)
+        states = self.model.hidden(tokens, at)
         for chunk in states.split(language_model.chunk_rows(self.model.readout)):
-            with language_model.autocast(self.precision, self.device):
-                yield linear(chunk, self.model.readout, self.model.readout_bias).float()
+            yield linear(chunk, self.model.readout, self.model.readout_bias).float()
 
 
 @torch.inference_mode()

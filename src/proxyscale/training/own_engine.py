@@ -36,12 +36,12 @@ import torch
 from torch import Tensor
 
 from proxyscale.base import arrays, artifacts, seals
-from proxyscale.base.cost import training_flops
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import Progress
 from proxyscale.data.pool import Pool
 from proxyscale.training import evaluate, language_model, published
 from proxyscale.training.batches import Batches, draw_ids
+from proxyscale.training.run_records import write_manifest
 
 SHOWN = 30  # last lines of the trainer's output that are shown when it fails
 WHERE = "training.engine"
@@ -89,7 +89,17 @@ def train(
     with artifacts.atomic(out / language_model.MODEL) as temporary:
         safetensors.torch.save_file(left.weights, temporary, seals.HEADER)
     artifacts.write(out / "curve.parquet", table, "curve")
-    _write_manifest(out, spec, inputs, left, table, batches.epochs, _versions(folder / "out"))
+    write_manifest(
+        out,
+        {**spec, **left.facts},
+        inputs,
+        parameters=left.parameters,
+        tokens=int(table["tokens"][-1].as_py()),
+        final_loss=float(table["loss"][-1].as_py()),
+        epochs=batches.epochs,
+        precision="fp32",
+        versions=_versions(folder / "out"),
+    )
     shutil.rmtree(folder)
     progress.close(f"{len(batches)} steps · loss {table['loss'][-1].as_py():.3f}")
 
@@ -161,9 +171,6 @@ def _left(out: Path, spec: Mapping[str, Any], vocabulary: int) -> Left:
     if left.vocabulary < vocabulary:
         message = f"the trainer's model knows {left.vocabulary} tokens, the pool has {vocabulary}"
         raise UserError(message, where=WHERE)
-    for name, tensor in left.weights.items():
-        if not tensor.isfinite().all():
-            raise UserError(f"the weight {name} has values that are not finite", where=WHERE)
     return left
 
 
@@ -193,13 +200,15 @@ def _own(out: Path, spec: Mapping[str, Any]) -> Left:
         if tensor.shape != wanted[name].shape:
             shapes = f"{tuple(tensor.shape)}, not {tuple(wanted[name].shape)}"
             raise UserError(f"the weight {name} is {shapes}", where=WHERE)
+        if not tensor.isfinite().all():
+            raise UserError(f"the weight {name} has values that are not finite", where=WHERE)
     model.load_state_dict({name: tensor.float() for name, tensor in found.items()}, strict=False)
     model = model.eval().to(language_model.device())
     kept = {
         name: tensor.cpu().contiguous() for name, tensor in language_model.weights(model).items()
     }
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Left(evaluate.Trained(model, "fp32"), kept, parameters, len(model.readout), {})
+    return Left(evaluate.Trained(model), kept, parameters, len(model.readout), {})
 
 
 def _last_loss(left: Left, batches: Batches, pool: Pool) -> float:
@@ -259,29 +268,3 @@ def _versions(out: Path) -> dict[str, str]:
     if not isinstance(told, dict):
         raise UserError("is no mapping of names to versions", where="versions.json")
     return found | {f"trainer {name}": str(value) for name, value in told.items()}
-
-
-def _write_manifest(
-    out: Path,
-    spec: Mapping[str, Any],
-    inputs: Mapping[str, str],
-    left: Left,
-    curve: pa.Table,
-    epochs: float,
-    versions: Mapping[str, str],
-) -> None:
-    tokens = int(curve["tokens"][-1].as_py())
-    artifacts.write_manifest(
-        out / "manifest.json",
-        [out / language_model.MODEL],
-        **spec,
-        **left.facts,
-        parameters=left.parameters,
-        tokens=tokens,
-        flops=training_flops(left.parameters, tokens),
-        final_loss=round(float(curve["loss"][-1].as_py()), 4),
-        precision="fp32",
-        versions=dict(versions),
-        epochs=round(epochs, 4),
-        inputs=dict(inputs),
-    )

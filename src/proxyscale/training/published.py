@@ -14,7 +14,7 @@ from torch import Tensor
 from proxyscale.base import artifacts, seals
 from proxyscale.base.errors import UserError
 from proxyscale.data.model_files import WEIGHTS
-from proxyscale.training import hf_olmo
+from proxyscale.training import hf_olmo, language_model
 from proxyscale.training.hugging_face import transformers
 
 CONTEXTS = ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "max_sequence_length")
@@ -107,15 +107,15 @@ def load(
 
 def reopened(run: Path, config: Mapping[str, Any], context: int, precision: str) -> Published:
     """The model of a run folder that a trainer of one's own left, by its `config`."""
-    library, device = transformers(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    library = transformers()
     kind = library.CONFIG_MAPPING[config["model_type"]]
     model = library.AutoModelForCausalLM.from_config(kind.from_dict(dict(config)))
-    found = safetensors.torch.load_file(seals.verified(run / "model.safetensors"))
+    found = safetensors.torch.load_file(seals.verified(run / language_model.MODEL))
     missing = model.load_state_dict(found, strict=False).missing_keys
     tied = {name for name in model.state_dict() if name not in own_names(model)}
     if odd := set(missing) - tied:
         raise UserError(f"lacks weights: {', '.join(sorted(odd))}", where=str(run))
-    return Published(model.to(DTYPES[precision]), context, device)
+    return Published(model.to(DTYPES[precision]), context, language_model.device())
 
 
 def own_names(model: Any) -> set[str]:

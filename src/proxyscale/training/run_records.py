@@ -28,17 +28,14 @@ def write_records(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     tokens = curve.steps * spec["training"]["batch_tokens"]
     artifacts.write(out / "curve.parquet", curve.table(), "curve")
-    artifacts.write_manifest(
-        out / "manifest.json",
-        [
-            out / language_model.MODEL,
-            *([out / language_model.KEPT] if spec.get("checkpoints") else []),
-        ],
-        **spec,
+    write_manifest(
+        out,
+        spec,
+        inputs,
         parameters=parameters,
         tokens=tokens,
-        flops=6 * parameters * tokens,
-        final_loss=round(curve.smoothed(curve.steps), 4),
+        final_loss=curve.smoothed(curve.steps),
+        epochs=epochs,
         precision=precision,
         device=language_model.device_name(),
         versions={
@@ -47,6 +44,31 @@ def write_records(
             **model.versions,
             **versions,
         },
+    )
+
+
+def write_manifest(
+    out: Path,
+    spec: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    *,
+    parameters: int,
+    tokens: int,
+    final_loss: float,
+    epochs: float,
+    **facts: Any,
+) -> None:
+    """Write the manifest of a run whose weights are in `out`: its spec, what it cost, `facts`."""
+    kept = [out / language_model.KEPT] if spec.get("checkpoints") else []
+    artifacts.write_manifest(
+        out / "manifest.json",
+        [out / language_model.MODEL, *kept],
+        **spec,
+        parameters=parameters,
+        tokens=tokens,
+        flops=6 * parameters * tokens,
+        final_loss=round(final_loss, 4),
         epochs=round(epochs, 4),
         inputs=dict(inputs),
+        **facts,
     )
