@@ -31,6 +31,7 @@ onstart:
         lock.take(study.config.results)
         study.claim_results(write=True)
         check_gpus()
+        serve_jobs()
         for told in leave(study.config.results, study.made):
             print(told, file=sys.stderr)
     except UserError as error:

@@ -1,7 +1,7 @@
 # What jobs ask for: GPUs of this machine or of a scheduler, memory and time.
 import math
 
-from proxyscale.base import devices
+from proxyscale.base import devices, job_server
 from proxyscale.study.hardware import LEAST
 from proxyscale.study.job_times import Job
 from proxyscale.study.language_runs import LanguageRuns
@@ -34,6 +34,14 @@ def check_gpus():
     told = devices.check(here, *needs.most_gpus()) if one_machine else None
     if told:
         print(told, file=sys.stderr)
+
+
+def serve_jobs():
+    """Let jobs be forked from one process, where they all run here and in this environment."""
+    here_alone = one_machine and not workflow.deployment_settings.deployment_method
+    many = len(list(workflow.dag.needrun_jobs())) > job_server.FEW
+    if here_alone and many and sys.platform == "linux":
+        job_server.start()
 
 
 def gpus_of(need):

@@ -2,7 +2,18 @@
 
 import sys
 
-from proxyscale.cli.main import main
+from proxyscale.base import job_server
+
+
+def main() -> int:
+    """Have the workflow's server of jobs do it, or do it here."""
+    code = job_server.run(sys.argv[1:])
+    if code is None:
+        from proxyscale.cli.main import main as here
+
+        return here()
+    return code
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,21 +23,42 @@ DOORS = {
     "statistics.guesses",
     "vision.verbs",
 }
+# The first job of every verb, engine and figure is watched, in an interpreter of its own: what a
+# server of jobs has loaded tells nothing of them.
 HOOK = """
 import atexit, json, os, sys
 
+SERVER = "PROXYSCALE_JOB_SERVER"
+
+
+def option(words, name):
+    return words[words.index(name) + 1] if name in words[:-1] else ""
+
+
+def first(words):
+    engine = json.loads(option(words, "--spec") or "{}") if words[0] == "train" else {}
+    named = [words[0], str(engine.get("training", {}).get("engine")), option(words, "--module")]
+    try:
+        open("watched-" + "-".join(named).encode().hex()[:200], "x").close()
+    except FileExistsError:
+        return False
+    return True
+
+
 def write():
-    words = sys.orig_argv
-    if "-m" not in words or words[words.index("-m") + 1] != "proxyscale":
-        return
     files = {n.partition(".")[2]: m.__file__ for n, m in list(sys.modules.items())
              if n.startswith("proxyscale.") and getattr(m, "__file__", None)}
     found = sorted(n for n, f in files.items() if not f.endswith("__init__.py"))
-    words = words[words.index("-m") + 2:]
     with open(f"loaded-{os.getpid()}.json", "w") as file:
         json.dump({"words": words, "modules": found}, file)
 
-atexit.register(write)
+
+words = sys.orig_argv
+if "-m" in words and words[words.index("-m") + 1] == "proxyscale":
+    words = words[words.index("-m") + 2:]
+    if first(words):
+        os.environ.pop(SERVER, None)
+        atexit.register(write)
 """
 
 

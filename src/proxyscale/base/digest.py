@@ -20,8 +20,8 @@ PACKAGE = Path(__file__).parents[1]
 NEUTRAL = frozenset(
     f"base.{name}"
     for name in (
-        *("devices", "digest", "ending", "errors", "extras", "lock", "paths", "progress"),
-        *("repair", "run_cache", "seals", "verbs"),
+        *("devices", "digest", "ending", "errors", "extras", "job_server", "lock", "paths"),
+        *("progress", "repair", "run_cache", "seals", "verbs"),
     )
 )
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from proxyscale.base import lock
+from proxyscale.base import job_server, lock
 
 PATIENCE = 15.0  # seconds for jobs to end, and for Snakemake after them
 
@@ -69,5 +69,5 @@ def _end(scheduler: Any) -> None:
 
 def end_workflow() -> None:
     """Have the Snakemake that started this job, if one did, end itself."""
-    if os.environ.get(lock.PARENT) == str(os.getppid()):
-        os.kill(os.getppid(), signal.SIGTERM)
+    if os.environ.get(lock.PARENT) == str(job_server.parent()):
+        os.kill(job_server.parent(), signal.SIGTERM)

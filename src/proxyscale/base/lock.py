@@ -97,8 +97,8 @@ def join(parent_dies: bool) -> None:
         return
     token, _, place = claim.partition(" ")
     folder = Path(place)
-    if parent_dies and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if parent_dies:
+        end_with_parent()
         if _is_orphan():
             sys.exit("this job's workflow is gone")
     jobs = _open(folder / "jobs.lock")
@@ -107,6 +107,12 @@ def join(parent_dies: bool) -> None:
     if not _is_owner(folder, token):
         sys.exit("this job's workflow is gone")
     threading.Thread(target=_watch, args=(folder, token), daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when its parent ends; on Linux, elsewhere it can't."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def note_end(code: int, log: str) -> None:
