@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from pathlib import Path
 
@@ -72,3 +74,16 @@ def test_every_folder_of_a_study_is_looked_at() -> None:
     for file in (paths.tokenizer, paths.pool, paths.rival_losses, paths.distribution()):
         folders.add(file.split("/")[1])
     assert folders <= set(FOLDERS)
+
+
+def test_a_copy_is_looked_at_whatever_was_looked_at_before(tmp_path: Path) -> None:
+    first, copied = tmp_path / "first", tmp_path / "copied"
+    (first / "pool").mkdir(parents=True)
+    (first / ".claim").mkdir()
+    artifacts.write_json(first / "pool" / "manifest.json", {"rows": 1})
+    assert repair(str(first), []) == []
+    (first / "pool" / "manifest.json").write_bytes(b"{}")
+    shutil.copytree(first, copied)
+    time.sleep(0.02)
+    os.utime(copied / ".claim" / "checked")
+    assert len(repair(str(copied), [])) == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from support.paths import ROOT
@@ -19,22 +20,44 @@ LOADED.set_forkserver_preload(["snakemake.cli", "pandas", "pyarrow.parquet", "sc
 
 def dry_run(folder: Path, *arguments: str) -> str:
     """What `snakemake --dry-run` says in a folder, or AssertionError."""
+    return _said(_snakemake, folder, "--dry-run", *arguments)
+
+
+def proxyscale(folder: Path, *arguments: str) -> str:
+    """What a command for people says in the folder of a workflow, or AssertionError."""
+    return _said(_proxyscale, folder, *arguments)
+
+
+def _said(main: Callable[[list[str]], None], folder: Path, *arguments: str) -> str:
     said = folder / ".dry-run"
-    job = LOADED.Process(target=_snakemake, args=(folder, ["--dry-run", *arguments], said))
+    job = LOADED.Process(target=_called, args=(main, folder, list(arguments), said))
     job.start()
     job.join()
     assert job.exitcode == 0, said.read_text()
     return said.read_text()
 
 
-def _snakemake(folder: Path, arguments: list[str], said: Path) -> None:
+def _called(
+    main: Callable[[list[str]], None], folder: Path, arguments: list[str], said: Path
+) -> None:
     os.chdir(folder)
     os.environ["OMP_NUM_THREADS"] = "1"
     sys.path[:] = [entry for entry in sys.path if entry != str(ROOT / "src")]
     with said.open("w") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    from snakemake.cli import main
-
     assert "proxyscale" not in sys.modules
     main(arguments)
+
+
+def _snakemake(arguments: list[str]) -> None:
+    from snakemake.cli import main
+
+    main(arguments)
+
+
+def _proxyscale(arguments: list[str]) -> None:
+    sys.path.insert(0, "src")
+    from proxyscale.cli.main import main
+
+    sys.exit(main(arguments))

@@ -51,7 +51,8 @@ def numbers(workflow: Workflow) -> dict[str, bytes]:
     return {
         str(path.relative_to(results)): path.read_bytes()
         for path in names
-        if ".claim" not in path.parts and path.name not in ("curve.parquet", "runs.parquet")
+        if not {".claim", "records"} & {*path.parts}
+        and path.name not in ("curve.parquet", "runs.parquet")
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from support.dry_runs import proxyscale
 from support.loaded_modules import verbs
 from support.workflow_run import Workflow, study
 
@@ -274,10 +275,10 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
         {k: v for k, v in ONE_TASK.items() if k != "items"},
     ),
     (
-        "task dropped",  # the jobs of runs measure nothing
+        "task dropped",
         config(tasks=lambda t: {"text": t["text"]}),
         # figures 3 and 19 need another
-        {"rivals": 1, "evaluate": RUNS, **READING, "figure": FIGURE["figure"] - 2},
+        {"rivals": 1, **READING, "figure": FIGURE["figure"] - 2},
     ),
     (
         "records of a task changed by a byte",
@@ -365,12 +366,53 @@ def losses(folder: Path) -> Any:
     return table.sort_by([(key, "ascending") for key in keys])
 
 
-def beside(finished: Workflow, folder: Path, *left_out: str) -> Workflow:
+def beside(
+    finished: Workflow, folder: Path, *left_out: str, copied_by: Callable[..., Any] = shutil.copy2
+) -> Workflow:
     """A copy of a study in another folder, without some of its files."""
     copied = Workflow.__new__(Workflow)
     copied.folder, copied.config = folder, copy.deepcopy(finished.config)
-    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns(*left_out))
+    ignore = shutil.ignore_patterns(*left_out)
+    shutil.copytree(finished.folder, folder, ignore=ignore, copy_function=copied_by)
     return copied
+
+
+def test_a_copy_is_adopted_as_far_as_it_is_as_said(finished: Workflow, tmp_path: Path) -> None:
+    left_out = ".snakemake", "__pycache__"
+    copied = beside(finished, tmp_path / "copied", *left_out, copied_by=shutil.copy)
+    count = sum(POOLED.values()) + 3
+    copied.stale()  # writes the config
+    told = proxyscale(copied.folder, "adopt")
+    assert f"\n{count} of {count} jobs are marked as done\n" in told
+    assert "not as said" not in told
+    assert copied.stale() == Counter()
+
+    results = copied.folder / "results"
+    flipped = results / "runs/xs/mix/0-0/model.safetensors"
+    flipped.write_bytes(flipped.read_bytes()[:-1] + b"?")
+    shutil.copy(results / "distributions/mix.parquet", results / "distributions/long.parquet")
+    source("training/native", "import os\n", "import os\n\nX = 1\n")(copied)
+    config(scales__s__width=12)(copied)
+    copied.stale()
+    shutil.rmtree(copied.folder / ".snakemake")
+    told = proxyscale(copied.folder, "adopt")
+    assert re.search(r"^not as said: train/s/\S+ and 1 more: .*model\.width: 12, was 8", told, re.M)
+    assert "long: {results}/distributions/long.parquet is not the file that was made" in told
+    stale = {**TRAINED, **CHOSEN, "select": 1}
+    assert copied.stale() == Counter(stale)
+    told = proxyscale(copied.folder, "adopt", "--code")
+    assert re.search(r"^taken from an earlier version: train/\S+ and \d more: code", told, re.M)
+    few = len(["xs/mix", "s/mix", "s/a", "s/long", "xs/long", "ref/long"])
+    assert copied.stale() == Counter(stale | {"train": few, "evaluate": few})
+
+
+def test_a_task_that_was_measured_and_is_taken_back_leaves_nothing_to_do(
+    workflow: Workflow,
+) -> None:
+    config(tasks__b=TASK)(workflow)
+    workflow.snakemake("--cores", "2", "--", "results/runs/xs/mix/0-0/losses/b.parquet")
+    workflow.config = study()
+    assert workflow.stale() == Counter()
 
 
 def from_nothing(workflow: Workflow, folder: Path) -> Workflow:

@@ -17,7 +17,7 @@ from proxyscale.base.paths import CLAIM, own_files
 # Folders of a study's results that hold nothing but what it made.
 FOLDERS = (
     *("corpora", "tokenizer", "pool", "items", "overlap", "tasks", "distributions", "runs"),
-    *("features", "scores", "selection", "rivals", "datamodels", "tables"),
+    *("features", "scores", "selection", "rivals", "datamodels", "tables", "records"),
 )
 UNSEALED = frozenset({"foundry"})  # what llm-foundry works in
 LEFT = "no-longer-made"  # the folder for what a study made and makes no longer
@@ -32,12 +32,18 @@ def repair(results: str, products: Iterable[str]) -> list[str]:
     if not claim.is_dir() or (held := lock.briefly(results)) is None:
         return []
     last, now = claim / "checked", claim / "checking"
-    since = last.stat().st_mtime_ns if last.exists() else 0
-    now.write_bytes(b"")
+    since = last.stat().st_mtime_ns if last.exists() and _own(last) else 0
+    now.touch()
+    now.write_text(str(now.stat().st_ino))  # so that a copy of it is no look at a copy of the files
     told = [words for path in _changed(results, products, since) if (words := _judged(path))]
     now.replace(last)
     os.close(held)
     return told
+
+
+def _own(mark: Path) -> bool:
+    """Whether a mark was made where it lies."""
+    return mark.read_text() == str(mark.stat().st_ino)
 
 
 def _changed(results: str, products: Iterable[str], since: int) -> Iterable[Path]:

@@ -33,3 +33,15 @@ class Vouching:
         """Note that a file has been made."""
         self.known[name] = self._words(name, file)
         artifacts.write_json(self.record, self.known)
+
+
+def restamp(folder: Path, old: str, new: str) -> None:
+    """Have `folder`/manifest.json say that what code of the version `old` made, `new` did."""
+    record = folder / "manifest.json"
+    if not record.exists():
+        return
+    known = artifacts.read_json(record)
+    for made_of in known.values():
+        if isinstance(made_of, dict) and made_of.get("version") == old:
+            made_of["version"] = new
+    artifacts.write_json(record, known)

@@ -69,6 +69,28 @@ def plan(args: Arguments) -> None:
     print(study.plan(args.configfile, cores, calibrate))
 
 
+@command(
+    "folder*: the results, where the config names another folder",
+    "configfile?: the study's config (default: config.yaml)",
+    "code!: take what an earlier version made: its code differs, its meaning does not",
+)
+def adopt(args: Arguments) -> None:
+    """Mark results that were copied from elsewhere as done, as far as they vouch for themselves.
+
+    proxyscale adopt
+    proxyscale adopt /shared/results --configfile mine.yaml
+
+    Every file is held against its sum, every job against its record: what it read, its part of the
+    config, its code. What is not as said is told, and made again by the next snakemake.
+    """
+    from proxyscale.cli.adopt import adopt
+
+    if len(args.folder) > 1:
+        raise UserError("one folder is wanted", where="adopt")
+    folder = args.folder[0] if args.folder else None
+    print("\n".join(adopt(args.configfile, folder, args.code)))
+
+
 READING = (  # how tables from outside are read
     "table*: tables, SCALE=TABLE for each scale, folders of result files, or a study's results",
     "recipe?: column of recipes, where it has no usual name; several together: w1,w2",
