@@ -18,6 +18,7 @@ from proxyscale.base import ending, job_records, lock, run_cache
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import loss_stem
 from proxyscale.base.repair import leave, repair
+from proxyscale.base.shipped import PACKAGE
 from proxyscale.cli.load_study import config_of, load
 from proxyscale.study import telling
 from proxyscale.study.validation import read_yaml
@@ -83,7 +84,7 @@ os.environ.update(
     PATH=os.pathsep.join(
         [os.path.dirname(sys.executable), os.getenv("PATH", os.defpath)]
     ),
-    PYTHONPATH=f"{ROOT}/src",
+    PYTHONPATH=os.path.dirname(PACKAGE),
     PYTHONSAFEPATH="1",
 )
 os.environ[lock.PARENT] = str(os.getpid())

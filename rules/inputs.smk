@@ -107,7 +107,7 @@ def kept_weights(folder):
     return {"checkpoints": file} if study.config.checkpoints else {}
 
 
-ASSETS = f"{ROOT}/src/proxyscale/reporting/assets"
+ASSETS = f"{PACKAGE}/reporting/assets"
 REPORT_FILES = sorted(glob(f"{ASSETS}/*.*") + glob(f"{ASSETS}/*/*.*"))
 
 

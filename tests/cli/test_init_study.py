@@ -28,6 +28,7 @@ def test_a_study_of_files_is_run_from_its_folder(
     words = ["--files", "raw=raw/*.jsonl", "--files", "filtered=filtered one/*.jsonl"]
     assert main(["init", "mine", *words]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "next: cd mine; snakemake --cores all"
+    assert (tmp_path / "mine/profiles/default/config.yaml").is_file()
     said = dry_run(tmp_path / "mine")
     assert said.split("\ntrain ")[1].split()[0] == str(3 * 3 * 2)  # raw, filtered, mix
 

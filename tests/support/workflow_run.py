@@ -99,7 +99,7 @@ class Workflow:
             source = ROOT / name
             ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
             if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=ignore)
+                shutil.copytree(source, folder / name, symlinks=True, ignore=ignore)
             else:
                 shutil.copy(source, folder / name)
         watch(folder)

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tomllib
 import venv
+import zipfile
+from glob import glob
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from support.paths import ROOT
 from support.tiny_run import SPEC, command, write_data
 
 from proxyscale.base.extras import extra_of, missing
+from proxyscale.base.shipped import workflow_folder
 from proxyscale.training import parametrization  # noqa: F401 (it hides torchvision)
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -148,8 +151,10 @@ def environment(folder: Path, *packages: str) -> Path:
 def wheel(folder: Path) -> Path:
     """The wheel, built from a copy of the checkout without a word of warning."""
     source = folder / "checkout"
-    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    ignore = shutil.ignore_patterns("*.egg-info", "__pycache__")
+    for name in ("src", "rules", "profiles", "envs", "workflow"):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignore)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, source)
     done = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "-v", "-w", str(folder), str(source)],
@@ -165,6 +170,49 @@ def wheel(folder: Path) -> Path:
     assert [line for line in warned if "Location" not in line] == []
     (made,) = folder.glob("proxyscale-*.whl")
     return made
+
+
+def shipped() -> set[str]:
+    """What of the checkout a wheel is to hold, by its path from the root."""
+    names = ["Snakefile", "config.yaml"]
+    for pattern in ("rules/**/*.smk", "profiles/*/*", "envs/*", "workflow/*/*.*"):
+        names += glob(pattern, root_dir=ROOT, recursive=True)
+    return {name for name in names if Path(name).suffix not in (".png", ".html", ".md")}
+
+
+def test_the_workflow_is_data_of_the_package() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    package = ROOT / "src/proxyscale"
+    files = [f for p in told["package-data"]["proxyscale"] for f in glob(p, root_dir=package)]
+    assert {name.removeprefix("shipped/") for name in files} == shipped()
+    assert workflow_folder() == ROOT
+
+
+@pytest.mark.slow
+def test_a_wheel_begins_a_study(tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel(tmp_path)) as packed:
+        packed.extractall(tmp_path / "installed")
+    assert shipped() <= {name.removeprefix("proxyscale/shipped/") for name in packed.namelist()}
+    texts = [f"{n} of a few words " * 400 for n in range(200)]
+    (tmp_path / "raw.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    own = tmp_path / "mine"
+
+    def said(*words: str, folder: Path = own) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *words],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    said("proxyscale", "init", "mine", "--files", "raw=raw.jsonl", folder=tmp_path)
+    installed = tmp_path / "installed/proxyscale/shipped/Snakefile"
+    assert str(installed) in (own / "Snakefile").read_text()
+    assert re.search(r"^train +6$", said("snakemake", "--dry-run"), re.MULTILINE)
 
 
 @pytest.mark.slow

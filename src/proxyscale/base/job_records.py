@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from proxyscale.base import artifacts, seals
+from proxyscale.base.shipped import PACKAGE
 
-PACKAGE = Path(__file__).parents[1]
 MISSING = object()
 Record = dict[str, Any]
 

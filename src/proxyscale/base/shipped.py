@@ -1,4 +1,7 @@
-"""Where the workflow lies: its Snakefile, rules, profiles and studies."""
+"""Where the workflow lies: its Snakefile, rules, profiles and studies.
+
+The package's folder `shipped` holds them: in a wheel as files, in the checkout as links to them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,5 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def workflow_folder() -> Path:
-    """The folder of the Snakefile: the checkout, or, of what was installed, one in the package."""
-    checkout = PACKAGE.parents[1]
-    return checkout if (checkout / "rules").is_dir() else PACKAGE / "shipped"
+    """The folder of the Snakefile: the checkout, or one of what was installed."""
+    return (PACKAGE / "shipped" / "Snakefile").resolve().parent

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from proxyscale.base.errors import UserError
+from proxyscale.base.shipped import workflow_folder
 
-ROOT = Path(__file__).parents[3]  # of the checkout
+PROFILE = "profiles/default/config.yaml"  # Snakemake finds it beside a Snakefile by itself
 SNAKEFILE = """\
 # The workflow of proxyscale, on the study in config.yaml:  snakemake --cores all
 configfile: "config.yaml"
@@ -71,13 +72,11 @@ def init(
     table: str | None,
     reference: str | None,
 ) -> list[Path]:
-    """Write config.yaml and Snakefile into a folder; both, in this order.
+    """Write config.yaml, Snakefile and a profile into a folder; all, in this order.
 
     `files` are patterns by source, relative to where the command is called; `hub` are NAME@COMMIT
     by source. With a `table` of runs, nothing is trained. UserError for a file that is there.
     """
-    if not (ROOT / "Snakefile").is_file():
-        raise UserError("the rules of the workflow lie in the checkout: call it from there")
     sources = {name: {"files": os.path.abspath(path)} for name, path in files.items()}
     for name, told in hub.items():
         repository, _, commit = told.partition("@")
@@ -102,8 +101,13 @@ def init(
             sources="\n".join(f"  {name}: {json.dumps(told)}" for name, told in sources.items()),
             distributions="\n".join([*distributions, *mixed]),
         )
-    snakefile = SNAKEFILE.format(snakefile=json.dumps(str(ROOT / "Snakefile")))
-    return [_new(folder / "config.yaml", config), _new(folder / "Snakefile", snakefile)]
+    root = workflow_folder()
+    written = {
+        "config.yaml": config,
+        "Snakefile": SNAKEFILE.format(snakefile=json.dumps(str(root / "Snakefile"))),
+        PROFILE: (root / PROFILE).read_text("utf-8"),
+    }
+    return [_new(folder / name, text) for name, text in written.items()]
 
 
 def named(values: Sequence[str], option: str) -> dict[str, str]:
