@@ -56,6 +56,7 @@ onerror:
 
 
 rule all:
+    """Every figure and table, and the report."""
     default_target: True
     input:
         study.products,

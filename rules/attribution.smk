@@ -12,6 +12,8 @@
 
 
 rule feature_shard:
+    """Project a model's gradients on a part of the candidates."""
+
     # One of the jobs that share the candidates of a model, where the study says several.
     input:
         run=manifest(paths.run()),
@@ -40,6 +42,8 @@ rule feature_shard:
 
 
 rule features:
+    """Project a model's gradients on candidates and on tasks' target examples."""
+
     # A job makes only those features that are missing or no longer vouched for.
     input:
         shards=lambda w: [
@@ -78,6 +82,7 @@ rule features:
 
 
 rule score:
+    """Score the candidates for a task, from features of both by one model after another."""
     input:
         pool=lambda w: scoring_features(w, "pool"),
         target=lambda w: scoring_features(w, f"{w.task}.target"),
@@ -102,6 +107,7 @@ rule score:
 
 
 rule candidate_losses:
+    """Take the loss of every candidate under some models."""
     input:
         runs=lambda w: [
             manifest(paths.run(*run)) for run in study.models(w.scale, w.distribution)
@@ -136,6 +142,7 @@ rule candidate_losses:
 
 
 rule compare_scores:
+    """Hold the scores of all scales side by side."""
     input:
         features=[
             manifest(inside(folder, part))

@@ -5,6 +5,7 @@
 
 
 rule checkpoints:
+    """Gather what all runs lost on their way."""
     input:
         losses=[
             f"{paths.run(*run)}/losses/{loss_stem(task, share)}.parquet"

@@ -6,6 +6,7 @@
 
 
 rule corpus:
+    """Read a source's documents and split them."""
     output:
         manifest=manifest(paths.corpus()),
         documents=inside(paths.corpus(), "documents.parquet"),
@@ -27,6 +28,7 @@ rule corpus:
 
 
 rule tokenizer:
+    """Train or fetch the tokenizer."""
     input:
         documents(study.tokenizer_sources()),
         corpora=[manifest(paths.corpus(s)) for s in study.tokenizer_sources()],
@@ -50,6 +52,7 @@ rule tokenizer:
 
 
 rule pack:
+    """Tokenize a source and cut it into examples of one length."""
     input:
         corpus=manifest(paths.corpus()),
         documents=ancient(inside(paths.corpus(), "documents.parquet")),
@@ -82,6 +85,7 @@ os.environ.update(PROXYSCALE_DEMANDS=in_a_file([study.demands]))
 
 
 rule pool:
+    """Number the examples of all sources, which are to be as many as are asked for."""
     input:
         [manifest(paths.pack(*pack)) for pack in study.packs],
     output:

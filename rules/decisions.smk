@@ -37,6 +37,7 @@ if study.weights:
 
 
 rule next_steps:
+    """Plan what to train next."""
     input:
         losses=paths.losses,
         runs=paths.runs,

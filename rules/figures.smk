@@ -15,7 +15,14 @@ FIGURE_TABLES = {
 }
 
 
+def title(figure):
+    """A figure's title: Figure 8, selection; proposed mixture."""
+    name, _, number = figure.replace("_", " ").partition(" fig")
+    return f"Figure {number}, {name}" if number else name
+
+
 rule figure:
+    """Draw one figure as PDF and SVG, with its numbers as CSV."""
     input:
         lambda w: figure_reads(w)[0],
     output:
@@ -24,7 +31,7 @@ rule figure:
             f"{paths.figure()}.svg",
             caption="../workflow/report/figure.rst",
             category="Figures",
-            labels={"figure": "{figure}"},
+            labels=lambda w: {"figure": title(w.figure)},
         ),
         csv=f"{paths.figure()}.csv",
     log:

@@ -107,6 +107,18 @@ def kept_weights(folder):
     return {"checkpoints": file} if study.config.checkpoints else {}
 
 
+def titled(path, wanted=None):
+    """A table as `snakemake --report` shows it, under a title of its own."""
+
+    def labels(wildcards):
+        name = wanted or wildcards.table
+        number = name.removeprefix("tab")
+        return {"table": f"Table {number}" if number.isdigit() else name}
+
+    caption = "../workflow/report/table.rst"
+    return report(path, caption=caption, category="Tables", labels=labels)
+
+
 ASSETS = f"{PACKAGE}/reporting/assets"
 REPORT_FILES = sorted(glob(f"{ASSETS}/*.*") + glob(f"{ASSETS}/*/*.*"))
 

@@ -13,6 +13,7 @@ def model_of(wildcards):
 
 
 rule questions:
+    """Take a test set's items for models that are there."""
     output:
         manifest=manifest(paths.task()),
         holdout=inside(paths.task(), "holdout.parquet"),
@@ -33,6 +34,8 @@ rule questions:
 
 
 rule measure:
+    """Take the losses of a model that is there on every test example."""
+
     # A job measures only those tasks whose losses are missing or no longer vouched for.
     input:
         tasks=[manifest(paths.task(task)) for task in sorted(study.tasks)],
@@ -68,6 +71,7 @@ rule measure:
 
 
 rule collect_models:
+    """Gather the losses of all models in the same two tables."""
     input:
         losses=[
             inside(paths.model(*key), f"{kind}/{task}.parquet")

@@ -5,6 +5,7 @@
 
 
 rule own_runs:
+    """Read runs that somebody trained into the same two tables."""
     input:
         study.inputs,
     output:

@@ -8,6 +8,7 @@
 
 
 rule selection_collect:
+    """Gather the runs on selections in two tables."""
     input:
         losses=[
             f"{paths.run(*run)}/losses/{task}.parquet"
@@ -37,6 +38,7 @@ rule selection_collect:
 
 
 rule gains:
+    """What selecting data through each proxy gains over random subsets."""
     input:
         losses=paths.selection_losses,
         runs=paths.selection_runs,
@@ -44,7 +46,7 @@ rule gains:
         scores=[paths.scores(*scoring) for scoring in study.selection_scorings],
         tasks=holdouts(study.config.tasks),
     output:
-        paths.gains,
+        titled(paths.gains, "gains of selection (Figure 8)"),
     log:
         paths.log("gains"),
     conda:

@@ -6,6 +6,7 @@
 
 
 rule report:
+    """Write the report: one file with the answer, what to train on, figures and tables."""
     input:
         statistics=paths.statistics,
         losses=paths.losses,

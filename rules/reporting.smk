@@ -6,6 +6,7 @@
 
 
 rule statistics:
+    """How well each scale foretells the reference."""
     input:
         losses=paths.losses,
         runs=paths.runs,

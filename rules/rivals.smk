@@ -5,6 +5,7 @@
 
 
 rule rivals:
+    """Ask what trains nothing of every test set."""
     input:
         pool=paths.pool,
         rows=pool_rows(),

@@ -6,6 +6,7 @@
 
 
 rule select:
+    """Choose a training distribution's examples."""
     input:
         pool=paths.pool,
         rows=pool_rows(),

@@ -6,6 +6,7 @@
 
 
 rule collect:
+    """Gather all runs in two tables."""
     input:
         losses=[
             f"{paths.run(*run)}/losses/{task}.parquet"
@@ -33,6 +34,7 @@ rule collect:
 
 
 rule mixtures:
+    """Each distribution's share of every source."""
     input:
         pool=paths.pool,
         distributions=[paths.distribution(name) for name in study.mixed],
@@ -56,6 +58,8 @@ rule mixtures:
 
 
 rule table:
+    """Write one table of what scales are and cost, as CSV and as text."""
+
     # What attribution took is known when there are scores.
     input:
         runs=paths.runs,
@@ -64,7 +68,7 @@ rule table:
             paths.scores(*scoring) for scoring in study.scorings if w.table == "tab9"
         ],
     output:
-        csv=paths.table(),
+        csv=titled(paths.table()),
         text=inside(paths.results, "tables/{table}.txt"),
     log:
         paths.log("table/{table}"),
@@ -82,12 +86,13 @@ rule table:
 
 
 rule composition:
+    """What the distributions are made of."""
     input:
         pool=paths.pool,
         distributions=[paths.distribution(name) for name in sorted(study.grid)],
         rows=pool_rows(),
     output:
-        csv=paths.table("composition"),
+        csv=titled(paths.table("composition"), "composition"),
         text=inside(paths.results, "tables/composition.txt"),
     log:
         paths.log("table/composition"),
@@ -106,11 +111,12 @@ rule composition:
 
 
 rule effects:
+    """Whether selected distributions help their tasks."""
     input:
         losses=paths.losses,
         runs=paths.runs,
     output:
-        csv=paths.table("effects"),
+        csv=titled(paths.table("effects"), "effects of selection"),
         text=inside(paths.results, "tables/effects.txt"),
     log:
         paths.log("table/effects"),

@@ -6,6 +6,7 @@
 
 
 rule items:
+    """Encode a test set's items, more than are asked for."""
     input:
         corpora=lambda w: [
             manifest(paths.corpus(s)) for s in study.task_sources(w.task)
@@ -34,6 +35,7 @@ rule items:
 
 
 rule overlap:
+    """Search a pack's documents for the items of a test set."""
     input:
         pack=manifest(paths.pack()),
         words=ancient(inside(paths.pack(), "words.npy")),
@@ -57,6 +59,7 @@ rule overlap:
 
 
 rule task:
+    """Build a test set's target and holdout examples."""
     input:
         encoded=manifest(paths.items()),
         tables=ancient([inside(paths.items(), name) for name in ITEM_TABLES]),

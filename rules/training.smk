@@ -9,6 +9,7 @@ from proxyscale.study.language_runs import Run
 
 
 rule train:
+    """Train one model."""
     input:
         pool=paths.pool,
         rows=pool_rows(),
@@ -42,6 +43,8 @@ rule train:
 
 
 rule evaluate:
+    """Take a model's loss on every test example."""
+
     # A job measures only those tasks whose losses are missing or no longer vouched for.
     input:
         run=manifest(paths.run()),

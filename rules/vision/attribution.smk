@@ -6,6 +6,7 @@
 
 
 rule score_ensemble:
+    """Attribute every test image to the pool through an ensemble's models (TRAK)."""
     input:
         ensemble=manifest(paths.image_ensemble()),
         pool=paths.pool,
@@ -34,6 +35,7 @@ rule score_ensemble:
 
 
 rule datamodels:
+    """Regress outputs on the subsets that were trained on (datamodels)."""
     input:
         pool=paths.pool,
         subsets=lambda w: [

@@ -6,6 +6,7 @@
 
 
 rule image_corpus:
+    """Read a source's images and split them."""
     output:
         manifest(paths.corpus()),
         [inside(paths.corpus(), name) for name in rows],
@@ -28,6 +29,7 @@ rule image_corpus:
 
 
 rule image_pool:
+    """Choose the candidate images."""
     input:
         manifest(paths.corpus(study.config.pool.source)),
     output:
@@ -51,6 +53,7 @@ rule image_pool:
 
 
 rule image_task:
+    """Choose a test set's images."""
     input:
         corpus=lambda w: manifest(paths.corpus(study.config.tasks[w.task].source)),
         pool=paths.pool,

@@ -6,6 +6,7 @@
 
 
 rule collect_ensembles:
+    """Gather all ensembles in two tables."""
     input:
         runs=[manifest(paths.image_ensemble(*ref)) for ref in study.all_ensembles],
         losses=[
@@ -32,6 +33,7 @@ rule collect_ensembles:
 
 
 rule image_statistics:
+    """How well the scores of each width foretell the reference."""
     input:
         losses=paths.losses,
         runs=paths.runs,
@@ -67,6 +69,7 @@ rule image_statistics:
 
 
 rule image_table:
+    """Write a table of architectures or hyperparameters."""
     output:
         paths.table(),
     log:

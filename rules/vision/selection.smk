@@ -10,6 +10,7 @@ removals = study.config.counterfactuals
 
 
 rule subsets:
+    """Draw the training distributions of an ensemble: by chance, by classes, by scores."""
     input:
         unpack(subset_inputs),
     output:

@@ -6,6 +6,7 @@
 
 
 rule train_ensemble:
+    """Train the image models of an ensemble."""
     input:
         pool=paths.pool,
         distribution=paths.subsets(),
@@ -31,6 +32,7 @@ rule train_ensemble:
 
 
 rule evaluate_ensemble:
+    """Take the losses and margins of an ensemble's models on a test set."""
     input:
         ensemble=manifest(paths.image_ensemble()),
         task=manifest(paths.task()),
