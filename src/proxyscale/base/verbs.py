@@ -23,7 +23,8 @@ def command(*flags: str) -> Callable[[Function], Function]:
 
 def verb(*flags: str) -> Callable[[Function], Function]:
     """Register the verb of a rule with its flags: `name=` may be repeated, `name+` takes many,
-    `name?` may be left out or have no value, `name*` is positional. `: ` and what it is may follow.
+    `name?` may be left out or have no value, `name!` has none, `name*` is positional. `: ` and what
+    it is may follow.
 
     What does its work is imported inside the function: the digest of the rule's code is of that,
     and of the function itself but for what it returns, which is only said.

@@ -92,6 +92,9 @@ def _add(sub: argparse.ArgumentParser, flag: str, bare: bool) -> None:
     if flag.endswith("*"):
         sub.add_argument(flag.rstrip("*"), nargs="*", **options)
         return
+    if flag.endswith("!"):
+        sub.add_argument(f"--{flag.rstrip('!')}", action="store_true", **options)
+        return
     options |= {"required": not flag.endswith("?"), "metavar": "VALUE"}
     if flag.endswith(("=", "+")):
         options |= {"default": [], "required": False}
@@ -119,7 +122,7 @@ def understood(argv: list[str], words: Registered, prog: str) -> argparse.Namesp
         raise UserError(f"no such command: {argv[0]}", value=argv[0], allowed=words)
     args, more = parser(words, prog).parse_known_args(argv)
     if more:
-        allowed = [f"--{flag.partition(':')[0].rstrip('=+?')}" for flag in words[args.word][1]]
+        allowed = [f"--{flag.partition(':')[0].rstrip('=+?!')}" for flag in words[args.word][1]]
         kind = "option" if more[0].startswith("-") else "argument"
         told = f"{args.word}: no such {kind}: {more[0]}"
         raise UserError(told, value=more[0].partition("=")[0], allowed=allowed)
