@@ -23,7 +23,7 @@ from proxyscale.data.tokens import load_tokenizer
 
 # The client waits seconds between two attempts, which a test need not.
 QUICK = "import sys, time; time.sleep = lambda seconds: None; "
-JOB = QUICK + "from proxyscale.__main__ import main; sys.exit(main(sys.argv[1:]))"
+JOB = QUICK + "from proxyscale.cli.main import main; sys.exit(main(sys.argv[1:]))"
 Fault = Callable[[str, str, int], str | None]
 
 

@@ -252,7 +252,7 @@ def pictures(folder: str, splits: Mapping[str, int], columns: tuple[str, ...], s
     }
 
 
-SPLITS = {"train": 240, "test": 60}
+SPLITS = {"train": 130, "test": 50}
 DATA: Mapping[str, Callable[[], Files]] = {
     "allenai/c4": c4,
     "wikimedia/wikipedia": wikipedia,
@@ -272,7 +272,7 @@ DATA: Mapping[str, Callable[[], Files]] = {
         "cifar100", SPLITS, ("img", "fine_label", "coarse_label"), 32
     ),
     "ILSVRC/imagenet-1k": lambda: pictures(
-        "data", {"train": 240, "validation": 60}, ("image", "label"), 40
+        "data", {"train": 130, "validation": 50}, ("image", "label"), 40
     ),
 }
 
