@@ -96,7 +96,7 @@ rule pool:
     conda:
         "../envs/proxyscale.yaml"
     resources:
-        **asks(lambda w: needs.pooled()),
+        **asks(lambda w: needs.pool()),
     params:
         code=study.code("pool"),
         packs=lambda w, input: words(*input),

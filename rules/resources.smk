@@ -3,7 +3,7 @@ import math
 
 from proxyscale.base import devices, job_server
 from proxyscale.study.hardware import LEAST
-from proxyscale.study.job_times import Job
+from proxyscale.study.job_graph import Job
 from proxyscale.study.language_runs import LanguageRuns
 
 # On one machine the jobs share its GPUs, counted in slots: a whole one each, or what a scale says; on

@@ -63,7 +63,7 @@ Case = tuple[str, str, str]
 def cases() -> list[Case]:
     """Every option of every command, with every value."""
     return [
-        (command, name.rstrip("?=+"), value)
+        (command, name.rstrip("?=+!"), value)
         for command, (_, flags) in COMMANDS.items()
         for name in (flag.partition(":")[0] for flag in flags)
         for value in VALUES

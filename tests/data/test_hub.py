@@ -23,7 +23,7 @@ from proxyscale.data.tokens import load_tokenizer
 
 # The client waits seconds between two attempts, which a test need not.
 QUICK = "import sys, time; time.sleep = lambda seconds: None; "
-JOB = QUICK + "from proxyscale.__main__ import main; sys.exit(main(sys.argv[1:]))"
+JOB = QUICK + "from proxyscale.cli.main import main; sys.exit(main(sys.argv[1:]))"
 Fault = Callable[[str, str, int], str | None]
 
 
@@ -185,7 +185,8 @@ def test_records_of_a_task_and_a_tokenizer_come_from_the_hub(tmp_path: Path) -> 
     tokenizer = Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a"))
     files = {**FILES, "tokenizer.json": tokenizer.to_str().encode()}
     with Hub("lab/texts", files) as hub:
-        spec = {"hub": "lab/texts", "revision": COMMIT, "data_dir": "extra", "limit": 3}
+        spec = {"hub": "lab/texts", "revision": COMMIT, "limit": 3}
+        spec["data_files"] = "extra/train.jsonl"  # which is in no split of the dataset
         script = "import json; from proxyscale.data.corpora import read_records; "
         script += f"print(json.dumps(list(read_records({spec!r}))))"
         done = run(hub, tmp_path, QUICK + script)

@@ -16,7 +16,7 @@ from support.mistakes import BAD, REMOVE, spoil
 from support.paths import ROOT, ROTARY
 from tokenizers import Tokenizer, models
 
-from proxyscale.__main__ import main
+from proxyscale.cli.main import main
 from proxyscale.base import artifacts
 from proxyscale.base.digest import code_digest
 from proxyscale.base.errors import UserError

@@ -99,7 +99,7 @@ def test_gpus_are_those_of_the_scale_and_of_what_only_one_can_do(minimal: dict[s
     assert [needs.train(scale, "a").gpus for scale in ("small", "large")] == [0.25, 8]
     assert [needs.evaluate(scale).gpus for scale in ("small", "large")] == [0.25, 1]
     assert needs.most_gpus() == (8, "scales.large", "h100")
-    assert {need.gpus for need in (needs.select("mix"), needs.pooled(), needs.reading())} == {0}
+    assert {need.gpus for need in (needs.select("mix"), needs.pool(), needs.reading())} == {0}
     minimal["execution"]["device"] = "cpu"
     needs = LanguageStudy.load(minimal).needs("a40")
     assert needs.train("large", "a").gpus == needs.evaluate("small").gpus == 0

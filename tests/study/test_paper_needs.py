@@ -79,7 +79,7 @@ def language() -> Iterator[tuple[str, Need, Bounds]]:
     # two models of every scale, 2,000 candidates each
     yield "compare_scores", needs.compare_scores(), (1, 80, 20, (0, 1))
     yield "tokenizer", needs.tokenizer(), SMALL
-    yield "pool", needs.pooled(), SMALL
+    yield "pool", needs.pool(), SMALL
     # 10 million tokens of every distribution, at 0.5 million a second
     yield "rivals", needs.rivals(), SMALL
     for rule in ("collect", "statistics", "table", "figure", "report"):

@@ -9,7 +9,8 @@ import pytest
 
 from proxyscale.base.cost import attribution_flops
 from proxyscale.base.progress import note_duration, noted_duration
-from proxyscale.study.job_times import BYTES, FORWARD, START, Estimate, Job
+from proxyscale.study.job_graph import Job
+from proxyscale.study.job_times import BYTES, FORWARD, START, Estimate
 from proxyscale.study.language_study import LanguageStudy
 from proxyscale.study.plan import disk_bytes, told
 
@@ -73,7 +74,11 @@ def test_disk_and_flops_of_scores_are_bounded(minimal: dict[str, Any], tmp_path:
     assert disk["features"] == 2 * 64 * 4 * (80 + targets)
     assert disk["pool"] == 1000 * (16 * 2 + 24)
     assert disk["models"] == sum(4 * study.scales[run.scale].parameters for run in study.trained)
-    words = told(study, Estimate(study, [], lambda scale: 1.0), 2)
+    runs = [job("train", "{}/{}/{}-{}".format(*run)) for run in study.trained]
+    words = told(study, Estimate(study, runs, lambda scale: 1.0), 2)
     flops = 2 * attribution_flops(study.scales["small"].parameters, 16, 64, 80, 20)
     assert f"{flops:.2e} FLOPs of attribution" in words
     assert "GPU" not in words
+    # of a part of the study: nothing that is about the whole
+    words = told(study, Estimate(study, runs[:1], lambda scale: 1.0), 2)
+    assert "FLOPs of attribution" not in words

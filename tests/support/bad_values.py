@@ -57,14 +57,14 @@ many:
 nothing:
     architecture at augment base_width batch batch_tokens betas bias candidate_sources candidates
     checkpoint_minutes checkpoints clip columns compare compile config context count data_dir
-    datamodels decay direction documents draws encoding engine epochs eps example examples file
-    final_learning_rate flops forecast format foundry gpus header heads hidden_learning_rate
-    holdout hub images initial_learning_rate large layers learning_rate learning_rate_factor limit
-    max_bytes max_document_bytes metric metrics micro_batch_tokens mlp_ratio momentum noise
-    only_scales options parameters parametrization pattern precision projection proxy
-    proxy_selection recipe records repeats revision scale scales scored_on seed seeds size sources
-    split split_by stack step streaming target target_examples task tests tied tokens
-    tokens_per_parameter warmup weight_decay weights width
+    data_files datamodels decay direction documents draws encoding engine epochs eps example
+    examples file final_learning_rate flops forecast format foundry gpus header heads
+    hidden_learning_rate holdout hub images initial_learning_rate large layers learning_rate
+    learning_rate_factor limit max_bytes max_document_bytes metric metrics micro_batch_tokens
+    mlp_ratio momentum noise only_scales options parameters parametrization pattern precision
+    projection proxy proxy_selection recipe records repeats revision scale scales scored_on seed
+    seeds size sources split split_by stack step streaming target target_examples task tests
+    tied tokens tokens_per_parameter warmup weight_decay weights width
 path:
     at columns example files flops format foundry metric metrics parameters proxy recipe reference
     results scale seed split_by step table task tokens

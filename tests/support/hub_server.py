@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -25,12 +25,19 @@ class Hub:
     `fault(method, path, start)` gives None, or what to do instead: "refuse" (503), "cut" (the
     connection ends in the middle) or "alter" (other bytes of the same length). `requests` holds
     every (method, path, range). A model may have further `revisions`, names of other commits'
-    files; be `gated`; or have `moved` to another name.
+    files; be `gated`; or have `moved` to another name. `others` are served at the same address.
     """
 
-    def __init__(self, repository: str, files: dict[str, bytes]) -> None:
+    def __init__(
+        self,
+        repository: str,
+        files: dict[str, bytes],
+        commit: str = COMMIT,
+        others: Sequence[Hub] = (),
+    ) -> None:
         self.repository = repository
         self.files = files
+        self.commit, self.others = commit, others
         self.revisions: dict[str, tuple[str, dict[str, bytes]]] = {}
         self.gated, self.moved = False, repository
         self.requests: list[tuple[str, str, str | None]] = []
@@ -60,6 +67,10 @@ class Hub:
     ) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+    def of(self, path: str) -> Hub:
+        """Whose path this is: another one's that is named in it, or its own."""
+        return next((hub for hub in self.others if f"/{hub.repository}/" in f"{path}/"), self)
 
     def described(self, path: str) -> dict[str, Any]:
         """A file as the API lists it, kept by LFS under the sha256 sum of its bytes."""
@@ -100,7 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(self.rfile.read(length))
 
     def answer(self, body: bytes = b"") -> None:
-        path, hub = unquote(urlsplit(self.path).path), self.hub
+        path = unquote(urlsplit(self.path).path)
+        self.hub = hub = type(self).hub.of(path)
         hub.requests.append((self.command, path, self.headers.get("Range")))
         if path.startswith(f"/api/models/{hub.repository}/revision/"):
             self.model(path.rpartition("/")[2])
@@ -109,25 +121,25 @@ class _Handler(BaseHTTPRequestHandler):
             if path.startswith(f"/{hub.repository}/resolve/{commit}/"):
                 self.file(path.partition(f"{commit}/")[2], files, commit)
                 return
-        api = f"/api/datasets/{hub.repository}"
-        files = f"/datasets/{hub.repository}/resolve/{COMMIT}/"
+        api, at = f"/api/datasets/{hub.repository}", hub.commit
+        files = f"/datasets/{hub.repository}/resolve/{at}/"
         if path.startswith(f"/{hub.repository}/"):  # a model's files stand without a kind
             path = f"/datasets{path}"
-        if path == f"{api}/revision/{COMMIT}":
+        if path == f"{api}/revision/{at}":
             siblings = [{"rfilename": name} for name in hub.files]
-            self.json({"id": hub.repository, "sha": COMMIT, "siblings": siblings})
-        elif path.startswith(f"{api}/tree/{COMMIT}"):
+            self.json({"id": hub.repository, "sha": at, "siblings": siblings})
+        elif path.startswith(f"{api}/tree/{at}"):
             recursive = "recursive=true" in urlsplit(self.path).query.lower()
-            folder = path.removeprefix(f"{api}/tree/{COMMIT}").strip("/")
+            folder = path.removeprefix(f"{api}/tree/{at}").strip("/")
             self.json(hub.listed(folder, recursive))
-        elif path == f"{api}/paths-info/{COMMIT}":
+        elif path == f"{api}/paths-info/{at}":
             wanted = json.loads(body)["paths"]
             self.json([hub.described(name) for name in wanted if name in hub.files])
         elif path.startswith(files) and path.removeprefix(files) in hub.files:
             self.file(path.removeprefix(files))
         else:
             known = f"/{hub.repository}/" in path
-            error = "EntryNotFound" if COMMIT in path else "RevisionNotFound"
+            error = "EntryNotFound" if at in path else "RevisionNotFound"
             self.json(
                 {"error": "not found"}, 404, {"X-Error-Code": error if known else "RepoNotFound"}
             )
@@ -136,7 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         """What the API tells of a model at a commit or a name of one."""
         hub = self.hub
         commits = {commit: (commit, files) for commit, files in hub.revisions.values()}
-        known = {COMMIT: (COMMIT, hub.files), "main": (COMMIT, hub.files)} | hub.revisions | commits
+        own = (hub.commit, hub.files)
+        known = {hub.commit: own, "main": own} | hub.revisions | commits
         if hub.gated:
             self.json({"error": "gated"}, 403, {"X-Error-Code": "GatedRepo"})
         elif revision not in known:
@@ -165,7 +178,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    def file(self, name: str, files: dict[str, bytes] | None = None, commit: str = COMMIT) -> None:
+    def file(
+        self, name: str, files: dict[str, bytes] | None = None, commit: str | None = None
+    ) -> None:
         """A file, or the part of it that a Range asks for."""
         data = (files or self.hub.files)[name]
         oid = self.hub.described(name)["lfs"]["oid"] if files is None else digest(data)
@@ -176,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
             start, stop = int(first), min(int(last) + 1 if last else stop, stop)
         headers = {
             "ETag": f'"{oid}"',
-            "X-Repo-Commit": commit,
+            "X-Repo-Commit": commit or self.hub.commit,
             "X-Linked-Size": str(len(data)),
             "X-Linked-ETag": f'"{oid}"',
             "Accept-Ranges": "bytes",

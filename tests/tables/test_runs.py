@@ -15,7 +15,7 @@ from scipy import stats
 from support.loaded_modules import verbs
 from support.workflow_run import Workflow
 
-from proxyscale.__main__ import main
+from proxyscale.cli.main import main
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.cli.load_study import load as load_study

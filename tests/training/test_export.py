@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from support.tiny_run import LENGTH, SPEC, VOCABULARY, write_tokenizer
 
-from proxyscale.__main__ import main
+from proxyscale.cli.main import main
 from proxyscale.base import artifacts
 from proxyscale.training import language_model
 

@@ -15,7 +15,7 @@ from support import tiny_run
 from support.language_runs import LENGTH, SPEC, write_pool, write_task
 from support.paths import ROTARY
 
-from proxyscale.__main__ import main
+from proxyscale.cli.main import main
 from proxyscale.attribution.model_output import model_output
 from proxyscale.attribution.projection import Projection
 from proxyscale.base import artifacts

@@ -7,9 +7,9 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.paper_data import pins
 from support.paths import ROOT
 
 from proxyscale.figures import paper
@@ -60,14 +60,6 @@ def test_tasks_and_selections_are_as_the_paper_says(study: LanguageStudy) -> Non
     assert study.config.selection.size * 2048 >= study.scales["760M"].tokens
 
 
-def pins(value: Any) -> list[tuple[str, str]]:
-    """Every (repository, revision) of a config."""
-    if not isinstance(value, dict):
-        return []
-    own = [(value["hub"], value["revision"])] if "hub" in value else []
-    return own + [pin for inner in value.values() for pin in pins(inner)]
-
-
 def test_every_dataset_is_pinned_and_to_one_commit() -> None:
     found = pins(read_yaml(FILE))
     assert len(found) == 15
@@ -88,11 +80,13 @@ def offline(*arguments: str, folder: Path) -> str:
 
 def test_its_plan_and_its_dry_run_need_no_network(tmp_path: Path) -> None:
     told = offline("proxyscale", "plan", folder=tmp_path)
-    assert re.search(r"760M +760,470,528 +15\.3G .* 27 +0 +\?", told)
+    assert re.search(r"760M +760,470,528 +15\.3G .* 27 +0 +[\d.]{7}", told)
     # Table 9: three models each of 4.30e20, 1.20e21 and 2.62e21, here for two tasks together
     assert "1.28e+22 FLOPs of attribution" in told
     assert "80,000,000 × 15,360 by each of 3 models of 125M: 4.92TB in fp32, 2.46TB in fp16" in told
-    assert re.search(r"on GPUs: [\d,]+ hours of an H100", told)
+    assert re.search(r"to do: [\d,]+ jobs, [\d,]{5,} GPU hours, [\d,]+ core hours", told)
+    assert re.search(r"on 8 GPUs \(h100\), 8 cores for each: \d+d", told)
+    assert re.search(r"on 64 GPUs \(h100\), 8 cores for each: \d+d", told)
     assert re.search(r"disk, at most: \d.*TB \(.*features \d.*TB", told)
     assert re.search(r"memory of a job, at most: pack [\d.]+GB, select [\d.]+GB", told)
     dry = offline("snakemake", "--dry-run", "-s", str(ROOT / "Snakefile"), folder=tmp_path)

@@ -47,12 +47,22 @@ def init(args: Arguments) -> None:
 
 
 @command(
+    "target*: files of the study, results/correlation_fig1.pdf: what they alone need; default: all",
     "configfile?: the study's config (default: config.yaml)",
-    "cores?: cores that it may take (default: this machine's)",
+    "cores?: cores that it may take (default: this machine's; 8 a GPU with --on)",
+    "on?: GPUs, or cores where none are asked for: how long it takes on so many, and why",
+    "spent!: what its jobs took when they last ran, by rule",
 )
 def plan(args: Arguments) -> None:
-    """What a study will do and what it will cost."""
+    """What a study will do and what it will cost.
+
+    proxyscale plan results/correlation_fig1.pdf
+    proxyscale plan --configfile workflow/studies/paper-language.yaml --on 64
+    proxyscale plan --spent
+    """
     from proxyscale.cli.load_study import config_of, load
+    from proxyscale.study import plan_jobs
+    from proxyscale.study.job_graph import job_graph
     from proxyscale.study.validation import read_yaml
 
     def calibrate(*scale: Any) -> float:
@@ -61,12 +71,21 @@ def plan(args: Arguments) -> None:
         return calibrate(*scale)
 
     file = args.configfile or "config.yaml"
-    cores = whole(args.cores, "cores") if args.cores is not None else os.cpu_count() or 1
+    cores = None if args.cores is None else whole(args.cores, "cores")
+    count = None if args.on is None else whole(args.on, "on")
+    if count and args.spent:
+        raise UserError("either what is to come or what has been", where="--on and --spent")
     raw = read_yaml(file)
     with config_of([file]):
         study = load(raw)
         study.check_inputs()
-    print(study.plan(args.configfile, cores, calibrate))
+    planned = job_graph(args.configfile, args.target)
+    if args.spent:
+        print(plan_jobs.spent(planned, study.needs(plan_jobs.here())))
+    elif count:
+        print(plan_jobs.on(planned, study.needs(plan_jobs.here()), count, cores))
+    else:
+        print(study.plan(planned, cores or os.cpu_count() or 1, calibrate))
 
 
 @command(

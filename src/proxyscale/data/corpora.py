@@ -78,12 +78,14 @@ def hub(
     column: str = "text",
     streaming: bool = True,
     data_dir: str | None = None,
+    data_files: str | Sequence[str] | None = None,
 ) -> Iterator[Document | Dropped]:
     """Text of a dataset on the Hugging Face hub, at a pinned commit (40 hex digits).
 
-    `data_dir` is the folder of the repository that is read, where it has no `config` for it.
+    `data_dir` is the folder of the repository that is read, where it has no `config` for it;
+    `data_files` are the files, as paths and globs, where it has no split for them.
     """
-    records = read_hub(hub, revision, config, split, streaming, data_dir)
+    records = read_hub(hub, revision, config, split, streaming, data_dir, data_files)
     yield from _documents(records, column)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,12 @@ def read_hub(
     split: str = "train",
     streaming: bool = True,
     data_dir: str | None = None,
+    data_files: str | Sequence[str] | None = None,
 ) -> Iterator[Record]:
     """Records of a Hugging Face dataset at a pinned commit.
+
+    `data_dir` and `data_files` are a folder and files (paths and globs) of the repository, where
+    its own configurations and splits do not have them; files that are named are the split `train`.
 
     With `streaming` they are downloaded as they are read; without it the files are downloaded
     first, kept in the client's cache, and each compared with the checksum that the hub gives. Cut
@@ -36,6 +40,7 @@ def read_hub(
                 repository,
                 name=config,
                 data_dir=data_dir,
+                data_files=data_files,
                 split=split,
                 revision=commit,
                 streaming=streaming,

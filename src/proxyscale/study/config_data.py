@@ -81,6 +81,9 @@ class Records(Strict):
     revision: str | None = Field(None, description="its commit, 40 hex digits")
     config: str | None = Field(None, description="the dataset's configuration")
     data_dir: str | None = Field(None, description="the folder of the dataset that is read")
+    data_files: str | list[str] | None = Field(
+        None, description="paths and globs of the dataset's files, which no split of it has"
+    )
     split: str | None = Field(None, description="the dataset's split; default: train")
     streaming: bool | None = Field(
         None, description="false downloads the dataset before it is read; default: true"

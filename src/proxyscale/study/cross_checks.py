@@ -112,7 +112,7 @@ def _records(where: str, task: Task) -> Iterator[UserError]:
         if len(given) != 1 or (key and (part.holdout or part.target)):
             told = " and ".join(given) or "neither"
             yield UserError(f"give one of files and hub, not {told}", where=place)
-        for name in ("revision", "config", "data_dir", "split", "streaming"):
+        for name in ("revision", "config", "data_dir", "data_files", "split", "streaming"):
             if part.hub is None and getattr(part, name) is not None:
                 yield UserError("only a dataset of the hub has this key", where=f"{place}.{name}")
         if part.hub is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from functools import cached_property
 
 from proxyscale.data.encoded_items import SURPLUS
 from proxyscale.study import demands
 from proxyscale.study.hardware import Device
 from proxyscale.study.input_checks import text_bytes
-from proxyscale.study.job_times import SCANNED, Estimate, Job, scanned
+from proxyscale.study.job_graph import Job
+from proxyscale.study.job_times import SCANNED, Estimate, scanned
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
 from proxyscale.study.needs import BARE, LOSS_BYTES, MARGIN, MB, UNKNOWN, Need, Needs
 from proxyscale.study.plan import PACKED, SELECTED
@@ -45,6 +47,9 @@ class DataNeeds(Needs):
         jobs = [Job("train", self.study.paths.log(log), pending=False) for log in logs]
         return Estimate(self.study, jobs, self._by_flops, wall=self._main.gpu)
 
+    def learn(self, jobs: Iterable[Job]) -> None:
+        self.estimate = Estimate(self.study, jobs, self._by_flops, wall=self._main.gpu)
+
     def corpus(self, source: str) -> Need:
         """A job over the text of a source: what is held of it, and hashes of its documents."""
         size = self._bytes(source)
@@ -63,7 +68,7 @@ class DataNeeds(Needs):
         sample = self.study.config.tokenizer.sample_bytes
         return Need(BARE + TOKENIZER_COPIES * sample, self._seconds("tokenizer"))
 
-    def pooled(self) -> Need:
+    def pool(self) -> Need:
         """A job that goes through the pool's manifests."""
         return Need(BARE, MARGIN * 60)
 

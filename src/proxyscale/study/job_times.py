@@ -1,32 +1,24 @@
 """How long every job takes: as it took, as its like took, or as is estimated.
 
-Which jobs are stale Snakemake alone can tell, and is asked. A job's time is its own when it last
-ran, or that of its like; where nothing has run yet it follows from a short calibration of training
-and from rates of reading and tokenizing.
+A job's time is its own when it last ran, or that of its like; where nothing has run yet it follows
+from a short calibration of training and from rates of reading and tokenizing.
 """
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple
 
 from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.cost import row_bytes
-from proxyscale.base.errors import UserError
 from proxyscale.base.progress import noted_duration
 from proxyscale.study.input_checks import text_bytes
+from proxyscale.study.job_graph import Job
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
 
-SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
-# A job in the words of a dry run.
-JOB = re.compile(r"^(?:local)?rule (\w+):\n(?: .*\n)*?    log: (.*)$", re.MULTILINE)
 # CPU seconds and rates of one core (AVX-512, 2.x GHz), where nothing has been measured yet.
 START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.6, "pool": 0.4, "items": 2.0, "select": 1.5}
 START |= {"overlap": 0.6, "task": 0.6}
@@ -41,31 +33,6 @@ READ = 1e9  # bytes a second of features, from a file system
 MODELLED = ("train", "evaluate", "features", "feature_shard", "candidate_losses")
 # A calibration takes ten steps: beyond so many FLOPs it would be no short one.
 CALIBRATED = 3e12
-
-
-class Job(NamedTuple):
-    """One job of the workflow; its log names it."""
-
-    rule: str
-    log: str
-    pending: bool
-
-
-def ask_snakemake(configfile: str | None) -> list[Job]:
-    """Every job of a study, and whether it would run now. UserError if Snakemake cannot tell."""
-    pending = _dry_run(configfile)
-    return [Job(*job, job in pending) for job in _dry_run(configfile, "--forceall")]
-
-
-def _dry_run(configfile: str | None, *options: str) -> dict[tuple[str, str], None]:
-    """Rule and log of the jobs that a dry run lists, in its order."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--snakefile", str(SNAKEFILE)]
-    command += ["--configfile", configfile] if configfile else []
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stdout + done.stderr).strip().rpartition("\n")[2]
-        raise UserError(f"Snakemake cannot tell what is stale: {last}", hint="snakemake --dry-run")
-    return dict.fromkeys(JOB.findall(done.stdout + done.stderr))
 
 
 def scanned(study: LanguageRuns, distribution: str, pool: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar
@@ -21,10 +21,12 @@ from proxyscale.study import (
     plan,
 )
 from proxyscale.study.config import Config
-from proxyscale.study.job_times import CALIBRATED, Estimate, ask_snakemake
+from proxyscale.study.job_graph import Planned
+from proxyscale.study.job_times import CALIBRATED, Estimate
 from proxyscale.study.language_needs import LanguageNeeds
 from proxyscale.study.language_runs import LanguageRuns
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
+from proxyscale.study.plan_jobs import by_rule, here
 from proxyscale.study.study import READ, Calibrate, canonical, plugin_files
 
 TABLES = ("tab9", "tab10", "tab11", "tab20")
@@ -160,7 +162,7 @@ class LanguageStudy(LanguageRuns):
         """How a scale's runs are executed: no part of a slice, since no result depends on it."""
         return canonical(self.scales[scale].execution)
 
-    def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
+    def plan(self, planned: Sequence[Planned], cores: int, calibrate: Calibrate) -> str:
         def seconds(name: str) -> float | None:
             scale = self.scales[name]
             if scale.training["engine"] not in registry.ENGINES:
@@ -169,7 +171,11 @@ class LanguageStudy(LanguageRuns):
                 return None
             return calibrate(scale.model, scale.training)
 
-        return plan.told(self, Estimate(self, ask_snakemake(configfile), seconds), cores)
+        needs, jobs = self.needs(here()), [one.job for one in planned]
+        if not needs.most_gpus()[0]:
+            return plan.told(self, Estimate(self, jobs, seconds), cores)
+        needs.learn(jobs)
+        return plan.told_with(self, needs.estimate, *by_rule(planned, needs))
 
     def check_inputs(self) -> None:
         input_checks.check_inputs(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar
@@ -24,7 +24,7 @@ from proxyscale.study import (
     models_specs,
 )
 from proxyscale.study.cross_checks import task_mistakes
-from proxyscale.study.job_times import ask_snakemake
+from proxyscale.study.job_graph import Planned
 from proxyscale.study.models_config import OwnModels
 from proxyscale.study.models_table import OwnModel, listed
 from proxyscale.study.option_checks import named, style_mistakes
@@ -166,10 +166,10 @@ class ModelsStudy(Study[OwnModels]):
             return plugin_files(self.config.plugins, *called)
         return super().plugins(rule, name)
 
-    def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
+    def plan(self, planned: Sequence[Planned], cores: int, calibrate: Calibrate) -> str:
         """Models of every scale, and how many are measured; nothing is trained."""
         logs = {self.paths.log(f"measure/{m.scale}/{m.recipe}/{m.name}"): m for m in self.models}
-        jobs = [job for job in ask_snakemake(configfile) if job.rule == "measure"]
+        jobs = [one.job for one in planned if one.job.rule == "measure"]
         waiting = [logs[job.log].scale for job in jobs if job.pending and job.log in logs]
         rows = [["scale", "models", "to measure", "recipes", "first of them"]]
         for scale in dict.fromkeys(model.scale for model in self.models):

@@ -8,11 +8,15 @@ too little is given twice as much at its next attempt.
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proxyscale.base.errors import UserError
 from proxyscale.study.hardware import DEVICES, Device
+from proxyscale.study.job_graph import Job
 from proxyscale.study.models_table import OwnModel
 from proxyscale.tables.sizes import named
 
@@ -56,6 +60,21 @@ class Needs:
 
     def __init__(self, study: Any, unnamed: str = "cpu") -> None:
         self.study, self.unnamed = study, unnamed
+
+    def learn(self, jobs: Iterable[Job]) -> None:
+        """Take what finished ones of these jobs took for what their like will take."""
+
+    def of(self, rule: str, wildcards: Mapping[str, str]) -> Need:
+        """The need of a job: of its rule's own method, or of a job that reads losses.
+
+        UserError if nobody can tell: of models that are there.
+        """
+        method = getattr(self, rule, self.reading)
+        if rule == "measure":
+            raise UserError("how long models that are there take is not known", where="models")
+        asked = inspect.signature(method).parameters
+        found: Need = method(**{key: value for key, value in wildcards.items() if key in asked})
+        return found
 
     def device(self, word: str) -> Device:
         """The device of a config's word."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar
@@ -14,6 +14,7 @@ from proxyscale.base.errors import UserError
 from proxyscale.figures import registered  # noqa: F401 (it registers)
 from proxyscale.registry import Facts
 from proxyscale.study import own_runs_specs
+from proxyscale.study.job_graph import Planned
 from proxyscale.study.option_checks import style_mistakes
 from proxyscale.study.own_runs_config import OwnRuns
 from proxyscale.study.study import READ, Calibrate, Study
@@ -87,7 +88,7 @@ class OwnRunsStudy(Study[OwnRuns]):
     def rules(self) -> list[str]:
         return ["own_runs", "reporting", "report", "figures", *(["decisions"] * bool(self.weights))]
 
-    def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
+    def plan(self, planned: Sequence[Planned], cores: int, calibrate: Calibrate) -> str:
         raise UserError("this study reads runs that are there: it trains nothing", where="runs")
 
 

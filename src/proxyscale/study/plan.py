@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
@@ -114,17 +114,31 @@ def _candidates(scoring: Scoring, examples: int | None) -> int:
 
 def told(study: LanguageRuns, estimate: Estimate, cores: int) -> str:
     """The plan for people: scales, then all other jobs, then the sums."""
-    plans, examples = scale_plans(study, estimate), estimate.pool_examples
+    return told_with(study, estimate, aligned(_rule_rows(estimate)), [_time(estimate, cores)])
+
+
+def told_with(
+    study: LanguageRuns, estimate: Estimate, rows: Sequence[str], sums: Sequence[str]
+) -> str:
+    """The same with rows and sums of its jobs as somebody else tells them.
+
+    What is about the study as a whole is left out where a part of it is asked for.
+    """
+    plans = [plan for plan in scale_plans(study, estimate) if plan.runs]
+    scales = [*aligned(_scale_rows(plans)), ""] if plans else []
+    whole = sum(plan.runs for plan in plans) == len(study.trained)
+    return "\n".join([*scales, *rows, "", *(_facts(study, estimate) if whole else []), *sums])
+
+
+def _facts(study: LanguageRuns, estimate: Estimate) -> list[str]:
+    """What the study trains and scores, what it leaves on disk, what its candidates cost."""
+    examples = estimate.pool_examples
     training = sum(
         cost.training_flops(study.scales[run.scale].parameters, study.tokens(run.scale, run[1]))
         for run in study.trained
     )
     scoring = attribution_flops(study, examples)
     lines = [
-        *aligned(_scale_rows(plans)),
-        "",
-        *aligned(_rule_rows(estimate)),
-        "",
         f"{len(study.grid)} distributions, {len(study.config.tasks)} tasks, "
         f"{len(study.trained)} runs, {training:.2e} FLOPs of training (6·P·D)",
         f"{scoring:.2e} FLOPs of attribution (paper, A.3), {len(study.scorings)} sets of scores",
@@ -132,13 +146,12 @@ def told(study: LanguageRuns, estimate: Estimate, cores: int) -> str:
         *_memory(study, examples),
         *demands.told(study),
         *_kept_features(study, examples),
-        _time(estimate, cores),
     ]
     if training + scoring > 1e17:
         hours = (training + scoring) / DEVICES[LARGE].rate("bf16") / 3600
         share = SUSTAINED["bf16"]
-        lines.append(f"on GPUs: {hours:,.0f} hours of an H100 at {share:.0%} of its bf16 peak")
-    return "\n".join(lines)
+        lines.append(f"these FLOPs: {hours:,.0f} hours of an H100 at {share:.0%} of its bf16 peak")
+    return lines
 
 
 def _kept_features(study: LanguageRuns, examples: int | None) -> list[str]:
@@ -182,7 +195,7 @@ def _scale_rows(plans: Iterable[ScalePlan]) -> list[tuple[str, ...]]:
 
 def _rule_rows(estimate: Estimate) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("step", "jobs", "done", "measured", "CPU time to do")]
-    for rule in dict.fromkeys(job.rule for job in reversed(estimate.jobs)):
+    for rule in dict.fromkeys(job.rule for job in estimate.jobs):
         jobs = [job for job in estimate.jobs if job.rule == rule]
         seconds = [estimate.seconds(job) for job in jobs if job.pending]
         left = sum(value or 0.0 for value in seconds)

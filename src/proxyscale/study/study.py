@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +27,7 @@ from proxyscale.base.seals import intact
 from proxyscale.data.records import Files
 from proxyscale.study import common_checks
 from proxyscale.study.config import StudyConfig
+from proxyscale.study.job_graph import Planned
 from proxyscale.study.needs import Needs
 from proxyscale.study.validation import validated
 
@@ -184,8 +185,11 @@ class Study(ABC, Generic[C]):
     # What it takes.
 
     @abstractmethod
-    def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
-        """What it will do and what that will cost, for people. UserError if that cannot be told."""
+    def plan(self, planned: Sequence[Planned], cores: int, calibrate: Calibrate) -> str:
+        """What its jobs will do and what that will cost, for people.
+
+        UserError if that cannot be told.
+        """
 
     def needs(self, unnamed: str = "cpu") -> Needs:
         """What its jobs ask for, where `auto` stands for the device `unnamed`."""

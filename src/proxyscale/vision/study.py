@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import ClassVar
@@ -14,7 +14,9 @@ from proxyscale.base.progress import cheaper
 from proxyscale.data.records import listed
 from proxyscale.registry import Facts
 from proxyscale.study import field_checks
+from proxyscale.study.job_graph import Planned
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
+from proxyscale.study.plan_jobs import by_rule, disk, here
 from proxyscale.study.study import Calibrate, plugin_files
 from proxyscale.vision import cross_checks, specs
 from proxyscale.vision.config import ImageConfig
@@ -109,5 +111,7 @@ class ImageStudy(ImageRuns):
     def needs(self, unnamed: str = "cpu") -> ImageNeeds:
         return ImageNeeds(self, unnamed)
 
-    def plan(self, configfile: str | None, cores: int, calibrate: Calibrate) -> str:
-        return told_images(self)
+    def plan(self, planned: Sequence[Planned], cores: int, calibrate: Calibrate) -> str:
+        needs = self.needs(here())
+        rows, sums = by_rule(planned, needs)
+        return "\n".join([told_images(self), "", *rows, "", disk(planned, needs), *sums])
