@@ -16,10 +16,10 @@ from support.mistakes import BAD, REMOVE, spoil
 from support.paths import ROOT, ROTARY
 from tokenizers import Tokenizer, models
 
-from proxyscale.cli.main import main
 from proxyscale.base import artifacts
 from proxyscale.base.digest import code_digest
 from proxyscale.base.errors import UserError
+from proxyscale.cli.main import main
 from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.data.tokens import load_tokenizer
 from proxyscale.registry import architecture, selection

@@ -15,10 +15,10 @@ from scipy import stats
 from support.loaded_modules import verbs
 from support.workflow_run import Workflow
 
-from proxyscale.cli.main import main
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.cli.load_study import load as load_study
+from proxyscale.cli.main import main
 from proxyscale.statistics.all_statistics import every_statistic
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.partners import partners_told

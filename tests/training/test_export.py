@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from support.tiny_run import LENGTH, SPEC, VOCABULARY, write_tokenizer
 
-from proxyscale.cli.main import main
 from proxyscale.base import artifacts
+from proxyscale.cli.main import main
 from proxyscale.training import language_model
 
 TEXT = "w3 w4 w5 w39"

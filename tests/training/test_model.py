@@ -15,11 +15,11 @@ from support import tiny_run
 from support.language_runs import LENGTH, SPEC, write_pool, write_task
 from support.paths import ROTARY
 
-from proxyscale.cli.main import main
 from proxyscale.attribution.model_output import model_output
 from proxyscale.attribution.projection import Projection
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.cli.main import main
 from proxyscale.data.pool import Pool
 from proxyscale.registry import architecture, load_plugins
 from proxyscale.training import language_model

@@ -173,7 +173,7 @@ def told(record: Mapping[str, Any]) -> list[str]:
     now = f"To be chosen now: {record['choice']}"
     if stop["regret"] is not None:
         now += (
-            f", expected {max(stop['regret'], 0.0):.2f} sd over recipes above the best at "
+            f", expected {max(stop['regret'], 0.0):.2g} sd over recipes above the best at "
             f"{record['target']} ({max(stop['regret'], 0.0) * record['sd']:.3g} in its unit), the "
             f"best itself with probability {stop['best']:.2f}"
         )
