@@ -8,8 +8,11 @@ from support.mistakes import BAD, spoil
 from support.paths import ROOT
 
 from proxyscale.base.errors import UserError, UserErrors
-from proxyscale.cli.explain import explain, schema
+from proxyscale.cli.explain import explain, keys, keys_table, meaning, schema
+from proxyscale.study.config import Config
 from proxyscale.study.language_study import LanguageStudy
+from proxyscale.study.models_config import OwnModels
+from proxyscale.study.own_runs_config import OwnRuns
 from proxyscale.study.validation import read_yaml
 
 
@@ -119,6 +122,9 @@ def test_the_schema_is_up_to_date() -> None:
         ("sources.docs.holdout", "only ever measured"),
         ("scales.xs.width", "residual width"),
         ("tasks.text", "column"),
+        ("figures.style", "width: float  (default: 5.5)"),
+        ("figures.style.frontier.width", "width: float"),
+        ("sources.installed.part", "part"),
         ("distributions.random", "random"),
         ("runs", "columns"),
         ("runs.columns.recipe", "training data"),
@@ -129,9 +135,37 @@ def test_explain(key, told) -> None:
     assert told in explain(key)
 
 
-def test_explain_offers_the_nearest_key() -> None:
-    with pytest.raises(UserError, match="did you mean 'tokens'"):
-        explain("training.token")
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("training.token", "'tokens'"),
+        ("dsdm", "distributions.dsdm"),
+        ("parametrization", "model.parametrization"),
+        ("tokens_per_paramter", "training.tokens_per_parameter"),
+        ("scales.xs.widht", "'width'"),
+        ("tasks.sqad", "'squad'"),
+        ("sources.installed.pakages", "'part'|allowed: installed"),
+        ("figures.style.frontie", "'frontier'"),
+        ("training.betas.first", "no such key"),
+        ("tasks.foo", "allowed: .*squad"),
+    ],
+)
+def test_explain_offers_the_nearest_key_wherever_it_is(key: str, near: str) -> None:
+    with pytest.raises(UserError, match=near) as told:
+        explain(key)
+    assert "…" not in str(told.value)  # lists are whole
+
+
+def test_explain_tells_something_of_every_key() -> None:
+    for root in (Config, OwnRuns, OwnModels):
+        for key, field in keys(root):
+            assert meaning(field), key
+            assert "None" not in explain(key)
+
+
+def test_the_table_of_keys_is_up_to_date() -> None:
+    written = (ROOT / "workflow/schemas/keys.md").read_text()
+    assert written == keys_table(), "run: proxyscale explain --all > workflow/schemas/keys.md"
 
 
 def test_one_entry_may_stand_for_many_distributions(minimal) -> None:

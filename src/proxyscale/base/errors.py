@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+LISTED = 60  # names at most: keys are listed whole, the recipes of a large table are not
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -42,7 +43,7 @@ class UserError(Exception):
             near = difflib.get_close_matches(str(self.value), self.allowed, n=1, cutoff=0.6)
             if near:
                 parts.append(f"did you mean {near[0]!r}?")
-            shown = ", ".join(self.allowed[:20]) + (", …" if len(self.allowed) > 20 else "")
+            shown = ", ".join(self.allowed[:LISTED]) + (", …" if self.allowed[LISTED:] else "")
             parts.append(f"allowed: {shown}")
         if self.hint:
             parts.append(f"hint: {self.hint}")

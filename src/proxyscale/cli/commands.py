@@ -240,12 +240,19 @@ def whole(text: str, key: str) -> int:
     return int(text)
 
 
-@command(FAMILY, "key*: training.tokens, tasks, scales.xs.width, sources.installed, …")
+@command(
+    FAMILY,
+    "all!: every key of every kind of study with its default, as a table",
+    "key*: training.tokens, tasks, scales.xs.width, sources.installed, …",
+)
 def explain(args: Arguments) -> None:
     """What a key of the config means."""
-    from proxyscale.cli.explain import explain
+    from proxyscale.cli.explain import explain, keys_table
     from proxyscale.cli.load_study import known
 
+    if args.all:
+        print(keys_table(), end="")
+        return
     print(explain(".".join(args.key), known(args.family or "language")))
 
 
