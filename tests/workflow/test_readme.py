@@ -84,6 +84,10 @@ def test_the_study_of_ones_own_ends_in_a_report(own: Path) -> None:
     assert (own / "results/mine/report.html").stat().st_size > 10_000
 
 
+def test_the_readme_is_short() -> None:
+    assert len(README.encode()) < 12_000
+
+
 @pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
 def test_files_that_are_named_are_there(text: str) -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", text)
