@@ -45,11 +45,19 @@ def test_a_sample_foretells_the_rows(made: Path) -> None:
     rows = artifacts.read_json(made / "packed" / "manifest.json")["rows"]
     held = artifacts.read_json(made / "a" / "manifest.json")["bytes"]["pool"]
     assert held > 3 * SAMPLE
-    told = held / bytes_a_token(made / "a", made / "tokenizer.json", 0, 1) / LENGTH
+    told = held / bytes_a_token(made / "a", made / "tokenizer.json") / LENGTH
     assert told == pytest.approx(rows, rel=0.02)
     check_source(made / "a", made / "tokenizer.json", spec("a"), int(0.98 * rows))
     with pytest.raises(UserError, match=rf"sources\.a: .* {int(1.2 * rows):,} are asked for"):
         check_source(made / "a", made / "tokenizer.json", spec("a"), int(1.2 * rows))
+
+
+def test_a_shard_without_documents_is_told_to_be_one(made: Path) -> None:
+    # a shard is whole groups of documents, of which little text has one
+    check_source(made / "b", made / "tokenizer.json", spec("b", 2, 0), 400)
+    with pytest.raises(UserError, match="not one row of 32") as error:
+        pack(made / "shard", made / "b", made / "tokenizer.json", spec("b", 2, 0))
+    assert "fewer shards" in str(error.value.hint)
 
 
 def test_the_pool_tells_every_demand_that_it_does_not_meet(made: Path) -> None:

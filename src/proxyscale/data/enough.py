@@ -15,10 +15,10 @@ SAMPLE = 1 << 18  # bytes of text that are tokenized
 NEAR = 0.95  # of what is asked for: a sample that promises less is believed
 
 
-def bytes_a_token(corpus: Path, tokenizer: Path, shard: int, shards: int) -> float:
-    """Bytes of text a token, of the first documents of a shard, ends of documents counted."""
+def bytes_a_token(corpus: Path, tokenizer: Path) -> float:
+    """Bytes of text a token, of a source's first documents, ends of documents counted."""
     encoder, size, tokens = load_tokenizer(tokenizer), 0, 0
-    for _, text in read_documents(corpus, "pool", shard, shards):
+    for _, text in read_documents(corpus, "pool"):
         part = text[:SAMPLE]
         size += len(part.encode())
         tokens += len(encoder.encode(part, add_special_tokens=False).ids) + 1
@@ -30,7 +30,7 @@ def bytes_a_token(corpus: Path, tokenizer: Path, shard: int, shards: int) -> flo
 def check_source(corpus: Path, tokenizer: Path, spec: dict[str, Any], wanted: int) -> None:
     """UserError if a source's text will hardly make `wanted` examples. `spec` as for `pack`."""
     held = artifacts.read_json(corpus / "manifest.json")["bytes"].get("pool", 0)
-    each = bytes_a_token(corpus, tokenizer, spec.get("shard", 0), spec.get("shards", 1))
+    each = bytes_a_token(corpus, tokenizer)
     rows = int(held / each / spec["length"]) if each else 0
     if rows < NEAR * wanted:
         message = f"its pool of {held:,} bytes makes about {rows:,} examples of {spec['length']} "

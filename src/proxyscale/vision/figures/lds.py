@@ -55,7 +55,7 @@ def of_methods(data: FigureData) -> tuple[Figure, Rows]:
     caption="As Figure 6 for the most models; the band is a jackknife interval over models.",
     reads=("statistics",),
     family="resnet",
-    exists=lambda facts: facts.models > 1,
+    exists=lambda facts: facts.models > 2,
 )
 def of_most_models(data: FigureData) -> tuple[Figure, Rows]:
     """LDS for the most models, with its interval over models (Fig 27)."""
