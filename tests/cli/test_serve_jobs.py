@@ -31,7 +31,7 @@ from proxyscale.registry import corpus
 @corpus
 def told(*, told: str):
     """Documents that tell where they were made."""
-    print("seen", os.environ["TOLD"], os.getcwd(), file=sys.stderr)
+    print("seen", os.environ["TOLD"], os.getcwd(), sys.argv[1:], file=sys.stderr)
     if told == "sleep":
         time.sleep(3600)
     if told == "die":
@@ -105,7 +105,7 @@ def test_a_fork_does_what_an_interpreter_does(
         call = job(folder, address)
         said = call.communicate()[1]
         assert call.returncode == 0, said
-        assert f"seen texttext {folder}" in said
+        assert f"seen texttext {folder} ['corpus', '--log', 'log', '--plugin'" in said
         files = [path for path in folder.rglob("*") if path.is_file() and path.name != "log"]
         made.append({str(p.relative_to(folder)): p.read_bytes() for p in files})
     assert made[0] == made[1]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paths import ROOT
 
 from proxyscale.base.cost import attribution_flops
 from proxyscale.base.progress import note_duration, noted_duration
@@ -13,6 +15,7 @@ from proxyscale.study.job_graph import Job
 from proxyscale.study.job_times import BYTES, FORWARD, START, Estimate
 from proxyscale.study.language_study import LanguageStudy
 from proxyscale.study.plan import disk_bytes, told
+from proxyscale.study.validation import read_yaml
 
 
 def job(rule: str, name: str, pending: bool = True) -> Job:
@@ -82,3 +85,33 @@ def test_disk_and_flops_of_scores_are_bounded(minimal: dict[str, Any], tmp_path:
     # of a part of the study: nothing that is about the whole
     words = told(study, Estimate(study, runs[:1], lambda scale: 1.0), 2)
     assert "FLOPs of attribution" not in words
+
+
+# CPU seconds of the default study's jobs on two cores with AVX-512, from their own logs: all of one
+# rule about one subject, and how many they are.
+TRAINED = {"nano": 0.7, "xxs": 1.51, "xs": 2.32, "s": 3.97, "m": 7.44, "l": 12.3, "ref": 90.6}
+TOOK = {
+    "corpus": [("docs", 16.0), ("ml", 4.4), ("stdlib", 1.8), ("headers", 0.9), ("tests", 0.8)],
+    "pack": [("algebra/0", 8.8), ("docs/0", 3.9), ("headers/0", 5.2), ("stdlib/0", 4.6)],
+    "items": [("docs", 4.5), ("mix", 15.2), ("hellaswag_like", 7.7), ("trivia_like", 1.4)],
+    "select": [("dsir", 12.3), ("classifier", 14.8), ("mix", 0.8)],
+    "train": [("ref/mix/0-0", 90.6), ("l/squad_like-by-s-5pc/0-0", 2.7)],
+    "evaluate": [("ref/mix/0-0", 12.2), ("l/mix/0-0", 4.4), ("s/mix/0-0", 3.0)],
+    "features": [("s/mix/0-0/32000", 81.9), ("l/random-subset/0-0/12000", 51.0)],
+    "score": [("../scores/s/mix/32000/squad_like", 23.6)],
+    "compare_scores": [("../scores/compare", 35.1)],
+    "rivals": [("../rivals", 14.3)],
+    "statistics": [("../statistics", 6.8)],
+}
+
+
+def test_the_default_study_takes_what_it_took() -> None:
+    raw = read_yaml(ROOT / "config.yaml")
+    study = LanguageStudy.load({**raw, "results": "out"})
+    estimate = Estimate(study, [], TRAINED.__getitem__)
+    for rule, jobs in TOOK.items():
+        logs = [str(Path(os.path.normpath(f"out/logs/{rule}/{name}.log"))) for name, _ in jobs]
+        told = [estimate.seconds(Job(rule, log, pending=True)) for log in logs]
+        assert None not in told
+        took = sum(seconds for _, seconds in jobs)
+        assert took / 1.5 < sum(seconds or 0 for seconds in told) < took * 1.5, rule

@@ -101,6 +101,7 @@ def main() -> int:
     asking = serve(listening)
     lock.end_with_parent()
     words = job_server.asked(asking)
+    sys.argv[1:] = words  # which a job that several GPUs share starts again for each
     threading.Thread(target=_end_with, args=(asking,), daemon=True).start()
     return job(words)
 

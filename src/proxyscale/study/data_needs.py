@@ -11,7 +11,7 @@ from proxyscale.study import demands
 from proxyscale.study.hardware import Device
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_graph import Job
-from proxyscale.study.job_times import SCANNED, Estimate, scanned
+from proxyscale.study.job_times import COUNT_RATE, SCANNED, Estimate, scanned
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
 from proxyscale.study.needs import BARE, LOSS_BYTES, MARGIN, MB, UNKNOWN, Need, Needs
 from proxyscale.study.plan import PACKED, SELECTED
@@ -19,8 +19,8 @@ from proxyscale.study.plan import PACKED, SELECTED
 TEXT_COPIES, TOKENIZER_COPIES = 12, 100  # bytes of memory per byte of text that is held
 TEXT = 64 * MB  # bytes of text held at a time: a group of documents, or one that is large
 HASHES = 0.1  # bytes of memory per byte of a corpus: a hash of every document, of a KB or more
-# Memory of a token whose n-grams are counted, as many as are at most, and how many a second.
-COUNTED, MOST_COUNTED, COUNT_RATE = 200, 1e7, 5e5
+# Memory of a token whose n-grams are counted, as many as are at most.
+COUNTED, MOST_COUNTED = 200, 1e7
 CANDIDATE, WINDOW = 60, 100  # bytes of memory per word of a test set: as it is encoded, as sought
 UNTOLD = 1e9  # bytes of a source whose size cannot be told beforehand
 QUESTION = 256  # words of a question with what is given with it, at most

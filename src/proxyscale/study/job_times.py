@@ -19,16 +19,23 @@ from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_graph import Job
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
 
-# CPU seconds and rates of one core (AVX-512, 2.x GHz), where nothing has been measured yet.
-START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.6, "pool": 0.4, "items": 2.0, "select": 1.5}
-START |= {"overlap": 0.6, "task": 0.6}
-START |= {"train": 2.0, "evaluate": 2.5, "features": 3.0, "feature_shard": 3.0}
-START |= {"score": 7.0, "figure": 2.0}
+# CPU seconds and rates of one core (AVX-512, 2.x GHz), as the default study took, whose jobs are
+# forked from a process that has loaded what they need.
+START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.1, "pool": 0.1, "items": 0.6, "select": 0.8}
+START |= {"overlap": 0.6, "task": 1.1, "train": 0.1, "evaluate": 0.1, "features": 0.3}
+START |= {"feature_shard": 0.3, "score": 0.5, "compare_scores": 5.0, "figure": 2.2}
+START |= {"table": 0.2, "next_steps": 0.3, "proposal": 0.3}
 OTHER = 1.5  # seconds of any other job
-BYTES = {"corpus": 12e6, "pack": 1.6e6, "overlap": 20e6, "tokenizer": 0.5e6}  # of text, a second
-FORWARD = 1 / 3  # of a training step is the forward pass that measures a loss
-FEATURES = 2.5  # a per-example gradient and its projection, in training steps of the same tokens
-SCANNED = 8e5  # tokens a second whose words are counted by a selection that compares texts
+BYTES = {"corpus": 12e6, "pack": 1.1e6, "overlap": 20e6, "tokenizer": 0.5e6}  # of text, a second
+PARSED = 0.45e6  # bytes a second of docstrings, which all of a package's code is searched for
+STRIPPED = 1.4e6  # of code whose docstrings are cut out
+HELD_OUT = 0.5e6  # bytes a second of held-out documents that a test set is made of
+FORWARD = 0.3  # of a training step is the forward pass that measures a loss
+FEATURES = 1.0  # a per-example gradient and its projection, in training steps of the same tokens
+SCANNED = 6.5e5  # tokens a second whose words are counted by a selection that compares texts
+COUNT_RATE = 5e5  # tokens a second whose n-grams are counted
+KERNEL = 1.2e11  # FLOP/s of large matrices in float32, of which scores are made
+LOSSES = {"statistics": 8e4, "collect": 3e5}  # losses a second
 READ = 1e9  # bytes a second of features, from a file system
 MODELLED = ("train", "evaluate", "features", "feature_shard", "candidate_losses")
 # A calibration takes ten steps: beyond so many FLOPs it would be no short one.
@@ -45,6 +52,21 @@ def scanned(study: LanguageRuns, distribution: str, pool: int) -> int:
         return 0
     rows = entry.candidates or study.config.selection.candidates or pool
     return 2 * rows * study.config.pool.length
+
+
+def corpus_rate(study: LanguageRuns, source: str) -> float:
+    """Bytes a second that a source's documents are read at."""
+    options = study.config.sources[source].options
+    if options.get("part") == "docstrings":
+        return PARSED
+    return STRIPPED if options.get("strip_docstrings") else BYTES["corpus"]
+
+
+def counted(study: LanguageRuns) -> int:
+    """Tokens whose n-grams the rivals of proxies count: those of every distribution."""
+    config = study.config
+    rows = sum(config.distributions[name].size or config.selection.size for name in study.grid)
+    return rows * config.pool.length
 
 
 class Estimate:
@@ -107,9 +129,16 @@ class Estimate:
         study, subject = self.study, self.subject(job)
         start = START.get(job.rule, OTHER)
         if job.rule in ("corpus", "pack", "overlap"):
-            size = text_bytes(study, subject)
+            size, rate = text_bytes(study, subject), BYTES[job.rule]
+            rate = corpus_rate(study, subject) if job.rule == "corpus" else rate
             shards = 1 if job.rule == "corpus" else study.config.sources[subject].shards
-            return None if size is None else start + size / shards / BYTES[job.rule]
+            return None if size is None else start + size / shards / rate
+        if job.rule == "items":
+            return start + self._held_out(subject) / HELD_OUT
+        if job.rule == "rivals":
+            return start + counted(study) / COUNT_RATE
+        if job.rule in LOSSES:
+            return start + study.loss_rows / LOSSES[job.rule]
         if job.rule == "tokenizer":
             trained = study.config.tokenizer.sample_bytes if study.tokenizer_sources() else 0
             return start + trained / BYTES["tokenizer"]
@@ -117,8 +146,10 @@ class Estimate:
             return start + scanned(study, subject, self.pool_examples or 0) / SCANNED
         if job.rule == "score":
             name, own = Path(job.log).parent.name, study.config.attribution
-            read = 2 * own.models * row_bytes(own.dimension, own.keep) * self._candidates(name)
-            return start + read / READ
+            return start + own.models * self._scored(self._candidates(name))
+        if job.rule == "compare_scores":
+            models = sum(map(len, study.side_by_side.values()))
+            return start + models * self._scored(self._candidates(study.sample))
         if job.rule not in MODELLED:
             return start
         per_token = self.training(subject)
@@ -126,6 +157,9 @@ class Estimate:
             return None
         config = study.config
         tokens = float(study.scales[subject].tokens)
+        *_, named, distribution, _ = Path(job.log).parts
+        if job.rule == "train" and named == subject and distribution in config.distributions:
+            tokens = study.tokens(subject, distribution)
         if job.rule == "evaluate":
             examples = sum(task.examples for task in config.tasks.values())
             models = 1 + len(config.checkpoints)
@@ -144,6 +178,23 @@ class Estimate:
             models = len(study.models(subject, distribution))
             tokens = FORWARD * models * self._candidates(name) * config.pool.length
         return start + tokens * per_token
+
+    def _scored(self, rows: int) -> float:
+        """Seconds of one model's scores: features read twice, their kernel and its decomposition,
+        of the candidates where these are fewer than dimensions."""
+        own, k = self.study.config.attribution, self.study.config.attribution.dimension
+        side = min(rows, k)
+        return 2 * row_bytes(k, own.keep) * rows / READ + (
+            (2.0 * rows * k * side + 25.0 * side**3) / KERNEL
+        )
+
+    def _held_out(self, task: str) -> float:
+        """Bytes of the documents that a test set is made of; none of records."""
+        found = 0.0
+        for source in self.study.task_sources(task):
+            entry, size = self.study.config.sources[source], text_bytes(self.study, source)
+            found += (entry.holdout + entry.target) * (size or 0)
+        return found
 
     def _candidates(self, name: str) -> int:
         """So many candidates, or the pool."""

@@ -53,7 +53,8 @@ def train(
 def spread(processes: int) -> None:
     """Run this very command as `processes` processes, one a GPU, under torchrun."""
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *launch, "-m", "proxyscale", *sys.argv[1:]]
+    # after `--`, lest torchrun take the job's options for shortened ones of its own
+    command = [sys.executable, *launch, "-m", "--", "proxyscale", *sys.argv[1:]]
     # The GPUs are taken already.
     environment = {k: v for k, v in os.environ.items() if k != devices.ENVIRONMENT}
     done = subprocess.run(command, check=False, env=environment)
