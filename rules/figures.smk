@@ -15,12 +15,6 @@ FIGURE_TABLES = {
 }
 
 
-def title(figure):
-    """A figure's title: Figure 8, selection; proposed mixture."""
-    name, _, number = figure.replace("_", " ").partition(" fig")
-    return f"Figure {number}, {name}" if number else name
-
-
 rule figure:
     """Draw one figure as PDF and SVG, with its numbers as CSV."""
     input:

@@ -107,6 +107,12 @@ def kept_weights(folder):
     return {"checkpoints": file} if study.config.checkpoints else {}
 
 
+def title(figure):
+    """A figure's title: Figure 8, selection; proposed mixture."""
+    name, _, number = figure.replace("_", " ").partition(" fig")
+    return f"Figure {number}, {name}" if number else name
+
+
 def titled(path, wanted=None):
     """A table as `snakemake --report` shows it, under a title of its own."""
 

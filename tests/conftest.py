@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from support.own_folders import guard
 
 sys.modules["torchvision"] = (
     None  # as training/parametrization.py has it, for who imports before it
 )
+guard()
 settings.register_profile("patient", deadline=None)  # no test judges by time
 settings.load_profile("patient")
 

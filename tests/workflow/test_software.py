@@ -189,7 +189,7 @@ def test_the_workflow_is_data_of_the_package() -> None:
 
 
 @pytest.mark.slow
-def test_a_wheel_begins_a_study(tmp_path: Path) -> None:
+def test_a_wheel_begins_a_study_and_plans_it(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel(tmp_path)) as packed:
         packed.extractall(tmp_path / "installed")
     assert shipped() <= {name.removeprefix("proxyscale/shipped/") for name in packed.namelist()}
@@ -213,6 +213,7 @@ def test_a_wheel_begins_a_study(tmp_path: Path) -> None:
     installed = tmp_path / "installed/proxyscale/shipped/Snakefile"
     assert str(installed) in (own / "Snakefile").read_text()
     assert re.search(r"^train +6$", said("snakemake", "--dry-run"), re.MULTILINE)
+    assert "to do: " in said("proxyscale", "plan")
 
 
 @pytest.mark.slow

@@ -11,12 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from proxyscale.base.errors import UserError
+from proxyscale.base.shipped import workflow_folder
 
-SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
+SNAKEFILE = workflow_folder() / "Snakefile"
 
 
 class Job(NamedTuple):

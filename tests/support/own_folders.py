@@ -1,0 +1,28 @@
+"""Tests read nothing that a study has left in the checkout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from support.paths import ROOT
+
+LEFT = os.path.join(ROOT, "results")
+READING = frozenset({"open", "os.listdir", "os.scandir"})
+
+
+def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    if event not in READING or not arguments or not isinstance(arguments[0], str | os.PathLike):
+        return
+    try:
+        path = os.path.abspath(os.fsdecode(arguments[0]))
+    except FileNotFoundError:  # the working folder is gone
+        return
+    if path == LEFT or path.startswith(LEFT + os.sep):
+        raise AssertionError(f"a test reads what a study has left: {path}")
+
+
+def guard() -> None:
+    """From now on this process reads nothing in the checkout's results."""
+    sys.addaudithook(_refuse)
