@@ -18,7 +18,7 @@ from proxyscale.study.validation import read_yaml
 
 @pytest.fixture(scope="module")
 def default() -> LanguageStudy:
-    return LanguageStudy.load(read_yaml(ROOT / "config.yaml"))
+    return LanguageStudy.load(read_yaml(ROOT / "config.yaml") | {"results": "unmade"})
 
 
 def with_scale(raw: dict[str, Any], **words: Any) -> LanguageStudy:
