@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -49,21 +51,33 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture(scope="module")
-def workflow() -> Iterator[subprocess.Popen[str]]:
-    """A process with a server of jobs, as a workflow has; `address` is what its jobs are told."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+class Serving(NamedTuple):
+    """A process with a server of jobs, as a workflow has, and what its jobs are told of that."""
+
+    process: subprocess.Popen[str]
+    address: str
+
+
+@contextmanager
+def serving() -> Iterator[Serving]:
+    """Such a process, while the block runs."""
     process = subprocess.Popen(
         [sys.executable, "-c", PARENT],
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    process.address = process.stdout.readline().strip()  # type: ignore[attr-defined, union-attr]
-    yield process
+    assert process.stdout
+    yield Serving(process, process.stdout.readline().strip())
     process.kill()
     process.communicate()
+
+
+@pytest.fixture(scope="module")
+def workflow() -> Iterator[Serving]:
+    with serving() as found:
+        yield found
 
 
 def job(folder: Path, address: str, told: str = "text", **options: str) -> subprocess.Popen[str]:
@@ -81,9 +95,9 @@ def job(folder: Path, address: str, told: str = "text", **options: str) -> subpr
     )
 
 
-def forks(workflow: subprocess.Popen[str]) -> list[psutil.Process]:
+def forks(workflow: Serving) -> list[psutil.Process]:
     """The jobs at work."""
-    (server,) = psutil.Process(workflow.pid).children()
+    (server,) = psutil.Process(workflow.process.pid).children()
     return server.children()
 
 
@@ -95,11 +109,9 @@ def began(folder: Path, call: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def test_a_fork_does_what_an_interpreter_does(
-    tmp_path: Path, workflow: subprocess.Popen[str]
-) -> None:
+def test_a_fork_does_what_an_interpreter_does(tmp_path: Path, workflow: Serving) -> None:
     made = []
-    for name, address in ("own", ""), ("fork", workflow.address):  # type: ignore[attr-defined]
+    for name, address in ("own", ""), ("fork", workflow.address):
         folder = tmp_path / name
         folder.mkdir()
         call = job(folder, address)
@@ -112,11 +124,9 @@ def test_a_fork_does_what_an_interpreter_does(
     assert "out/documents.parquet" in made[0]
 
 
-def test_forks_do_not_load_what_the_server_has(
-    tmp_path: Path, workflow: subprocess.Popen[str]
-) -> None:
+def test_forks_do_not_load_what_the_server_has(tmp_path: Path, workflow: Serving) -> None:
     """That is what the server is for; and the one who waits loads next to nothing."""
-    call = job(tmp_path, workflow.address, "sleep")  # type: ignore[attr-defined]
+    call = job(tmp_path, workflow.address, "sleep")
     began(tmp_path, call)
     (fork,) = forks(workflow)
     assert any("torch" in mapped.path for mapped in fork.memory_maps())
@@ -128,9 +138,9 @@ def test_forks_do_not_load_what_the_server_has(
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_a_fork_ends_with_the_one_who_waits(
-    tmp_path: Path, workflow: subprocess.Popen[str], how: signal.Signals
+    tmp_path: Path, workflow: Serving, how: signal.Signals
 ) -> None:
-    call = job(tmp_path, workflow.address, "sleep")  # type: ignore[attr-defined]
+    call = job(tmp_path, workflow.address, "sleep")
     began(tmp_path, call)
     (fork,) = forks(workflow)
     call.send_signal(how)
@@ -139,14 +149,12 @@ def test_a_fork_ends_with_the_one_who_waits(
     assert not psutil.wait_procs([fork], timeout=10)[1]
 
 
-def test_the_one_who_waits_ends_as_its_fork(
-    tmp_path: Path, workflow: subprocess.Popen[str]
-) -> None:
-    crashed = job(tmp_path, workflow.address, "die")  # type: ignore[attr-defined]
+def test_the_one_who_waits_ends_as_its_fork(tmp_path: Path, workflow: Serving) -> None:
+    crashed = job(tmp_path, workflow.address, "die")
     crashed.communicate()
     assert crashed.returncode == -signal.SIGSEGV
     codes, told = [], []
-    for address in workflow.address, "":  # type: ignore[attr-defined]
+    for address in workflow.address, "":
         call = job(tmp_path, address, "none")
         told.append(call.communicate()[1].splitlines()[-1])
         codes.append(call.returncode)
@@ -162,19 +170,12 @@ def test_without_a_server_a_job_runs_by_itself(tmp_path: Path) -> None:
 
 
 def test_server_and_forks_end_with_the_workflow(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        call = job(tmp_path, process.stdout.readline().strip(), "sleep")  # type: ignore[union-attr]
+    with serving() as workflow:
+        call = job(tmp_path, workflow.address, "sleep")
         began(tmp_path, call)
-        alive = psutil.Process(process.pid).children(recursive=True)
+        alive = psutil.Process(workflow.process.pid).children(recursive=True)
         assert len(alive) == 2
-        process.kill()
+        workflow.process.kill()
         assert not psutil.wait_procs(alive, timeout=10)[1]
     call.communicate()
     assert call.returncode

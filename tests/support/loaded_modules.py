@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from proxyscale.base import job_server
 from proxyscale.base.digest import NEUTRAL, covered
 from proxyscale.base.verbs import VERBS
 from proxyscale.cli import main  # noqa: F401 (it registers)
@@ -27,9 +28,6 @@ DOORS = {
 # server of jobs has loaded tells nothing of them.
 HOOK = """
 import atexit, json, os, sys
-
-SERVER = "PROXYSCALE_JOB_SERVER"
-
 
 def option(words, name):
     return words[words.index(name) + 1] if name in words[:-1] else ""
@@ -64,7 +62,7 @@ if "-m" in words and words[words.index("-m") + 1] == "proxyscale":
 
 def watch(folder: Path) -> None:
     """Let every job of the workflow in a folder leave there which modules it had loaded."""
-    (folder / "src/sitecustomize.py").write_text(HOOK)
+    (folder / "src/sitecustomize.py").write_text(f"SERVER = {job_server.ENVIRONMENT!r}\n{HOOK}")
 
 
 def verbs(folder: Path) -> set[str]:

@@ -15,13 +15,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-PACKAGE = Path(__file__).parents[1]
+from proxyscale.base.shipped import PACKAGE
+
 # These only speak or name: no number depends on them.
 NEUTRAL = frozenset(
     f"base.{name}"
     for name in (
         *("devices", "digest", "ending", "errors", "extras", "job_server", "lock", "paths"),
-        *("progress", "repair", "run_cache", "seals", "verbs"),
+        *("progress", "repair", "run_cache", "seals", "shipped", "verbs"),
     )
 )
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -45,11 +45,12 @@ class Adoption:
             file.touch()  # those that it was made of are older
         name = str(place.relative_to(Path(self.results, "records")).with_suffix(""))
         old = artifacts.read_json(place) if seals.intact(place) else None
-        if len(there) < len(job.output) or old is None:
+        whole = len(there) == len(job.output)
+        if whole and old is None and self.persistence.has_metadata(job):
+            self.done.append(name)  # made here, before there were records
+            return
+        if not whole or old is None:
             told = "some of its files are not there" if old else "it has no record"
-            if old is None and len(there) == len(job.output) and self.persistence.has_metadata(job):
-                self.done.append(name)  # made here, before there were records
-                return
             self._refuse(job, there, name, [told])
             return
         now = job_records.record(job, self.results, self.persistence._params(job))
