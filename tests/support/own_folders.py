@@ -15,8 +15,11 @@ READING = frozenset({"open", "os.listdir", "os.scandir"})
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     if event not in READING or not arguments or not isinstance(arguments[0], str | os.PathLike):
         return
+    given = os.fsdecode(arguments[0])
+    if event == "open" and arguments[1] is None and not os.path.isabs(given):
+        return  # os.open: relative to a folder the event does not tell, as in shutil.rmtree
     try:
-        path = os.path.abspath(os.fsdecode(arguments[0]))
+        path = os.path.abspath(given)
     except FileNotFoundError:  # the working folder is gone
         return
     if path == LEFT or path.startswith(LEFT + os.sep):
