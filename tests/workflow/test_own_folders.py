@@ -1,4 +1,4 @@
-"""The guard of these tests: a study's results in the checkout are out of reach, a test's are not."""
+"""Tests are kept from a study's results in the checkout; what they make themselves is theirs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_results_of_the_checkout_are_refused_from_any_folder(
     monkeypatch.chdir(folder)
     left = Path("results" if folder == ROOT else "../results")
     with pytest.raises(AssertionError, match="what a study has left"):
-        open(left / "curves.json")
+        (left / "curves.json").read_text()
     with pytest.raises(AssertionError, match="what a study has left"):
         list(left.iterdir())
 
