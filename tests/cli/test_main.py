@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import pytest
 
 from proxyscale import __version__
@@ -63,3 +66,36 @@ def test_the_version_is_told(capsys) -> None:
         people(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out == f"proxyscale {__version__}\n"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("co", {"compare", "completion"}),
+        ("pl", {"plan"}),
+        ("tra", set()),
+        ("compare --re", {"--recipe", "--reference", "--repeats", "--results"}),
+        ("compare --reference ta", {"table.csv"}),
+        ("compare ta", {"table.csv"}),
+        ("plan --spent ta", {"table.csv"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_files(capsys, tmp_path, line, offered) -> None:
+    assert people(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    (tmp_path / "table.csv").touch()
+    script += f"""
+COMP_WORDS=(proxyscale {line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_shtab_proxyscale; printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) == offered
+
+
+@pytest.mark.parametrize("shell", [[], ["nosuch"], ["bash", "zsh"]])
+def test_a_shell_that_nothing_completes_for_is_told(capsys, shell) -> None:
+    assert people(["completion", *shell]) == 2
+    assert "one of bash, zsh, tcsh, " in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from proxyscale.base.errors import UserError
-from proxyscale.base.verbs import Arguments, command
+from proxyscale.base.verbs import COMMANDS, Arguments, command
 
 
 @command(
@@ -263,3 +263,18 @@ def schema(args: Arguments) -> None:
     from proxyscale.cli.load_study import known
 
     print(schema(known(args.family or "language")), end="")
+
+
+@command("shell*: bash, zsh, fish, …")
+def completion(args: Arguments) -> None:
+    """Print what lets a shell complete commands and options.
+
+    proxyscale completion bash > ~/.local/share/bash-completion/completions/proxyscale
+    """
+    import shtab
+
+    from proxyscale.cli.main import parser
+
+    if len(args.shell) != 1 or args.shell[0] not in shtab.SUPPORTED_SHELLS:
+        raise UserError(f"one of {', '.join(shtab.SUPPORTED_SHELLS)} is wanted", where="shell")
+    print(shtab.complete(parser(COMMANDS, files=shtab.FILE), args.shell[0]))

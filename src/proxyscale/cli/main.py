@@ -12,6 +12,7 @@ import inspect
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -44,8 +45,12 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see {self.prog} --help)")
 
 
-def parser(words: Registered, prog: str = "proxyscale") -> Parser:
-    """Commands, verbs or both, told apart, and their options."""
+def parser(words: Registered, prog: str = "proxyscale", files: object = None) -> Parser:
+    """Commands, verbs or both, told apart, and their options.
+
+    `files` is how shtab has a shell complete names of files, where it reads the parser: as every
+    value. It takes commands from argparse's own list, in whose place the epilog stands in help.
+    """
     kinds = {"commands": COMMANDS, "verbs of the workflow's rules": VERBS}
     top = Parser(
         prog=prog,
@@ -60,10 +65,12 @@ def parser(words: Registered, prog: str = "proxyscale") -> Parser:
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"proxyscale {__version__}")
-    subs = top.add_subparsers(dest="word", required=True, help=argparse.SUPPRESS, metavar="COMMAND")
+    listed = "commands" if files else argparse.SUPPRESS
+    subs = top.add_subparsers(dest="word", required=True, help=listed, metavar="COMMAND")
     for name, (function, flags) in words.items():
         sub = subs.add_parser(
             name,
+            help=_told(function),
             prog=f"{prog} {name}",
             usage=f"{prog} {name} [--option VALUE …]",
             description=inspect.cleandoc(function.__doc__ or ""),
@@ -71,30 +78,32 @@ def parser(words: Registered, prog: str = "proxyscale") -> Parser:
             allow_abbrev=False,
         )
         for flag in (*flags, *(JOBS if name in VERBS else ())):
-            _add(sub, flag, bare=name in VERBS)
+            action = _add(sub, flag, bare=name in VERBS)
+            if files and action.nargs != 0:
+                action.complete = files  # type: ignore[attr-defined]
     return top
+
+
+def _told(function: Callable[..., Any]) -> str:
+    """The first line of what a command says of itself."""
+    return inspect.cleandoc(function.__doc__ or "").partition("\n")[0]
 
 
 def _listed(title: str, registered: Registered) -> str:
     """A heading, and a line for every word."""
-    rows = [
-        (f"  {name}", inspect.cleandoc(function.__doc__ or "").partition("\n")[0])
-        for name, (function, _) in registered.items()
-    ]
+    rows = [(f"  {name}", _told(function)) for name, (function, _) in registered.items()]
     width = max(len(name) for name, _ in rows)
     return "\n".join([f"{title}:", *(f"{name:<{width}}  {told}" for name, told in rows)])
 
 
-def _add(sub: argparse.ArgumentParser, flag: str, bare: bool) -> None:
+def _add(sub: argparse.ArgumentParser, flag: str, bare: bool) -> argparse.Action:
     """A flag as `verb` tells it; `bare` if it may stand without a value, as a rule writes it."""
     flag, _, told = flag.partition(": ")
     options: dict[str, Any] = {"help": told.replace("%", "%%") or None}
     if flag.endswith("*"):
-        sub.add_argument(flag.rstrip("*"), nargs="*", **options)
-        return
+        return sub.add_argument(flag.rstrip("*"), nargs="*", **options)
     if flag.endswith("!"):
-        sub.add_argument(f"--{flag.rstrip('!')}", action="store_true", **options)
-        return
+        return sub.add_argument(f"--{flag.rstrip('!')}", action="store_true", **options)
     options |= {"required": not flag.endswith("?"), "metavar": "VALUE"}
     if flag.endswith(("=", "+")):
         options |= {"default": [], "required": False}
@@ -103,7 +112,7 @@ def _add(sub: argparse.ArgumentParser, flag: str, bare: bool) -> None:
         options["nargs"] = "*"
     elif flag.endswith("?") and bare:
         options["nargs"] = "?"
-    sub.add_argument(f"--{flag.rstrip('=+?')}", **options)
+    return sub.add_argument(f"--{flag.rstrip('=+?')}", **options)
 
 
 def spelled_out(argv: list[str]) -> list[str]:
