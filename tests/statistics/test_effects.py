@@ -34,6 +34,18 @@ def test_effects_have_the_noise_of_their_group():
     assert {r["verdict"] for r in rows} <= {"helps", "harms", "undecided"}
 
 
+def test_without_groups_the_error_is_welchs_of_the_two():
+    study = synthetic(seeds=4)
+    rows = effects(study["losses"], study["runs"], selected=SELECTED, baseline="mix")
+    losses = study["losses"].to_pandas().query("task == 'squad_like'")
+    runs = losses.groupby(["scale", "distribution", "seed"])["loss"].mean().unstack()
+    assert len(rows) == len(SELECTED) * len(SCALES)
+    for row in rows:
+        of = (runs.loc[row["scale"], name] for name in ("mix", row["distribution"]))
+        expected = stats.ttest_ind(*of, equal_var=False).confidence_interval()
+        assert (row["low"], row["high"]) == pytest.approx(tuple(expected), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("shift", "verdict"), [(-1.0, "helps"), (1.0, "harms"), (None, "undecided")]
 )

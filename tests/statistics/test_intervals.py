@@ -227,6 +227,22 @@ def test_the_variance_ratio_is_the_jackknifes():
     assert intervals.variance_ratio(np.ones((9, 1)), y[:, :1]) == 1
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_pearsons_interval_is_centred_and_widened_by_the_jackknife(seed):
+    n = 9
+    x, y = np.random.default_rng(seed).standard_normal((2, n))
+    x[0] += 2.0  # one point leads
+    y += x
+    z = np.arctanh(stats.pearsonr(x, y)[0])
+    left = [np.arctanh(stats.pearsonr(*(np.delete(v, i) for v in (x, y)))[0]) for i in range(n)]
+    left = np.clip(left, z - 3 / np.sqrt(n - 3), z + 3 / np.sqrt(n - 3))
+    centre = (z + np.mean(n * z - (n - 1) * left)) / 2
+    error = np.clip(np.sqrt((n - 1) * np.var(left)), 1 / np.sqrt(n - 3), 0.83)
+    reach = stats.norm.ppf(0.975) * error
+    expected = np.tanh([min(centre - reach, z), max(centre + reach, z)])
+    np.testing.assert_allclose(intervals.pearson_interval(x, y), expected)
+
+
 @pytest.mark.parametrize("r", [0.5, 0.95])
 def test_heavy_tails_widen_and_clusters_narrow(r):
     rng = np.random.default_rng(3)

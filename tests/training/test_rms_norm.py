@@ -50,3 +50,17 @@ def test_it_stands_in_for_norms_that_compute_the_same(name: str, alike: bool) ->
     assert is_alike(norm) == alike
     assert torch.equal(norm.weight, before)
     assert not is_alike(nn.LayerNorm(8))
+
+
+class FromOne(RMSNorm):
+    """Weights that count from one, as Gemma has them, by Llama's names."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return F.rms_norm(inputs, inputs.shape[-1:], 1 + self.weight, self.variance_epsilon)
+
+
+def test_names_alone_make_no_norm_alike() -> None:
+    norm = FromOne()
+    norm.weight, norm.variance_epsilon = made(8).weight, 1e-3
+    assert not is_alike(norm)
+    assert is_alike(made(8))

@@ -11,49 +11,98 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from support.workflow_run import Workflow
+from support.image_studies import image_study
+from support.whole_studies import language_study
+from support.workflow_run import Workflow, study
 
-TARGET = "results/losses.parquet"
+from proxyscale.base import run_cache
+
 LONGEST = 0.5  # of an undisturbed call's time pass from one kill to the next, at most
 
 
-def command(workflow: Workflow) -> subprocess.Popen[bytes]:
-    """A call that brings the losses up to date."""
-    with (workflow.folder / "calls.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "--cores", "2", "--", TARGET],
-            cwd=workflow.folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
-            stdout=log,
-            stderr=log,
-        )
-
-
-def small(folder: Path, distributions: int) -> Workflow:
+def small(distributions: int) -> dict[str, Any]:
     """Two runs of every distribution, two tasks."""
-    folder.mkdir()
-    workflow = Workflow(folder)
-    workflow.config["scales"].pop("s")
-    kept = list(workflow.config["distributions"].items())[:distributions]
-    workflow.config["distributions"] = dict(kept)
-    workflow.snakemake("--dry-run", "--quiet", "--", TARGET)
-    return workflow
+    config = study()
+    config["scales"].pop("s")
+    config["distributions"] = dict(list(config["distributions"].items())[:distributions])
+    return config
 
 
-def numbers(workflow: Workflow) -> dict[str, bytes]:
-    """Every file that holds a result; curves tell how long a run took, and are left out."""
-    results = workflow.folder / "results"
-    names = [*results.rglob("*.parquet"), *results.rglob("*.json"), *results.rglob("*.safetensors")]
-    return {
-        str(path.relative_to(results)): path.read_bytes()
-        for path in names
-        if not {".claim", "records"} & {*path.parts}
-        and path.name not in ("curve.parquet", "runs.parquet")
-    }
+@dataclass
+class Case:
+    """What is killed: a study, and what of it is made anew whenever it is complete."""
+
+    config: Callable[[], dict[str, Any]]
+    kills: int
+    target: str = "results/losses.parquet"
+    again: tuple[str, ...] = ("",)  # below results: all of them
+    options: tuple[str, ...] = ()
+    extra: tuple[Path, ...] = ()  # what every second round is rid of, too
+
+
+SELECTIONS = ("selection", "tables/selection.csv", "runs/ref/last-by-xs-25pc", "runs/ref/dsir-25pc")
+SCORED = ("scores", "features")
+CASES = {
+    "one distribution": Case(lambda: small(1), 5),
+    "language": Case(lambda: small(3), 30),
+    "gains": Case(language_study, 20, "results/tables/selection.csv", SELECTIONS),
+    "agreement": Case(language_study, 20, "results/scores/agreement.parquet", SCORED),
+    "vision": Case(image_study, 20, "results/statistics.parquet"),
+    "cache": Case(lambda: small(2), 20, options=("--cache", "train")),
+}
+
+
+class Study:
+    """A study in a folder of its own, called and killed."""
+
+    def __init__(self, folder: Path, case: Case) -> None:
+        folder.mkdir()
+        self.case, self.results, self.said = case, folder / "results", folder / "calls.log"
+        workflow = Workflow(folder)
+        workflow.config = case.config()
+        workflow.snakemake("--dry-run", "--quiet", "--", case.target)
+
+    def call(self) -> subprocess.Popen[bytes]:
+        """A call that brings the target up to date."""
+        words = ["-m", "snakemake", "--cores", "2", *self.case.options, "--", self.case.target]
+        with self.said.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *words],
+                cwd=self.results.parent,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+                stdout=log,
+                stderr=log,
+            )
+
+    def complete(self) -> float:
+        """A call that is left alone; the seconds it took."""
+        begun = time.monotonic()
+        assert self.call().wait() == 0, self.said.read_text()[-5000:]
+        return time.monotonic() - begun
+
+    def begin_again(self, odd: bool) -> None:
+        """Remove what is made anew."""
+        for path in [self.results / name for name in self.case.again] + [*self.case.extra * odd]:
+            assert path.exists(), path
+            path.unlink() if path.is_file() else shutil.rmtree(path)
+
+    def numbers(self) -> dict[str, bytes]:
+        """Every file that holds a result; curves tell how long a run took, and are left out."""
+        kinds = ("parquet", "json", "safetensors", "npy", "csv")
+        names = [path for kind in kinds for path in self.results.rglob(f"*.{kind}")]
+        return {
+            str(path.relative_to(self.results)): path.read_bytes()
+            for path in names
+            if not {".claim", "records"} & {*path.parts}
+            and path.name not in ("curve.parquet", "runs.parquet")
+        }
 
 
 def kill_something(call: subprocess.Popen[bytes], chance: random.Random) -> str:
@@ -69,14 +118,12 @@ def kill_something(call: subprocess.Popen[bytes], chance: random.Random) -> str:
     return "workflow"
 
 
-def disturbed(
-    workflow: Workflow, kills: int, longest: float, expected: dict[str, bytes]
-) -> Counter[str]:
-    """Kill so many times, starting from nothing whenever the study is complete."""
+def disturbed(study: Study, longest: float, expected: dict[str, bytes]) -> Counter[str]:
+    """Kill so many times, beginning again whenever the target is complete."""
     chance = random.Random(0)
     done: Counter[str] = Counter()
-    call = command(workflow)
-    while done["workflow"] + done["job"] < kills:
+    call = study.call()
+    while done["workflow"] + done["job"] < study.case.kills:
         try:
             call.wait(timeout=chance.uniform(0.0, longest))
         except subprocess.TimeoutExpired:
@@ -84,29 +131,38 @@ def disturbed(
                 done[kill_something(call, chance)] += 1
             continue
         if call.returncode == 0:
-            assert numbers(workflow) == expected
+            assert study.numbers() == expected
             done["complete"] += 1
-            shutil.rmtree(workflow.folder / "results")
+            study.begin_again(odd=done["complete"] % 2 == 1)
         done["calls"] += 1
-        call = command(workflow)
+        call = study.call()
     call.kill()
     call.wait()
     return done
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kills", "distributions"), [(5, 1), (30, 3)])
+@pytest.mark.parametrize("name", CASES)
 def test_any_process_may_be_killed_at_any_time(
-    tmp_path: Path, kills: int, distributions: int
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = small(tmp_path / "undisturbed", distributions)
+    case = CASES[name]
+    if name == "cache":
+        case = replace(case, extra=(tmp_path / "cache",))
+        monkeypatch.setenv(run_cache.ENVIRONMENT, str(tmp_path / "cache"))
+        monkeypatch.delenv(run_cache.SHARED, raising=False)
+    undisturbed, killed = (Study(tmp_path / word, case) for word in ("undisturbed", "disturbed"))
+    undisturbed.complete()
+    right = undisturbed.numbers()
+    undisturbed.begin_again(odd=True)
+    longest = LONGEST * undisturbed.complete()
+    assert undisturbed.numbers() == right
     begun = time.monotonic()
-    assert command(undisturbed).wait() == 0
-    longest = LONGEST * (time.monotonic() - begun)
-    workflow = small(tmp_path / "disturbed", distributions)
-    begun = time.monotonic()
-    done = disturbed(workflow, kills, longest, numbers(undisturbed))
-    assert command(workflow).wait() == 0, (workflow.folder / "calls.log").read_text()[-5000:]
-    assert numbers(workflow) == numbers(undisturbed)
-    assert not list((workflow.folder / "results").rglob(".partial-*"))
-    print(f"{dict(done)}, {time.monotonic() - begun:.0f} s")
+    if case.again != ("",):
+        killed.complete()
+        killed.begin_again(odd=False)
+    done = disturbed(killed, longest, right)
+    killed.complete()
+    assert killed.numbers() == right
+    assert not list(killed.results.rglob(".partial-*"))
+    print(f"{name}: {dict(done)}, {time.monotonic() - begun:.0f} s")
