@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from proxyscale.base import job_server, lock
 
@@ -23,7 +23,7 @@ PATIENCE = 15.0  # seconds for jobs to end, and for Snakemake after them
 
 def end_when_told() -> None:
     """Have this process's Snakemake end its jobs, and then itself, when it is told to end."""
-    from snakemake.scheduling.job_scheduler import JobScheduler  # type: ignore[import-untyped]
+    from snakemake.scheduling.job_scheduler import JobScheduler
 
     def told(self: Any, *_: Any) -> None:
         # in a thread: the one that was interrupted may hold the scheduler's lock
@@ -39,7 +39,7 @@ def try_again_what_may_help(results: str) -> None:
     A job that the kernel or a scheduler ended, for memory or time, says nothing of itself, and is
     tried again with more.
     """
-    from snakemake.jobs import GroupJob, Job  # type: ignore[import-untyped]
+    from snakemake.jobs import GroupJob, Job
 
     def times(self: Any) -> int:
         again: int = self.rule.restart_times

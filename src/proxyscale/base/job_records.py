@@ -121,7 +121,7 @@ def _other_keys(was: Any, given: Any, key: str) -> Iterator[str]:
 
 def keep(results: str) -> None:
     """Have this process's Snakemake keep a record of every job that it has finished."""
-    from snakemake.persistence import PersistenceBase  # type: ignore[import-untyped]
+    from snakemake.persistence import PersistenceBase
 
     finished = PersistenceBase.finished
 
@@ -136,7 +136,7 @@ def keep(results: str) -> None:
 
 def updates(job: Any) -> bool:
     """Whether a job makes those of its files alone that it has to: their rule marks them so."""
-    from snakemake.io import is_flagged  # type: ignore[import-untyped]
+    from snakemake.io import is_flagged
 
     return any(is_flagged(file, "update") for file in job.output)
 

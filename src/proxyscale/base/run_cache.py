@@ -47,7 +47,7 @@ def _watch_entries() -> None:
 
     A damaged entry is dropped by name, and its run trained again.
     """
-    from snakemake.caching.local import OutputFileCache  # type: ignore[import-untyped]
+    from snakemake.caching.local import OutputFileCache
 
     fetch = OutputFileCache.fetch
 

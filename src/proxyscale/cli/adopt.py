@@ -70,7 +70,7 @@ class Adoption:
         self, job: Any, there: list[Any], name: str, told: list[str], old: Any = None
     ) -> None:
         """Have Snakemake know what files were made of, or that nobody knows."""
-        from snakemake.persistence import (  # type: ignore[import-untyped]
+        from snakemake.persistence import (
             RECORD_FORMAT_VERSION,
             MetadataRecord,
         )
@@ -113,9 +113,9 @@ def adopt(configfile: str | None, results: str | None, code: bool) -> list[str]:
     this process's Snakemake cannot build the graph, it says so and ends it. UserError while
     another call is at work.
     """
-    from snakemake import cli  # type: ignore[import-untyped]
-    from snakemake.settings.types import ExecutionSettings  # type: ignore[import-untyped]
-    from snakemake.workflow import Workflow  # type: ignore[import-untyped]
+    from snakemake import cli
+    from snakemake.settings.types import ExecutionSettings
+    from snakemake.workflow import Workflow
 
     found: list[str] = []
     mistakes: list[UserError] = []

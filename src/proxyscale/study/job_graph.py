@@ -70,8 +70,8 @@ def _rows(dag: Any) -> Iterable[list[Any]]:
 
 def _tell() -> None:
     """Snakemake's own command line, with more in the graph that it prints."""
-    from snakemake import cli  # type: ignore[import-untyped]
-    from snakemake.dag import DAG  # type: ignore[import-untyped]
+    from snakemake import cli
+    from snakemake.dag import DAG
 
     DAG.d3dag = lambda dag: print(json.dumps(list(_rows(dag))))
     cli.main(["--d3dag", *sys.argv[1:]])

@@ -216,7 +216,7 @@ def tell_less(
 
     `settings`: Snakemake's OutputSettings. The teller, or None where all is said.
     """
-    from snakemake.logging import ColorizingTextHandler, logger  # type: ignore[import-untyped]
+    from snakemake.logging import ColorizingTextHandler, logger
 
     asked = (settings.verbose, settings.printshellcmds, settings.debug_dag, settings.quiet)
     if settings.dryrun or any(asked) or settings.log_handler_settings:
