@@ -221,6 +221,16 @@ MISTAKES = [
     (replace("loss", "low"), {}, "no column of numbers"),
     (lambda f: f.head(0), {}, "no rows"),
     (lambda f: f.assign(recipe=f["recipe"].where(f.index != 4)), {}, "row 5 lacks a value"),
+    (
+        lambda f: f.assign(scale=f["scale"].where(f.index != 4, "10m")),
+        {},
+        "10M and 10m seem to be one scale",
+    ),
+    (
+        lambda f: f.assign(scale=f["scale"].where(f["recipe"] != "r2", "1000M")),
+        {},
+        "1B and 1000M seem|1000M and 1B seem",
+    ),
 ]
 
 

@@ -192,6 +192,31 @@ def test_each_proxy_meets_the_reference_over_what_both_have(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.parametrize("repeats", [None, "seeds"])
+def test_runs_of_two_learning_rates_are_no_seeds(tmp_path: Path, repeats: str | None) -> None:
+    """A setting has the same values for every recipe, an unnamed metric has not."""
+    rows = [
+        f"{r},{s},{rate},{3 + i / 10 + rate},{0.3 + i / 7 + k / 9 + rate:.2f}\n"
+        for k, s in enumerate(("10M", "1B"))
+        for i, r in enumerate("abcd")
+        for rate in (1e-3, 3e-4)
+    ]
+    text = "recipe,scale,learning_rate,loss,other\n" + "".join(rows)
+    with pytest.raises(UserError, match=r"differ in column learning_rate: 0\.001, 0\.0003"):
+        read(tmp_path / "t.csv", text, repeats=repeats)
+    apart = read(tmp_path / "t.csv", text, by=["learning_rate"])
+    assert len(apart.runs) == 16
+    seeds = read(tmp_path / "t.csv", text, ignore=["learning_rate"], repeats="seeds")
+    assert len(seeds.runs) == 16
+
+
+def test_recipes_that_differ_in_case_are_told(tmp_path: Path) -> None:
+    text = "recipe,scale,loss\n" + "".join(
+        f"{r},{s},{3 + i / 10}\n" for s in ("10M", "1B") for i, r in enumerate(("C4", "c4", "FW"))
+    )
+    assert any(note.endswith(": C4 and c4") for note in read(tmp_path / "t.csv", text).notes)
+
+
 def test_sizes_and_compute_are_read_in_words(tmp_path: Path) -> None:
     text = "flops,recipe,loss\n" + "".join(
         f"{f},{r},{3 + i / 10}\n" for f in ("1e18", "4.84e19") for i, r in enumerate("abc")
@@ -205,6 +230,9 @@ def test_sizes_and_compute_are_read_in_words(tmp_path: Path) -> None:
     )
     runs = read(tmp_path / "t.csv", dd).runs.to_pylist()
     assert {(r["scale"], r["parameters"]) for r in runs} == {("10M", 10**7), ("1B", 10**9)}
+    thousands = dd.replace("10M", '"10,000,000"').replace("1B", '"1,000,000,000"')
+    runs = read(tmp_path / "t.csv", thousands).runs.to_pylist()
+    assert {r["parameters"] for r in runs} == {10**7, 10**9}
     named = "model,recipe,loss\n" + "".join(
         f"{m},{r},3.{i}\n"
         for m in ("EleutherAI/pythia-70m", "EleutherAI/pythia-1.4b")

@@ -95,7 +95,7 @@ def test_rows_that_repeat_are_seeds_only_where_somebody_says_so(
     rows["loss"] += rng.random(len(rows)).round(3)
     rows = rows.sample(frac=1, random_state=seed)
     rows.to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(UserError, match=r"differ in nothing else\n.*--repeats seeds"):
+    with pytest.raises(UserError, match=r"no column tells apart\n.*--repeats seeds"):
         read(tmp_path / "t.csv")
     got = numbers(read(tmp_path / "t.csv", repeats="seeds"))
     means = rows.groupby(["scale", "recipe"])["loss"].mean().unstack("scale")

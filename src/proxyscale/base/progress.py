@@ -40,6 +40,12 @@ def quantity(value: float) -> str:
     return f"{value:.3g}"
 
 
+def few(names: Sequence[str], most: int = 12) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def cheaper(ratio: float) -> str:
     """What a scale saves, in words: `ratio` is the reference's compute over its own."""
     times, word = (ratio, "cheaper") if ratio >= 1 else (1 / ratio, "dearer")

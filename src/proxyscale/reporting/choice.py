@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from proxyscale.base.progress import few
 from proxyscale.statistics.objective import NAME
-from proxyscale.statistics.partners import few
 from proxyscale.statistics.regrets import MOST_COMPUTE
 
 MOST_SENTENCES = 3  # test sets that are told one by one, where nothing combines them

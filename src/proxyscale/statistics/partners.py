@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from proxyscale.base.progress import few
 from proxyscale.statistics.grid import LEAST, Array, Grid
 
 SHOWN = 5  # names
@@ -99,9 +98,3 @@ def ties_told(statistics: pa.Table) -> list[str]:
             "counts one half"
         )
     return lines
-
-
-def few(names: Sequence[str], most: int) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from proxyscale.base.errors import UserError
+from proxyscale.base.progress import few
 
 LOWER_WORDS = (
     "loss nll ppl perplexity bpb bits ce xent crossentropy entropy error err wer cer ter mse "
@@ -68,7 +69,7 @@ def directions(metrics: Sequence[Metric], said: str | Mapping[str, str] | None) 
         found[metric.task] = way
     if doubtful:
         raise UserError(
-            f"higher values seem to be better, but nobody said so: {_few(doubtful)}",
+            f"higher values seem to be better, but nobody said so: {few(doubtful)}",
             where="runs.direction",
             hint=f"--higher {doubtful[0]!r} if they are, --lower {doubtful[0]!r} if not (globs "
             "name several)",
@@ -90,9 +91,4 @@ def directions_told(better: Mapping[str, str]) -> list[str]:
         "losses (--higher, --lower)",
     }
     kinds = {way: [task for task, found in better.items() if found == way] for way in words}
-    return [f"{words[way]}: {_few(tasks)}" for way, tasks in kinds.items() if tasks]
-
-
-def _few(names: Iterable[str], most: int = 12) -> str:
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return [f"{words[way]}: {few(tasks)}" for way, tasks in kinds.items() if tasks]

@@ -56,14 +56,18 @@ def _refuse_budgets(rows: pd.DataFrame) -> None:
 
 
 def _refuse_extras(rows: pd.DataFrame) -> None:
-    """UserError for a column that nobody named, where it differs within a scale and recipe."""
+    """UserError for a column that nobody named, where it differs within a scale and recipe, for a
+    test example if there are any: what an example is about tells no runs apart.
+    """
+    key = [*CELL, "example"]
     for name in (name for name in rows.columns if name.startswith(EXTRA)):
-        cells = rows[[*CELL, name]].dropna()
-        several = cells.groupby(CELL, sort=False)[name].nunique()
+        cells = rows[[*key, name]].dropna()
+        several = cells.groupby(key, sort=False)[name].nunique()
         if (several > 1).any():
-            scale, recipe, task = several[several > 1].index[0]
-            mine = (cells["scale"] == scale) & (cells["recipe"] == recipe) & (cells["task"] == task)
-            values = ", ".join(list(dict.fromkeys(cells.loc[mine, name]))[:SHOWN])
+            place = several[several > 1].index[0]
+            scale, recipe = place[:2]
+            mine = cells.set_index(key).loc[[place], name]
+            values = ", ".join(list(dict.fromkeys(mine))[:SHOWN])
             column = name.removeprefix(EXTRA)
             raise UserError(
                 f"{scale} / {recipe} has rows that differ in column {column}: {values}",
@@ -87,7 +91,7 @@ def _refuse_repeats(rows: pd.DataFrame, nth: pd.Series[Any], spec: Mapping[str, 
         )
     if spec["repeats"] != "seeds":
         raise UserError(
-            f"two values for {place} (row {row['row']}), which differ in nothing else",
+            f"two values for {place} (row {row['row']}), which no column tells apart",
             where=str(row["file"]),
             hint="--repeats seeds if they are training seeds; else name the column that tells them "
             "apart: --seed, --step, --by, --example",

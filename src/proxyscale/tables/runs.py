@@ -8,6 +8,7 @@ better throughout.
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,12 +18,13 @@ import pyarrow as pa
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.base.progress import few
 from proxyscale.tables.checkpoints import last_checkpoints, settled
 from proxyscale.tables.costs import run_rows
 from proxyscale.tables.directions import Metric, directions, directions_told
 from proxyscale.tables.files import read_sheets
 from proxyscale.tables.repeats import single_values
-from proxyscale.tables.sizes import named
+from proxyscale.tables.sizes import amount, named
 from proxyscale.tables.tidy import tidy
 
 SHOWN = 6
@@ -56,6 +58,7 @@ def read_outside_runs(
     notes: list[str] = []
     better = _named_tasks(rows, spec)
     rows = _chosen_scales(rows, spec)
+    _check_names(rows, notes)
     rows["value"] = np.where(rows["task"].map(better) == "higher", -rows["value"], rows["value"])
     rows, before = last_checkpoints(rows, notes)
     rows = _without_holes(single_values(rows, spec, notes), notes)
@@ -128,6 +131,26 @@ def _chosen_scales(rows: pd.DataFrame, spec: Mapping[str, Any]) -> pd.DataFrame:
         ]
         rows = rows[rows["scale"].isin(kept)].reset_index(drop=True)
     return rows
+
+
+def _check_names(rows: pd.DataFrame, notes: list[str]) -> None:
+    """UserError for a scale that is written in two ways; a note for recipes that differ in case."""
+    known: dict[Any, str] = {}
+    for name in rows["scale"].unique():
+        size = amount(name)
+        other = known.setdefault(name.casefold() if math.isnan(size) else size, name)
+        if other != name:
+            raise UserError(
+                f"{other} and {name} seem to be one scale in two ways of writing",
+                where="runs.table",
+                hint="write it in one; or --scales, if one of them is not meant",
+            )
+    recipes: dict[str, list[str]] = {}
+    for name in rows["recipe"].unique():
+        recipes.setdefault(name.casefold(), []).append(name)
+    alike = [" and ".join(names) for names in recipes.values() if len(names) > 1]
+    if alike:
+        notes.append(f"recipes that differ in case alone are different ones: {few(alike, SHOWN)}")
 
 
 def _without_holes(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:

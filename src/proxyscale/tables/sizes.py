@@ -7,7 +7,7 @@ import re
 
 UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 WHOLE = re.compile(
-    r"~?(?P<number>\d+(?:[.,]\d+)?(?:e[+]?\d+)?)[ _]?(?P<unit>[kmbgt]?)"
+    r"~?(?P<number>\d{1,3}(?:,\d{3}){2,}|\d+(?:[.,]\d+)?(?:e[+]?\d+)?)[ _]?(?P<unit>[kmbgt]?)"
     r"(?:[ _]?(?:params|parameters|tokens|toks?|flops?))?",
     re.IGNORECASE,
 )

@@ -86,7 +86,7 @@ def _base(sheet: Sheet, scale: str, found: Roles, spec: Mapping[str, Any]) -> pd
             base[what] = ""
     base["step"] = _steps(sheet, found["step"][0]) if "step" in found else np.nan
     base["by"] = _by(sheet, found, base, spec["by"] or ())
-    for name in _extras(frame, found, spec):
+    for name in _extras(base, frame, found, spec):
         base[EXTRA + name] = names(frame[name])
     return base.assign(file=sheet.path)
 
@@ -168,11 +168,13 @@ def _by(sheet: Sheet, found: Roles, base: pd.DataFrame, by: Sequence[str]) -> li
     return [", ".join(cells) for cells in zip(*columns, strict=True)] if by else [""] * len(base)
 
 
-def _extras(frame: pd.DataFrame, found: Roles, spec: Mapping[str, Any]) -> list[str]:
+def _extras(
+    base: pd.DataFrame, frame: pd.DataFrame, found: Roles, spec: Mapping[str, Any]
+) -> list[str]:
     """Columns that nobody named and that may tell runs apart: of words or whole numbers.
 
     One whose every cell is another (a run's name, an address, a time) tells nothing apart, and
-    numbers with fractions are metrics.
+    numbers with fractions are metrics, unless they are the same for every recipe (a learning rate).
     """
     used = {name for columns in found.values() for name in columns}
     used |= {*unnamed_index(frame, found), *(spec["ignore"] or ()), *(spec["by"] or ())}
@@ -183,9 +185,19 @@ def _extras(frame: pd.DataFrame, found: Roles, spec: Mapping[str, Any]) -> list[
         some = set(cells)
         if len(some) < 2 or len(some) == len(cells):
             continue
-        if not looks_numeric(frame[name]) or all(re.fullmatch(r"-?\d+|", cell) for cell in some):
+        whole = all(re.fullmatch(r"-?\d+|", cell) for cell in some)
+        if not looks_numeric(frame[name]) or whole or _are_settings(base, cells):
             kept.append(name)
     return kept
+
+
+def _are_settings(base: pd.DataFrame, cells: Sequence[str]) -> bool:
+    """Whether several recipes or scales have the same several values: chosen, not measured."""
+    place = base.groupby(["scale", "recipe", "task", "example"], sort=False).ngroup()
+    repeated = place[place.duplicated(keep=False)]
+    sets = pd.Series(cells)[repeated.index].groupby(repeated).agg(frozenset)
+    several = sets[sets.map(len) > 1]
+    return len(several) > 1 and several.nunique() == 1
 
 
 def _globs(spec: Mapping[str, Any]) -> list[str]:
