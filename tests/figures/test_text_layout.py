@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from support.synthetic_study import (
 )
 
 from proxyscale import registry
+from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.figures import text_layout
 from proxyscale.study.language_study import LanguageStudy as Config
@@ -148,3 +150,25 @@ def test_text_is_broken_after_a_space_where_there_is_one() -> None:
     assert [text[a:b] for a, b in text_layout.spans(text, 10)] == ["one two ", "three four"]
     assert [text[a:b] for a, b in text_layout.spans("x" * 9 + "\n", 4)] != []
     assert np.diff(text_layout.spans("x" * 9, 4)).ravel().tolist() == [4, 4, 1]
+
+
+def test_words_stay_whole_where_a_line_holds_them() -> None:
+    """Broken after a mark, or within a name of several words, before a word is cut."""
+    text = "call torch.distributed.fsdp._is_fsdp_root(first=1.25, second)"
+    lines = [text[a:b] for a, b in text_layout.spans(text, 20)]
+    assert "".join(lines) == text
+    assert lines == ["call torch.", "distributed.fsdp.", "_is_fsdp_root(first=", "1.25, second)"]
+    assert np.diff(text_layout.spans("a_name_of_some_length", 12)).ravel().tolist() == [10, 11]
+
+
+def test_choices_stand_as_far_in_as_a_model_sees_them(study: Study) -> None:
+    table = study["asked"]["hellaswag_like"].to_pylist()
+    told = {0: "\n    four", 1: "        eight", 2: "none", 3: "  two"}
+    rows = [row | {"continuation": told[row["choice"]]} for row in table]
+    asked = {"hellaswag_like": pa.Table.from_pylist(rows, artifacts.SCHEMAS["task"])}
+    figure, _ = make("prompts_fig19", study | {"asked": study["asked"] | asked})
+    shown = [text.get_text() for text in figure.texts]
+    gold = min(row["choice"] for row in rows if row["example"] == 0 and row["gold"])
+    marks = ["●" if choice == gold else "○" for choice in range(4)]
+    for mark, words in zip(marks, ("   four", "       eight", " none", " two"), strict=True):
+        assert mark + words in shown

@@ -15,6 +15,7 @@ import pytest
 from support.synthetic_study import DISTRIBUTIONS, SCALES, SIMILAR, TASKS, Study, synthetic
 from support.task_folders import TRICKY, task_folder
 
+from proxyscale.base import artifacts
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, DARK, Style, predictor_marks
 from proxyscale.reporting.report import ASSETS, write_report
@@ -67,6 +68,9 @@ def test_the_numbers_are_those_of_the_tables(tmp_path: Path, study: Study) -> No
         assert row[4] is None or row[4] == pytest.approx(true, rel=1e-3)
     assert [row["runs"] for row in found["costs"]] == [20] * len(SCALES)
     assert found["costs"][0]["parameters"] == SCALES["xxs"]
+    ratios = {row["scale"]: row["ratio"] for row in found["costs"]}
+    told = {name: found["ratios"][name] for name in found["proxies"]}
+    assert ratios == pytest.approx(told | {"ref": 1.0}, rel=1e-8)
 
 
 def test_examples_are_spread_over_their_ranks(tmp_path: Path, study: Study) -> None:
@@ -196,6 +200,37 @@ def test_texts_and_paths_can_be_left_out(tmp_path: Path, study: Study) -> None:
     assert str(tmp_path) not in page
     assert "results: (left out)" in page
     assert data(page)["material"]["tasks"][0]["in_pool"] == 9  # counts stay
+
+
+def test_accuracies_stand_beside_those_of_simple_rules(tmp_path: Path, study: Study) -> None:
+    folder = task_folder(tmp_path / "hellaswag_like")
+    (row,) = data(write(tmp_path / "r.html", study, tasks={"hellaswag_like": folder}))["guesses"]
+    assert row["rules"]["chance"] == 0.25
+    assert row["rules"]["majority"] == 0.25  # a choice of each example is like no other
+    losses = study["losses"].to_pandas().query("task == 'hellaswag_like'")
+    means = losses.astype({"correct": float}).groupby("scale")["correct"].mean()
+    assert row["scales"] == pytest.approx(means.to_dict())
+
+
+def test_records_that_were_dropped_are_named_where_texts_are_shown(
+    tmp_path: Path, study: Study
+) -> None:
+    folder, pool = task_folder(tmp_path / "mix"), tmp_path / "pool.json"
+    facts = artifacts.read_json(folder / "manifest.json")
+    dropped = {"holdout": {"duplicate": 3}}, {"holdout": {"duplicate": ["/home/me/mine.txt:7"]}}
+    facts |= dict(zip(("dropped", "dropped_first"), dropped, strict=True))
+    artifacts.write_json(folder / "manifest.json", facts)
+    account = {"read": 5, "dropped": {"empty": 2}, "dropped_first": {"empty": ["/home/me/a.txt"]}}
+    artifacts.write_json(pool, {"sources": [{"name": "a", "rows": 9, "account": account}]})
+    given: dict[str, Any] = {"tasks": {"mix": folder}, "pool": pool}
+    told = data(write(tmp_path / "r.html", study, **given))["material"]
+    assert told["sources"][0]["dropped"] == "2 empty (/home/me/a.txt …)"
+    assert told["tasks"][0]["dropped"] == "3 duplicate (/home/me/mine.txt:7 …)"
+    page = write(tmp_path / "r.html", study, **given, spec=spec(texts=False))
+    assert "/home/me" not in page
+    told = data(page)["material"]
+    assert (told["sources"][0]["dropped"], told["sources"][0]["kept"]) == ("2 empty", 3)
+    assert told["tasks"][0]["dropped"] == "3 duplicate"
 
 
 def test_the_table_of_trust_has_every_group_cheap_to_dear(tmp_path: Path, study: Study) -> None:

@@ -93,14 +93,17 @@ def _frontier_rows(data: FigureData, task: str, estimates: dict[str, Estimate]) 
 
 
 def _below_a_coin(panels: dict[str, dict[str, Estimate]], data: FigureData) -> str:
-    """The laws that do worse than a coin in the first panel, for the title."""
-    first = next(iter(panels.values()), {})
-    worse = [
-        PREDICTORS[name.split(":")[0]]
-        for name in data.extrapolations
-        if first.get(name, Estimate()).value < 0.5
+    """The laws that do worse than a coin, on the mean or else on some task, for the title."""
+    worse: dict[str, list[str]] = {}
+    for task, panel in panels.items():
+        for name in data.extrapolations:
+            if panel.get(name, Estimate()).value < 0.5:
+                worse.setdefault(PREDICTORS[name.split(":")[0]], []).append(data.style.label(task))
+    told = [
+        law if MEAN in tasks else f"{law} on {', '.join(dict.fromkeys(tasks))}"
+        for law, tasks in worse.items()
     ]
-    return f"; worse than a coin: {', '.join(dict.fromkeys(worse))}" if worse else ""
+    return f"; worse than a coin: {', '.join(told)}" if told else ""
 
 
 def _draw_frontier(

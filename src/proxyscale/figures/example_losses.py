@@ -28,7 +28,8 @@ PANEL, LEGEND_ROW = 0.82, 0.15  # inches
 @figure(
     "examples_fig4",
     caption="Losses of single test examples at proxy and reference, a point per training "
-    "distribution: the best, the median and the worst correlated example of every task.",
+    "distribution: the best, the median and the worst correlated example of every task. Best and "
+    "worst are the extremes of so many examples, most of which are near the median.",
     reads=("statistics", "losses", "runs", "asked"),
     exists=lambda facts: facts.examples,
 )

@@ -78,7 +78,7 @@ def _columns(sheet: Sheet, data: FigureData, top: float, scale: str, rows: Rows)
         sheet.write(left + width - 0.1, top + 0.14, words, size=SMALL, ends=True)
         for row in sorted((r for r in rows if r["side"] == side), key=lambda r: r["rank"]):
             told = f"{row['source']}, score {row['score']:+.1f} sd".replace("-", "−")
-            sheet.write(left + 0.1, below, told, size=SMALL - 1)
+            sheet.write(left + 0.1, below, told, size=SMALL)
             text = Passage(clean(row["text"]), len(row["text"]) * 4)
             below += sheet.passage(left + 0.1, below + 0.03, width - 0.2, LINES, text, end=False)
             below += 0.17

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "accuracy_fig3",
     caption="R² over the distributions, with the sign of the correlation, against the proxy's "
     "accuracy above that of the best rule that needs no model, a panel per task of which any proxy "
-    "is above it; hollow points are not.",
+    "is above it, or of the one that comes nearest; hollow points are not above.",
     reads=("statistics", "losses", "runs", "asked"),
     exists=lambda facts: facts.answers,
 )
@@ -45,14 +45,15 @@ def accuracy(data: FigureData) -> tuple[Figure, Rows]:
     looks = data.task_marks
     rows = _accuracy_rows(data, tasks)
     above = {row["task"] for row in rows if not row["at_chance"]}
-    shown = [task for task in tasks if task in above] or tasks
+    nearest = max(rows, key=lambda row: row["above_chance"])["task"]
+    shown = [task for task in tasks if task in above or (not above and task == nearest)]
     hollow: dict[str, Any] = {"marker": "o", "markerfacecolor": "white", "markeredgecolor": GREY}
     chance = key("proxy no better than a guess", ls="none", markersize=4.5, **hollow)
     figure, axes = page(
         [data.style.label(task) for task in shown],
         data.style,
         title=f"Correlation with {data.style.label(data.reference)} and accuracy of proxies"
-        + _left_out(data, tasks, shown),
+        + _left_out(data, tasks, above),
         xlabel="accuracy of the proxy − best guess without a model",
         ylabel="R² over the distributions, with the sign of r",
         legend=[chance],
@@ -68,10 +69,13 @@ def accuracy(data: FigureData) -> tuple[Figure, Rows]:
     return figure, rows
 
 
-def _left_out(data: FigureData, tasks: Sequence[str], shown: Sequence[str]) -> str:
-    """The tasks that have no panel, for the title."""
-    rest = [data.style.label(task) for task in tasks if task not in shown]
-    return f"; no proxy is better than a guess on {', '.join(rest)}" if rest else ""
+def _left_out(data: FigureData, tasks: Sequence[str], above: Collection[str]) -> str:
+    """The tasks on which no proxy knows anything, for the title."""
+    rest = [data.style.label(task) for task in tasks if task not in above]
+    if not rest or len(tasks) == 1:
+        return ""
+    where = f"on {', '.join(rest)}" if above else "on any task, of which the nearest is shown"
+    return f"; no proxy is better than a guess {where}"
 
 
 def _answers(data: FigureData, task: str) -> bool:
@@ -113,4 +117,5 @@ def _draw_accuracy(ax: Axes, rows: Rows, mark: Mark) -> None:
             ax.plot(ends, [row["signed"]] * 2, **thin)
         ax.plot([row["above_chance"]] * 2, [row["signed_low"], row["signed_high"]], **thin)
         shown = mark._replace(filled=not row["at_chance"])
-        ax.plot([row["above_chance"]], [row["signed"]], ls="none", zorder=3, **shown.look())
+        at: dict[str, Any] = {"ls": "none", "zorder": 3, "clip_on": False}  # R² of 1 is on the edge
+        ax.plot([row["above_chance"]], [row["signed"]], **at, **shown.look())

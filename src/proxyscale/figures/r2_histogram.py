@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 BINS = np.linspace(0, 1, 21)
+TOP = 0.7  # of the height, for bars and lines; words stand above
 
 
 @figure(
@@ -108,13 +109,13 @@ def _draw_bars(ax: Axes, bar: Rows, top: float) -> None:
     ax.bar(left, negative, color=COLORS[1], hatch="/////", **style)
     fact = bar[0]
     if fact["n"]:
-        ax.axvline(fact["median"], color=INK, lw=1.2)
+        ax.axvline(fact["median"], ymax=TOP, color=INK, lw=1.2)
         if not math.isnan(fact["ceiling"]):
-            ax.axvline(fact["ceiling"], color=INK, lw=1.0, ls=(0, (1, 1.5)))
+            ax.axvline(fact["ceiling"], ymax=TOP, color=INK, lw=1.0, ls=(0, (1, 1.5)))
     lines = [f"median {fact['median']:.2f}" if fact["n"] else "R² n/a", f"n = {fact['n']}"]
     lines += [f"{fact['undefined']} n/a"] if fact["undefined"] else []
     ax.text(0.03, 0.97, "\n".join(lines), transform=ax.transAxes, va="top", fontsize=SMALL)
-    ax.set(xlim=(0, 1), ylim=(0, top * 1.35))
+    ax.set(xlim=(0, 1), ylim=(0, top / TOP))
     ax.xaxis.set_major_locator(MultipleLocator(0.25))
     ticks = np.asarray(MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(0, top))
     ax.yaxis.set_major_locator(FixedLocator(list(ticks[ticks <= 1.001])))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 READS = ("statistics", "losses", "runs", "asked")
+NEWLINE = "\n"
 EXAMPLES, LINES = 2, 9  # of a task; of an example
 
 
@@ -41,7 +42,8 @@ def second_half(data: FigureData) -> tuple[Figure, Rows]:
 def _prompts(data: FigureData, tasks: Sequence[str]) -> tuple[Figure, Rows]:
     """The first examples of each task's holdout, which are in random order; scored text in colour.
 
-    Of examples with choices all are shown, the right one in colour.
+    Of examples with choices all are shown, the right one in colour, each as far in as a model sees
+    it.
     """
     sheet = Sheet(data.style, "Sample prompts; what is scored in colour")
     rows: Rows = []
@@ -68,7 +70,12 @@ def _example(sheet: Sheet, top: float, choices: Rows) -> float:
     rows = max(2, LINES - len(choices))
     top += sheet.passage(left, top, room, rows, Passage.of(prompt, ""), end=True)
     for choice in choices:
-        text = f"{'●' if choice['gold'] else '○'} {clean(choice['continuation']).strip()}"
+        text = _marked(clean(choice["continuation"]).strip(NEWLINE).rstrip(), choice["gold"])
         passage = Passage(text, 0 if choice["gold"] else len(text))
         top += sheet.passage(left, top, room, 1, passage, end=False)
     return top - start
+
+
+def _marked(text: str, gold: bool) -> str:
+    """A choice behind its mark, which stands in the choice's indentation if it has any."""
+    return ("●" if gold else "○") + (text[1:] if text.startswith("  ") else f" {text}")

@@ -51,16 +51,26 @@ def _characters() -> frozenset[int]:
 
 
 def spans(text: str, columns: int) -> list[tuple[int, int]]:
-    """Start and end of every line of at most `columns` characters, broken after a space."""
+    """Start and end of every line of at most `columns` characters, broken after a space, else after
+    a mark, and within a word only where there is neither."""
     found = []
     for line in re.finditer(r"[^\n]*\n|[^\n]+\Z", text):
         start, end = line.start(), line.end() - line.group().endswith("\n")
         while end - start > columns:
-            cut = text.rfind(" ", start + columns // 2, start + columns) + 1 or start + columns
+            cut = start + _break(text[start : start + columns + 1], columns)
             found.append((start, cut))
             start = cut
         found.append((start, end))
     return found
+
+
+def _break(line: str, columns: int) -> int:
+    """How much of a line, of which a character more is given, stands in so many columns."""
+    for mark in (r"\s(?=\S)", r"(?<=\w)(?!\.\d)[^\w\s](?=.)", r"_(?=[^_])"):
+        ends = [m.end() for m in re.finditer(mark, line) if columns // 2 < m.end() <= columns]
+        if ends:
+            return ends[-1]
+    return columns
 
 
 def lines(passage: Passage, columns: int, rows: int, *, end: bool) -> tuple[list[str], list[str]]:

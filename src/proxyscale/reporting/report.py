@@ -130,7 +130,10 @@ def _common(shown: FigureData, spec: Mapping[str, Any], found: Mapping[str, Any]
         **dict.fromkeys(("attribution", "trust", "proxy", "objective"), None),
         **{
             name: []
-            for name in ("tasks", "drawn", "proxies", "rivals", "distributions", "partners")
+            for name in (
+                *("tasks", "drawn", "proxies", "rivals", "distributions", "partners"),
+                "guesses",
+            )
         },
         **{name: {} for name in ("examples", "looks", "ratios", "variants", "losses", "epochs")},
         "material": {"sources": [], "tasks": []},
@@ -152,7 +155,8 @@ def _of_distributions(
         **report_data.runs_data(shown),
         "trust": answer.ladders(),
         "examples": report_data.examples_data(shown, tasks if texts else {}),
-        "material": report_data.material_data(pool, tasks),
+        "material": report_data.material_data(pool, tasks, named=texts),
+        "guesses": report_data.guesses_data(shown, tasks),
     }
     told = choice_words(
         *(shown.statistics, shown.reference, shown.proxies),

@@ -19,7 +19,7 @@ from proxyscale.data.accounts import dropped_told, prior_told
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, PREDICTORS, Mark, Style, marks, predictor_marks
 from proxyscale.statistics.grid import Array
-from proxyscale.statistics.guesses import guesses, guesses_told
+from proxyscale.statistics.guesses import guesses
 from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.partners import partners_told, ties_told
 
@@ -178,16 +178,18 @@ def costs_data(runs: pa.Table, reference: str) -> list[dict[str, Any]]:
                 "scale": scale,
                 "parameters": _median(mine["parameters"]),
                 "tokens": _median(mine["tokens"]),
-                "flops": _number(float(np.median(flops))) if len(flops) else None,
+                "flops": float(np.median(flops)) if len(flops) else None,
                 "runs": len(mine),
                 "seconds": _number(float(seconds.mean())) if len(seconds) else None,
                 "total_seconds": _number(float(seconds.sum())) if len(seconds) else None,
             }
         )
+    rows.sort(key=lambda row: row["flops"] or 0)
     whole = next(row["flops"] for row in rows if row["scale"] == reference)
     for row in rows:
-        row["ratio"] = _number(whole / row["flops"], 4) if whole and row["flops"] else None
-    return sorted(rows, key=lambda row: row["flops"] or 0)
+        row["ratio"] = _number(whole / row["flops"], 9) if whole and row["flops"] else None
+        row["flops"] = _number(row["flops"])
+    return rows
 
 
 def _median(column: pa.ChunkedArray) -> int | None:
@@ -216,23 +218,36 @@ def runs_data(data: FigureData) -> dict[str, Any]:
     }
 
 
-def _sorted_out(facts: Mapping[str, Any], split: str) -> dict[str, str]:
+def _sorted_out(facts: Mapping[str, Any], split: str, named: bool) -> dict[str, str]:
     """Why items were dropped, and in which source they were found, in words."""
     dropped = facts.get("dropped", {}).get(split, {})
     found = facts.get("found_in", {}).get(split, {})
+    first = facts.get("dropped_first", {}).get(split, {}) if named else {}
     return {
-        "dropped": dropped_told(dropped, facts.get("dropped_first", {}).get(split, {})),
+        "dropped": dropped_told(dropped, first),
         "found_in": ", ".join(f"{name} {n['items']:,}" for name, n in found.items() if n["items"]),
         "prior": prior_told(facts["prior"]) if facts.get("prior") else "",
     }
 
 
-def _guesses(folder: Path) -> str:
-    """How often simple rules are right on a test set, in words."""
-    return guesses_told(guesses(artifacts.read(folder / "holdout.parquet", "task")))
+def guesses_data(data: FigureData, tasks: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """How often simple rules, and the models of each scale, are right on a test set.
+
+    Shares of its examples, those of scales the mean of their runs; only of tasks that have right
+    answers. `tasks` are folders of artifacts.
+    """
+    known = data.losses.filter(pc.is_valid(data.losses["correct"]))
+    means = known.group_by(["task", "scale"]).aggregate([("correct", "mean")]).to_pylist()
+    rows = []
+    for task in (task for task in data.tasks if task in tasks):
+        right = guesses(artifacts.read(tasks[task] / "holdout.parquet", "task"))
+        if right:
+            own = {row["scale"]: row["correct_mean"] for row in means if row["task"] == task}
+            rows.append({"task": task, "rules": right, "scales": own})
+    return rows
 
 
-def _source_data(source: Mapping[str, Any]) -> dict[str, Any]:
+def _source_data(source: Mapping[str, Any], named: bool) -> dict[str, Any]:
     """A source's rows, and what became of its records."""
     account = source.get("account") or {}
     dropped = account.get("dropped") or {}
@@ -242,12 +257,17 @@ def _source_data(source: Mapping[str, Any]) -> dict[str, Any]:
         "rows": source["rows"],
         "read": read,
         "kept": None if read is None else read - sum(dropped.values()),
-        "dropped": dropped_told(dropped, account.get("dropped_first") or {}),
+        "dropped": dropped_told(dropped, account.get("dropped_first") or {} if named else {}),
     }
 
 
-def material_data(pool: Path | None, tasks: Mapping[str, Path]) -> dict[str, Any]:
-    """Rows of the sources and what became of the tasks' records, overlap included."""
+def material_data(
+    pool: Path | None, tasks: Mapping[str, Path], *, named: bool = True
+) -> dict[str, Any]:
+    """Rows of the sources and what became of the tasks' records, overlap included.
+
+    `named`: with the first record, by its file, that was dropped for each reason.
+    """
     sources = artifacts.read_json(pool).get("sources", []) if pool else []
     counts = []
     for task, folder in tasks.items():
@@ -255,9 +275,8 @@ def material_data(pool: Path | None, tasks: Mapping[str, Path]) -> dict[str, Any
         for split, told in facts["counts"].items():
             row = {"task": task, "kind": facts["kind"], "split": split}
             row |= {name: told.get(name, 0) for name in SHOWN_COUNTS}
-            row["guesses"] = _guesses(folder) if split == "holdout" else ""
-            counts.append(row | _sorted_out(facts, split))
+            counts.append(row | _sorted_out(facts, split, named))
     return {
-        "sources": [_source_data(source) for source in sources],
+        "sources": [_source_data(source, named) for source in sources],
         "tasks": counts,
     }

@@ -14,9 +14,10 @@ function number(value, digits = 3) {
   if (size >= 1e5 || (size > 0 && size < 1e-3)) {
     for (const [limit, suffix] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]])
       if (size >= limit && size < 1e15) return +(value / limit).toPrecision(digits) + suffix;
-    return value.toExponential(digits - 1);
+    return value.toExponential(digits - 1).replaceAll("-", "−");
   }
-  return String(+value.toPrecision(digits));
+  const short = +value.toPrecision(digits);
+  return size >= 1e3 ? short.toLocaleString("en-US") : String(short).replace("-", "−");
 }
 const known = (value) => value !== null && value !== undefined;
 const fixed = (value, digits = 2) => (known(value) ? value.toFixed(digits).replace("-", "−") : "n/a");

@@ -12,13 +12,13 @@ function drawLadder() {
   const head = element(element(grid, "thead"), "tr"), body = element(grid, "tbody"), answers = [];
   element(head, "th", { class: "text", scope: "col" }, "test set");
   for (const { scale } of rows.length ? rows[0].scales : []) {
-    const th = element(head, "th", { scope: "col" });
+    const th = element(head, "th", { scope: "col", class: long(label(scale)) });
     element(th, "bdi", {}, label(scale));
     element(th, "small", {}, D.ratios[scale] ? cheaper(D.ratios[scale]) : "");
   }
   for (const { task, scales } of rows) {
     const tr = element(body, "tr");
-    element(element(tr, "th", { class: "text", scope: "row" }), "bdi", {}, label(task));
+    element(element(tr, "th", { class: `text ${long(label(task))}`.trim(), scope: "row" }), "bdi", {}, label(task));
     const trusted = scales.map((_, i) => scales.slice(i).every(passes)); // at this and at every larger one
     answers.push([label(task), scales.find((_, i) => trusted[i])]);
     scales.forEach((cell, i) => {

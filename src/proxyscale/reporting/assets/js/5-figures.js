@@ -1,5 +1,7 @@
 // --- Proxy against reference
 const axisUnit = D.axis_unit ? ` (${D.axis_unit})` : "";
+// What an axis shows, in so many characters: a long name is cut, never the unit.
+const measured = (what, scale, most) => `${what} of ${clipped(label(scale), Math.max(6, most - what.length - 4 - axisUnit.length))}${axisUnit}`;
 const shownTasks = () => D.tasks.filter((t) => chosen.tasks.has(t.name));
 const lossWord = (task) => (D.tasks.find((t) => t.name === task).better === "lower" ? "loss" : "value");
 function leastSquares(points) {
@@ -30,7 +32,7 @@ function scatter(parent, points, { title, side, summary, what }) {
   const line = points.length > 2 && leastSquares(points);
   const ends = [Math.min(...points.map((p) => p.x)), Math.max(...points.map((p) => p.x))];
   if (line) ys.push(...ends.map(line));
-  const { X, Y } = axes(svg, { width, height, x: padded(xs), y: padded(ys), xlabel: `${what} of proxy ${label(chosen.proxy)}${axisUnit}`, ylabel: `${what} of reference ${label(D.reference)}${axisUnit}` });
+  const { X, Y } = axes(svg, { width, height, x: padded(xs), y: padded(ys), xlabel: measured(what, chosen.proxy, 42), ylabel: measured(what, D.reference, 32) });
   if (line) element(svg, "line", { class: "fit", x1: X(ends[0]), x2: X(ends[1]), y1: Y(line(ends[0])), y2: Y(line(ends[1])), "stroke-dasharray": line(ends[1]) < line(ends[0]) ? "5 3" : null });
   const many = points.length > MOST_POINTS;
   if (many) cloud(svg, points, X, Y);

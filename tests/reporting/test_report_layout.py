@@ -1,0 +1,141 @@
+"""The report's layout in a real browser: no wider than the page, whole words, dark, on paper."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from support.browser import Browser
+
+pytestmark = pytest.mark.browser
+
+
+WIDER = """
+const inner = document.documentElement.clientWidth;
+const scrolls = (node) => node && (node.closest('.scroll, pre, .picture') !== null);
+return [...document.querySelectorAll('main *, header *, nav *')]
+  .filter((n) => n.getClientRects().length && !scrolls(n))
+  .filter((n) => n.getBoundingClientRect().right > inner + 1)
+  .map((n) => n.tagName + '.' + n.className.toString() + ': ' + n.textContent.slice(0, 30));
+"""
+UNSAID = """
+return [...document.querySelectorAll('.scroll')].filter((n) => n.getClientRects().length
+  && n.scrollWidth > n.clientWidth + 1 && n.parentNode.querySelector('.scrolls').hidden).length;
+"""
+
+
+@pytest.mark.parametrize("width", [400, 800, 1400])
+@pytest.mark.parametrize("page", ["r.html", "foreign.html"])
+def test_nothing_is_wider_than_the_page_without_saying_so(
+    browser: Browser, folder: Path, page: str, width: int
+) -> None:
+    browser.viewport(width)
+    browser.open(folder / page)
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.run(WIDER) == []
+    assert browser.run(UNSAID) == 0
+    assert browser.console() == []
+
+
+BROKEN = """
+return [...document.querySelectorAll('table th, table td')].filter((n) => n.getClientRects().length)
+  .flatMap((cell) => {
+    const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), broken = [];
+    for (let node = walker.nextNode(); node; node = walker.nextNode())
+      for (const word of node.data.matchAll(/[\\w.,%×]{2,16}/g)) {
+        if (/\\S{17}/.test(node.data)) continue;
+        const range = document.createRange();
+        range.setStart(node, word.index);
+        range.setEnd(node, word.index + word[0].length);
+        if (new Set([...range.getClientRects()].map((r) => r.top)).size > 1) broken.push(word[0]);
+      }
+    return broken;
+  });
+"""
+
+
+@pytest.mark.parametrize("page", ["r.html", "foreign.html"])
+def test_no_word_of_a_table_is_broken(browser: Browser, folder: Path, page: str) -> None:
+    for width, media in ((400, ""), (1400, ""), (688, "print")):  # A4 within its margins
+        browser.viewport(width)
+        browser.tell("Emulation.setEmulatedMedia", media=media)
+        browser.open(folder / page)
+        assert browser.run(BROKEN) == []
+    browser.tell("Emulation.setEmulatedMedia", media="")
+
+
+def test_axes_name_their_unit(browser: Browser, folder: Path) -> None:
+    browser.viewport(1280)
+    labels = "return [...document.querySelectorAll('#correlation text.axis')]"
+    for page in ("r.html", "foreign.html"):
+        browser.open(folder / page)
+        told = browser.run(labels + ".map((t) => t.textContent)")
+        assert told
+        assert all(re.fullmatch(r"loss of .+ \(nats per token\)", text) for text in told)
+
+
+TEXTS = """
+const across = (p, q) => Math.min(p.right, q.right) - Math.max(p.left, q.left);
+const upright = (p, q) => Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+return [...document.querySelectorAll('main svg[role=group]')].flatMap((svg) => {
+  const texts = [...svg.querySelectorAll('text')].map((t) => [t, t.getBoundingClientRect()]);
+  return texts.flatMap(([a, p], i) => texts.slice(i + 1)
+    .filter(([b, q]) => across(p, q) > 2 && upright(p, q) > 3)
+    .map(([b]) => a.textContent + ' / ' + b.textContent));
+});
+"""
+
+
+@pytest.mark.parametrize("page", ["r.html", "foreign.html"])
+def test_texts_of_charts_do_not_overlap(browser: Browser, folder: Path, page: str) -> None:
+    for width in (400, 1400):
+        browser.viewport(width)
+        browser.open(folder / page)
+        assert browser.run(TEXTS) == []
+
+
+def test_the_dark_page_is_dark(browser: Browser, folder: Path) -> None:
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    mark = "return getComputedStyle(document.querySelector('#correlation .point')).fill"
+    found = []
+    for dark in (False, True):
+        browser.viewport(1280, dark=dark)
+        browser.open(folder / "r.html")
+        found.append((browser.run(ground), browser.run(mark)))
+    assert found[0][0] == "rgb(255, 255, 255)"
+    assert found[1][0] != found[0][0]
+    assert found[0][1] != found[1][1]
+    browser.viewport(1280)
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="poppler is not installed")
+def test_on_paper_no_heading_ends_a_page(browser: Browser, folder: Path) -> None:
+    browser.viewport(1280)
+    browser.open(folder / "r.html")
+    told = browser.run("return [...document.querySelectorAll('h2, h3, h4')].map(h => h.innerText)")
+    command = ["pdftotext", "-", "-"]
+    paper = subprocess.run(command, input=browser.printed(), capture_output=True, check=True)
+    pages = paper.stdout.decode().rstrip("\f").split("\f")
+    last = [page.strip().splitlines()[-1] for page in pages]
+    assert len(pages) > 3
+    assert not set(last) & set(filter(None, told))
+
+
+def test_paper_holds_no_config_and_few_pages(browser: Browser, folder: Path) -> None:
+    browser.viewport(1280)
+    browser.open(folder / "r.html")
+    paper = browser.printed()
+    assert 4 <= len(re.findall(rb"/Type\s*/Page\b", paper)) <= 14
+    shown = """
+    return ['#statistics-table', 'details pre', 'nav', '.controls'].map((s) =>
+      getComputedStyle(document.querySelector(s)).display);
+    """
+    browser.tell("Emulation.setEmulatedMedia", media="print")
+    hidden = browser.run(shown)
+    closed = browser.run("return getComputedStyle(document.querySelector('.screen-only')).display")
+    browser.tell("Emulation.setEmulatedMedia", media="")
+    assert hidden[0] == hidden[2] == hidden[3] == "none"
+    assert closed == "none"

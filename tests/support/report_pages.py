@@ -1,0 +1,56 @@
+"""Reports with all that a study of language models can have, and with names of all kinds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from proxyscale.base import artifacts
+from proxyscale.reporting.report import write_report
+from proxyscale.statistics.effects import effects
+from proxyscale.statistics.proxy_statistics import as_table
+from proxyscale.statistics.scaling_laws import extrapolate
+from support.synthetic_study import SCALES, SIMILAR, Study, synthetic
+from support.task_folders import task_folder
+
+LONG = ("a distribution whose name has about sixty characters in all", "x" * 60, "语料库的分布")
+FOREIGN: dict[str, Any] = {
+    "distributions": (*LONG, "توزيع البيانات", "mix"),
+    "tasks": ("一个测试集", "مجموعة اختبار", "withoutanybreak" * 4),
+    "scales": {"a-scale-of-a-name-that-goes-on-and-on": 18224, "小模型": 41120, "ref": 287616},
+    "examples": 4,
+}
+
+
+def write_page(out: Path, study: Study | None = None) -> None:
+    """A report with all that a study of language models can have."""
+    found = study or synthetic(falling="trivia_like")
+    tables = found["losses"], found["runs"]
+    names = found["runs"]["distribution"].unique().to_pylist()
+    tasks = found["losses"]["task"].unique().to_pylist()
+    laws = extrapolate(*tables, reference="ref")
+    rows = {
+        "effects": effects(*tables, selected={names[2]: tasks[1]}, baseline=names[0]),
+        "composition": [
+            {"distribution": name, "draw": 0, "examples": 9, "different": 9, "docs": 0.4}
+            | {"code": 0.6}
+            | {f"in:{other}": float(name == other) for other in names}
+            for name in names
+        ],
+    }
+    paths = {kind: out.parent / f"{out.stem}-{kind}.csv" for kind in rows}
+    for kind, path in paths.items():
+        artifacts.write_csv(path, rows[kind])
+    spec = {"study": "a <b> & c", "config": {"study": "s", "tasks": dict.fromkeys(tasks, 1)}}
+    spec |= {"order": {"tasks": tasks}, "trust": {"decisions": 0.6}, "confidence": 0.95}
+    spec |= {"style": {}, "groups": {} if study else {"similar": SIMILAR}}
+    best = [
+        {"statistic": "best_metric", "level": "metric", "group": "all", "task": task}
+        | {"proxy": next(iter(SCALES)), "reference": "ref", "value": 0.9, "named": "bits_per_byte"}
+        for task in tasks[: 0 if study else 2]
+    ]
+    statistics = pa.concat_tables([found["statistics"], laws, as_table(best)])
+    given = {"statistics": statistics, "losses": tables[0], "runs": tables[1], "tables": paths}
+    write_report(out, spec, **given, tasks={tasks[0]: task_folder(out.parent / out.stem)})
