@@ -13,6 +13,7 @@ import pyarrow as pa
 from scipy import stats
 
 from proxyscale.base import artifacts
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.proxy_statistics import summarize
 
 SCALES, DISTRIBUTIONS, SEEDS, TASKS, EXAMPLES = 6, 10, 2, 6, 700
@@ -64,7 +65,7 @@ def naive(losses: pa.Table) -> int:
 def main() -> None:
     losses, runs = study()
     start = time.process_time()
-    rows = len(summarize(losses, runs, reference=f"s{SCALES - 1}", groups={}))
+    rows = len(summarize(read_grid(losses, runs), reference=f"s{SCALES - 1}", groups={}))
     ours = time.process_time() - start
     start = time.process_time()
     naive(losses)

@@ -10,6 +10,7 @@ import pytest
 from support.synthetic_study import DISTRIBUTIONS, SCALES, SIMILAR, TASKS, Study, synthetic
 
 from proxyscale.reporting.choice import choice_words
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.proxy_statistics import summarize
 
 PROXIES = list(SCALES)[:-1]
@@ -22,7 +23,7 @@ def told(study: Study, **changes: object) -> list[str]:
 
 def summarized(study: Study, **more: object) -> Study:
     tables = study["losses"], study["runs"]
-    return study | {"statistics": summarize(*tables, reference="ref", groups={}, **more)}
+    return study | {"statistics": summarize(read_grid(*tables), reference="ref", groups={}, **more)}
 
 
 @pytest.mark.parametrize("task", TASKS[:3])

@@ -19,6 +19,7 @@ from proxyscale.base import artifacts
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, DARK, Style, predictor_marks
 from proxyscale.reporting.report import ASSETS, write_report
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.scaling_laws import extrapolate
 from proxyscale.statistics.verdict import verdict
 from proxyscale.statistics.verdict_words import words
@@ -27,7 +28,7 @@ from proxyscale.statistics.verdict_words import words
 @pytest.fixture(scope="module")
 def study() -> Study:
     found = synthetic(falling="trivia_like")
-    laws = extrapolate(found["losses"], found["runs"], reference="ref")
+    laws = extrapolate(read_grid(found["losses"], found["runs"]), reference="ref")
     return found | {"statistics": pa.concat_tables([found["statistics"], laws])}
 
 

@@ -9,6 +9,7 @@ from support.tidy_tables import rows, tables
 
 from proxyscale.base import artifacts
 from proxyscale.statistics.along_runs import about_trend, checkpoint_noise
+from proxyscale.statistics.gathering import gathered
 from proxyscale.statistics.grid_reading import read_grid
 
 SHARES = np.array([0.5, 0.6, 0.7, 0.8, 1.0])
@@ -53,7 +54,7 @@ def study(seeds=2, n=8):
 def noise(losses, runs, early, groups=None):
     grid = read_grid(losses, runs)
     options = {"reference": "ref", "groups": groups or {}, "confidence": 0.95}
-    return checkpoint_noise(losses, early, grid, **options)
+    return checkpoint_noise(gathered(losses), early, grid, **options)
 
 
 def test_rows_stand_beside_the_seed_noise_for_proxy_and_reference():

@@ -9,6 +9,7 @@ from scipy import stats
 from support.tidy_tables import rows, tables
 
 from proxyscale.base import artifacts
+from proxyscale.statistics.gathering import gathered
 from proxyscale.statistics.metrics import HIGHER, Length, _tables, length_of, metric_statistics
 
 N, EXAMPLES = 8, 5
@@ -44,7 +45,7 @@ def study():
 
 def test_metrics_are_those_of_the_examples_of_a_run(study):
     losses, _ = study
-    found = {name: t.to_pandas() for name, t in _tables(losses, {"t": Length(30, 24)})}
+    found = {name: t.to_pandas() for name, t in _tables(gathered(losses), {"t": Length(30, 24)})}
     mine = losses.to_pandas().query("scale == 's' and distribution == 'd3' and seed == 1")
     bits = (mine["loss"] * mine["tokens"]).sum() / np.log(2)
     expected = {
@@ -66,7 +67,7 @@ def test_metrics_are_those_of_the_examples_of_a_run(study):
 
 def test_the_metric_that_is_foretold_best_is_named(study):
     losses, runs = study
-    found = metric_statistics(losses, runs, {"t": Length(30, 24)}, **SPEC)
+    found = metric_statistics(gathered(losses), runs, {"t": Length(30, 24)}, **SPEC)
     assert set(found["level"].to_pylist()) == {"metric"}
     best = rows(found, statistic="best_metric")
     assert [(row["named"], row["value"], row["proxy"]) for row in best] == [
@@ -84,10 +85,10 @@ def test_what_a_run_lacks_is_no_metric(study):
         "correct",
         pa.array([None, *losses["correct"].to_pylist()[1:]], pa.float32()),
     )
-    names = [name for name, _ in _tables(lacking, {})]
+    names = [name for name, _ in _tables(gathered(lacking), {})]
     assert names == ["loss", "bits_per_token", "lead", "margin", "probability"]
     bare, _ = tables({s: {"t": np.random.default_rng(1).random((N, 2))} for s in ("s", "ref")})
-    assert len(metric_statistics(bare, runs, {}, **SPEC)) == 0
+    assert len(metric_statistics(gathered(bare), runs, {}, **SPEC)) == 0
 
 
 def test_the_length_of_a_task_is_that_of_its_right_answers(tmp_path):

@@ -62,7 +62,7 @@ def pick(table, **where):
 def test_values_agree_with_scipy():
     rng = np.random.default_rng(3)
     x, z, y = rng.normal(3, 1, (3, 10)).astype(np.float32).astype(float)
-    table = summarize(*study(grid_of(x, z, y)), reference="ref", groups={})
+    table = summarize(read_grid(*study(grid_of(x, z, y))), reference="ref", groups={})
     for proxy, values in (("xs", x), ("s", z)):
         expected = {
             "pearson": stats.pearsonr(values, y)[0],
@@ -138,7 +138,7 @@ def test_leave_one_out_range_finds_the_lever():
     x[0] = y[0] = 30
     each = [stats.pearsonr(np.delete(x, i), np.delete(y, i))[0] for i in range(9)]
     np.testing.assert_allclose(leave_one_out(x, y), each, atol=1e-9)
-    table = summarize(*study(grid_of(x, x, y)), reference="ref", groups={})
+    table = summarize(read_grid(*study(grid_of(x, x, y))), reference="ref", groups={})
     row = pick(table, statistic="r2_leave_one_out", proxy="xs")
     assert row["named"] == "d0"
     squares = np.square(each)
@@ -149,7 +149,7 @@ def test_draws_and_seeds_are_averaged_and_give_the_noise():
     rng = np.random.default_rng(7)
     levels = np.linspace(1, 4, 40)
     losses, runs = study(grid_of(levels, levels, levels), noise=0.2, seeds=3, rng=rng)
-    table = summarize(losses, runs, reference="ref", groups={})
+    table = summarize(read_grid(losses, runs), reference="ref", groups={})
     row = pick(table, statistic="reference_seed_sd", proxy="xs")
     assert row["low"] < 0.2 < row["high"]
     assert pick(table, statistic="seeds", proxy="xs")["value"] == pytest.approx(3)
@@ -179,7 +179,7 @@ def test_noise_is_a_groups_own():
                 loss = levels[place] + (0.02 if place < 6 else 0.5) * rng.standard_normal()
                 losses.append({**key, "task": "t", "example": 0, "loss": loss})
     tables = as_kind(losses, "losses"), as_kind(runs, "runs")
-    table = summarize(*tables, reference="ref", groups={"near": names[:6]})
+    table = summarize(read_grid(*tables), reference="ref", groups={"near": names[:6]})
     grid = read_grid(*tables)
     values = grid.losses["t"][grid.cell // 10 == 2, 0].reshape(10, 3)
     own = values.var(axis=1, ddof=1)
@@ -201,7 +201,7 @@ def test_noise_is_a_groups_own():
 
 def test_what_a_scale_would_pick_and_what_it_costs():
     x, y = np.array([3.0, 1, 2, 4, 5]), np.array([1.0, 3, 2, 4, 6])
-    table = summarize(*study(grid_of(x + 2, x, y)), reference="ref", groups={})
+    table = summarize(read_grid(*study(grid_of(x + 2, x, y))), reference="ref", groups={})
 
     def row(statistic):
         return pick(table, statistic=statistic, proxy="xs")
@@ -212,7 +212,7 @@ def test_what_a_scale_would_pick_and_what_it_costs():
     # from 1 to 3 where the loss falls from s to ref by nothing: it cannot be told
     assert not [r for r in table.to_pylist() if r["statistic"] == "regret_compute"]
     # halving the loss with ten times the compute: 3 → 1 takes 10^(ln 3/ln 2)
-    table = summarize(*study(grid_of(x, 2 * y, y)), reference="ref", groups={})
+    table = summarize(read_grid(*study(grid_of(x, 2 * y, y))), reference="ref", groups={})
     assert row("regret_compute")["value"] == pytest.approx(10 ** (np.log(3) / np.log(2)))
     assert row("regret_next_excluded")["value"] > row("regret_next")["value"] > 0
 
@@ -220,7 +220,7 @@ def test_what_a_scale_would_pick_and_what_it_costs():
 def test_r2_of_the_logarithms_stands_beside():
     rng = np.random.default_rng(8)
     x, y = np.exp(rng.normal(0, 1, (2, 9)))
-    table = summarize(*study(grid_of(x, x - 1, y)), reference="ref", groups={})
+    table = summarize(read_grid(*study(grid_of(x, x - 1, y))), reference="ref", groups={})
     found = pick(table, statistic="r2_log", proxy="xs")["value"]
     assert found == pytest.approx(stats.pearsonr(np.log(x), np.log(y))[0] ** 2)
     assert pick(table, statistic="r2_log", proxy="s")["value"] is None
@@ -229,7 +229,7 @@ def test_r2_of_the_logarithms_stands_beside():
 def test_one_seed_has_no_ceiling():
     rng = np.random.default_rng(0)
     values = grid_of(*rng.normal(3, 1, (3, 6)))
-    table = summarize(*study(values, seeds=1), reference="ref", groups={})
+    table = summarize(read_grid(*study(values, seeds=1)), reference="ref", groups={})
     assert pick(table, statistic="r2", proxy="xs")["ceiling"] is None
     assert not [r for r in table.to_pylist() if r["statistic"] == "decision_accuracy_decided"]
 
@@ -238,7 +238,9 @@ def test_only_the_grid_and_its_groups_enter():
     rng = np.random.default_rng(4)
     x, z, y = rng.normal(3, 1, (3, 8))
     losses, runs = study(grid_of(x, z, y), roles={"d7": "selection"})
-    table = summarize(losses, runs, reference="ref", groups={"near": ["d0", "d2", "d3", "d4"]})
+    table = summarize(
+        read_grid(losses, runs), reference="ref", groups={"near": ["d0", "d2", "d3", "d4"]}
+    )
     for group, members in (("all", range(7)), ("near", [0, 2, 3, 4])):
         row = pick(table, statistic="pearson", proxy="s", group=group)
         members = list(members)
@@ -246,15 +248,15 @@ def test_only_the_grid_and_its_groups_enter():
         assert row["value"] == pytest.approx(expected, abs=1e-6)
         assert row["n"] == len(members)
     with pytest.raises(UserError, match=r"groups\.far"):
-        summarize(losses, runs, reference="ref", groups={"far": ["d9"]})
+        summarize(read_grid(losses, runs), reference="ref", groups={"far": ["d9"]})
     with pytest.raises(UserError, match="did you mean 'ref'"):
-        summarize(losses, runs, reference="reff", groups={})
+        summarize(read_grid(losses, runs), reference="reff", groups={})
 
 
 def test_per_example_r2():
     rng = np.random.default_rng(6)
     values = {s: {f"d{i}": rng.normal(3, 1, 5) for i in range(7)} for s in SCALES}
-    table = summarize(*study(values), reference="ref", groups={})
+    table = summarize(read_grid(*study(values)), reference="ref", groups={})
     for example in range(5):
         x, y = ([v[example].astype("f4") for v in values[s].values()] for s in ("xs", "ref"))
         row = pick(table, level="example", proxy="xs", example=example)
@@ -265,7 +267,9 @@ def test_per_example_r2():
 
 def test_constant_losses_are_null_not_a_number():
     table = summarize(
-        *study(grid_of(np.ones(6), np.arange(6), np.arange(6))), reference="ref", groups={}
+        read_grid(*study(grid_of(np.ones(6), np.arange(6), np.arange(6)))),
+        reference="ref",
+        groups={},
     )
     assert pick(table, statistic="r2", proxy="xs")["value"] is None
     assert pick(table, statistic="decision_accuracy", proxy="xs")["value"] == 0.5
@@ -300,8 +304,8 @@ def test_row_order_does_not_matter():
     }
     losses, runs = study(values, noise=0.1)
     order = np.random.default_rng(1).permutation(len(losses))
-    one = summarize(losses, runs, reference="ref", groups={})
-    two = summarize(losses.take(order), runs, reference="ref", groups={})
+    one = summarize(read_grid(losses, runs), reference="ref", groups={})
+    two = summarize(read_grid(losses.take(order), runs), reference="ref", groups={})
     np.testing.assert_allclose(one["value"].to_numpy(), two["value"].to_numpy(), atol=1e-12)
     artifacts.conform(one, "statistics")
 
@@ -320,7 +324,9 @@ def test_published_regmix_runs_agree_with_scipy():
             key = {"scale": scale, "distribution": str(row["index"]), "draw": 0, "seed": 0}
             runs.append({**key, "role": "grid", "flops": {"1m": 1.0, "60m": 60.0}[scale]})
             losses += [{**key, "task": m, "example": 0, "loss": row[m]} for m in metrics]
-    table = summarize(as_kind(losses, "losses"), as_kind(runs, "runs"), reference="60m", groups={})
+    table = summarize(
+        read_grid(as_kind(losses, "losses"), as_kind(runs, "runs")), reference="60m", groups={}
+    )
     small, large = (
         files[scale].sort_by("index").to_pandas().set_index("index") for scale in ("1m", "60m")
     )

@@ -10,6 +10,7 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.scaling_laws import (
     extrapolate,
     leave_one_out_predictions,
@@ -65,7 +66,7 @@ def test_a_loss_that_rises_is_not_extrapolated_upwards_without_end():
 def test_crossing_curves_are_where_laws_win():
     law = laws(np.random.default_rng(3), recipes=12)
     compute = np.append(COMPUTE, TARGET)
-    table = extrapolate(*study(law(compute), compute), reference="s4").to_pylist()
+    table = extrapolate(read_grid(*study(law(compute), compute)), reference="s4").to_pylist()
     found = {row["proxy"]: row for row in table}
     assert set(found) == {
         *("law2:s0+s1", "law2:s0+s1+s2", "law2:s0+s1+s2+s3"),
@@ -84,15 +85,15 @@ def test_crossing_curves_are_where_laws_win():
 def test_a_variant_of_equal_compute_enters_no_law():
     law = laws(np.random.default_rng(4))
     compute = np.array([1e12, 1e12, 1e13, 1e15])
-    table = extrapolate(*study(law(compute), compute), reference="s3").to_pylist()
+    table = extrapolate(read_grid(*study(law(compute), compute)), reference="s3").to_pylist()
     assert {row["proxy"] for row in table} == {"law2:s0+s2", "loss_to_loss:s0+s2"}
 
 
 def test_what_has_no_law_is_left_out_or_refused():
     losses = laws(np.random.default_rng(0))(COMPUTE)
-    assert len(extrapolate(*study(-losses, COMPUTE), reference="s3")) == 0
+    assert len(extrapolate(read_grid(*study(-losses, COMPUTE)), reference="s3")) == 0
     with pytest.raises(UserError, match="no compute is known for s2"):
-        extrapolate(*study(losses, [1e12, 1e13, np.nan, 1e15]), reference="s3")
+        extrapolate(read_grid(*study(losses, [1e12, 1e13, np.nan, 1e15])), reference="s3")
 
 
 def test_leave_one_out_is_refitting():
@@ -116,7 +117,7 @@ def test_mixture_regression_finds_the_best_mixture():
     effects = np.array([[5.0, 4, 3], [4, 3, 2.5], [3, 2.5, 2]])
     losses, runs = study((weights @ effects.T).T, [1, 10, 100])
     named = {f"d{i}": row for i, row in enumerate(weights)}
-    rows = mixture_regression(named, losses, runs, reference="s2").to_pylist()
+    rows = mixture_regression(named, read_grid(losses, runs), reference="s2").to_pylist()
     found = {(row["proxy"], row["statistic"]): row for row in rows}
     assert {proxy for proxy, _ in found} == {"s0", "s1"}
     for proxy in ("s0", "s1"):
@@ -124,4 +125,4 @@ def test_mixture_regression_finds_the_best_mixture():
         assert found[proxy, "reference_mixture_linear_spearman"]["value"] == pytest.approx(1)
         assert found[proxy, "mixture_log_linear_spearman"]["value"] > 0.95
     with pytest.raises(UserError, match="no weights"):
-        mixture_regression({"d0": [1, 0, 0]}, losses, runs, reference="s2")
+        mixture_regression({"d0": [1, 0, 0]}, read_grid(losses, runs), reference="s2")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from proxyscale.base import artifacts
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.proxy_statistics import summarize
 from proxyscale.statistics.verdict import verdict
 from proxyscale.statistics.verdict_words import words
@@ -140,7 +141,7 @@ def test_the_sentences_of_a_hundred_studies_are_true(first):
         level = (0.6, 0.8, 0.9)[seed % 3]
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            statistics = summarize(*tables(study), reference="ref", groups={})
+            statistics = summarize(read_grid(*tables(study)), reference="ref", groups={})
             found = verdict(statistics, level)
         told = [words(one) for one in found if one.task != "objective"]
         assert len(told) == (1 if len(study["ref"]) == 1 else 1 + len(study["ref"]))

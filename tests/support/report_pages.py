@@ -10,6 +10,7 @@ import pyarrow as pa
 from proxyscale.base import artifacts
 from proxyscale.reporting.report import write_report
 from proxyscale.statistics.effects import effects
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.proxy_statistics import as_table
 from proxyscale.statistics.scaling_laws import extrapolate
 from support.synthetic_study import SCALES, SIMILAR, Study, synthetic
@@ -30,7 +31,7 @@ def write_page(out: Path, study: Study | None = None) -> None:
     tables = found["losses"], found["runs"]
     names = found["runs"]["distribution"].unique().to_pylist()
     tasks = found["losses"]["task"].unique().to_pylist()
-    laws = extrapolate(*tables, reference="ref")
+    laws = extrapolate(read_grid(*tables), reference="ref")
     rows = {
         "effects": effects(*tables, selected={names[2]: tasks[1]}, baseline=names[0]),
         "composition": [

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.proxy_statistics import summarize
 
 SIMILAR = ("mix", "docs", "dsdm", "bot-dsdm", "dsir", "classifier")
@@ -67,7 +68,9 @@ def synthetic(
     all_losses = pa.concat_tables(losses)
     all_runs = artifacts.conform(pa.Table.from_pylist(runs), "runs")
     groups = {"similar": SIMILAR} if distributions == DISTRIBUTIONS else {}
-    statistics = summarize(all_losses, all_runs, reference=list(scales)[-1], groups=groups)
+    statistics = summarize(
+        read_grid(all_losses, all_runs), reference=list(scales)[-1], groups=groups
+    )
     style = {"chance": {"hellaswag_like": 0.25}}
     return {"statistics": statistics, "losses": all_losses, "runs": all_runs, "style": style}
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from proxyscale.base.errors import UserError
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.partners import ties_told
 from proxyscale.statistics.proxy_statistics import summarize
 from proxyscale.statistics.verdict import verdict
@@ -33,7 +34,7 @@ def read(path: Path, reference: str = "2B", **changes: Any) -> OutsideRuns:
 
 
 def statistics(found: OutsideRuns, reference: str = "2B") -> Any:
-    return summarize(found.losses, found.runs, reference=reference, groups={})
+    return summarize(read_grid(found.losses, found.runs), reference=reference, groups={})
 
 
 def numbers(found: OutsideRuns, reference: str = "2B") -> dict[tuple[str, str, str], Any]:

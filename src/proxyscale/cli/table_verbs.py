@@ -98,11 +98,13 @@ def statistics(args: Arguments) -> str:
     from proxyscale.statistics.all_statistics import every_statistic
     from proxyscale.statistics.besides import Besides
     from proxyscale.statistics.metrics import length_of
-    from proxyscale.tables.weights import read_weights
 
-    losses, runs = artifacts.read(args.losses, "losses"), artifacts.read(args.runs, "runs")
-    spec, besides = json.loads(args.spec), Besides()
-    weights = read_weights(args.weights, **spec["weights"]).shares if args.weights else None
+    losses, runs = artifacts.batches(args.losses, "losses"), artifacts.read(args.runs, "runs")
+    spec, besides, weights = json.loads(args.spec), Besides(), None
+    if args.weights:
+        from proxyscale.tables.weights import read_weights
+
+        weights = read_weights(args.weights, **spec["weights"]).shares
     if args.rivals:
         mine = (artifacts.read(p, k) for p, k in zip(args.rivals, ("losses", "runs"), strict=True))
         besides = besides._replace(rivals=tuple(mine))

@@ -18,8 +18,9 @@ from proxyscale.base.paths import Paths
 from proxyscale.base.progress import cheaper, quantity
 from proxyscale.base.tables import with_constants
 from proxyscale.figures.style import Mark, Style, beside, marks
+from proxyscale.statistics.gathering import RUN
 from proxyscale.statistics.grid import Array, Grid
-from proxyscale.statistics.grid_reading import RUN, read_grid
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.guesses import best_guess
 from proxyscale.statistics.measures import pearson
 

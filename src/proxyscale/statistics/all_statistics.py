@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from proxyscale.statistics.along_runs import checkpoint_noise
 from proxyscale.statistics.besides import Besides, joined
-from proxyscale.statistics.grid_reading import read_grid
+from proxyscale.statistics.gathering import gathered
+from proxyscale.statistics.grid_reading import grid_of
 from proxyscale.statistics.metrics import Length, metric_statistics
 from proxyscale.statistics.objective import STANDARDIZED
 from proxyscale.statistics.proxy_statistics import summarize
@@ -22,7 +23,7 @@ NOTHING = Besides()
 
 
 def every_statistic(
-    losses: pa.Table,
+    losses: pa.Table | pa.RecordBatchReader,
     runs: pa.Table,
     spec: Mapping[str, Any],
     weights: Mapping[str, Sequence[float]] | None = None,
@@ -39,18 +40,21 @@ def every_statistic(
     common = {"reference": spec["reference"], "confidence": spec["confidence"]}
     objective = spec.get("objective", STANDARDIZED)
     grouped = {"groups": spec["groups"], **common}
-    told = joined(losses, runs, besides)
+    found = gathered(losses)
+    grid = whole = grid_of(found, runs)
+    told = joined(found, runs, besides)
+    if told.levels:
+        whole = grid_of(told.losses, told.runs)
     parts = [
-        summarize(told.losses, told.runs, objective=objective, levels=told.levels, **grouped),
-        metric_statistics(losses, runs, lengths or {}, **grouped),
+        summarize(whole, objective=objective, levels=told.levels, **grouped),
+        metric_statistics(found, runs, lengths or {}, **grouped),
     ]
-    grid = read_grid(losses, runs)
     if besides.checkpoints is not None:
-        parts.append(checkpoint_noise(losses, besides.checkpoints, grid, **grouped))
+        parts.append(checkpoint_noise(found, besides.checkpoints, grid, **grouped))
     if np.isfinite(grid.flops).all() and len(np.unique(grid.flops)) > 2:
-        parts.append(extrapolate(losses, runs, **common))
+        parts.append(extrapolate(grid, **common))
     if weights is not None:
-        parts.append(mixture_regression(weights, losses, runs, **common))
+        parts.append(mixture_regression(weights, grid, **common))
     table = pa.concat_tables(parts)
     unknown = [task for task, better in grid.better.items() if better == "unknown"]
     if not unknown:

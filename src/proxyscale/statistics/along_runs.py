@@ -10,24 +10,27 @@ stands beside the seed noise and is never a part of an error or of a ceiling.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from proxyscale.base.tables import with_constants
+from proxyscale.statistics.gathering import RUN, Gathered
 from proxyscale.statistics.grid import Array, Grid
-from proxyscale.statistics.grid_reading import RUN
 from proxyscale.statistics.proxy_statistics import DISTRIBUTION, as_table, group_members
 from proxyscale.statistics.seed_noise import sd_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LAST = 5  # checkpoints, the run's end among them
 Row = dict[str, Any]
 
 
 def checkpoint_noise(
-    losses: pa.Table,
+    losses: Gathered,
     checkpoints: pa.Table,
     grid: Grid,
     *,
@@ -40,9 +43,11 @@ def checkpoint_noise(
     Rows as those of seed noise: of a proxy, and with `reference_` before it of the reference. Of
     runs with fewer than three checkpoints, their end among them, nothing is told.
     """
-    ends = with_constants(losses, step=1.0)
-    table = pa.concat_tables([checkpoints.select(ends.column_names), ends])
-    frame = table.group_by([*RUN, "task", "step"]).aggregate([("loss", "mean")]).to_pandas()
+    last = losses.by_run()
+    means = pc.divide(last["loss"], last["rows"])
+    ends = with_constants(last.select([*RUN, "task"]), step=1.0).append_column("loss_mean", means)
+    early = checkpoints.group_by([*RUN, "task", "step"]).aggregate([("loss", "mean")])
+    frame = pa.concat_tables([early.select(ends.column_names), ends]).to_pandas()
     wide = frame.pivot(index=[*RUN, "task"], columns="step", values="loss_mean").dropna()
     wide = wide[sorted(wide.columns)[-LAST:]]
     if wide.shape[1] < 3:

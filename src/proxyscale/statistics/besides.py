@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
 from proxyscale.base.paths import loss_stem
+from proxyscale.statistics.gathering import Gathered, gathered, together
 from proxyscale.statistics.proxy_statistics import CHECKPOINT, RIVAL
 
 
@@ -29,13 +30,13 @@ class Besides(NamedTuple):
 class Joined(NamedTuple):
     """Losses and runs of scales and of all that stands beside them; the levels of the latter."""
 
-    losses: pa.Table
+    losses: Gathered
     runs: pa.Table
     levels: dict[str, str]
 
 
-def joined(losses: pa.Table, runs: pa.Table, besides: Besides) -> Joined:
-    """All tables as two, in which rivals and checkpoints are scales of the grid.
+def joined(losses: Gathered, runs: pa.Table, besides: Besides) -> Joined:
+    """All losses as one, and all runs: rivals and checkpoints are scales of the grid.
 
     A rival that has the name of a scale gives way to it.
     """
@@ -45,18 +46,20 @@ def joined(losses: pa.Table, runs: pa.Table, besides: Besides) -> Joined:
         more, theirs = besides.rivals
         known = pc.is_in(theirs["scale"], runs["scale"].unique())
         theirs = theirs.filter(pc.invert(known))
-        all_losses.append(more.filter(pc.is_in(more["scale"], theirs["scale"].unique())))
+        more = more.filter(pc.is_in(more["scale"], theirs["scale"].unique()))
+        all_losses.append(gathered(more))
         all_runs.append(_with(theirs, role=pa.repeat("grid", len(theirs))))
         levels |= dict.fromkeys(theirs["scale"].unique().to_pylist(), RIVAL)
     if besides.checkpoints is not None:
         for share in sorted(besides.checkpoints["step"].unique().to_pylist()):
             mine = besides.checkpoints.filter(pc.equal(besides.checkpoints["step"], share))
-            all_losses.append(_named(mine.drop_columns(["step"]), share))
+            found = gathered(mine.drop_columns(["step"]))
+            all_losses.append(found._replace(keys=_named(found.keys, share)))
             cost = {key: pc.round(pc.multiply(runs[key], share)) for key in ("flops", "tokens")}
             early = artifacts.conform(_with(_named(runs, share), **cost), "runs")
             all_runs.append(early)
             levels |= dict.fromkeys(early["scale"].unique().to_pylist(), CHECKPOINT)
-    return Joined(pa.concat_tables(all_losses), pa.concat_tables(all_runs), levels)
+    return Joined(together(all_losses), pa.concat_tables(all_runs), levels)
 
 
 def _with(table: pa.Table, **columns: pa.Array) -> pa.Table:

@@ -10,17 +10,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base.errors import UserError
+from proxyscale.statistics.gathering import RUN, Gathered, gathered
 from proxyscale.statistics.grid import Array, Grid
 
 SHOWN_HOLES = 20
-RUN = ["scale", "distribution", "draw", "seed"]  # the columns that tell runs apart
 ROLES = ("grid", "outside")
 
 
 def read_grid(losses: pa.Table, runs: pa.Table) -> Grid:
-    """Arrange the losses of the runs of role `grid`, or of role `outside`.
+    """Arrange the losses of the runs of role `grid`, or of role `outside` (`grid_of`)."""
+    return grid_of(gathered(losses), runs)
 
-    `losses` and `runs` are tables of these schemas. UserError for a loss that is given twice and
+
+def grid_of(losses: Gathered, runs: pa.Table) -> Grid:
+    """Arrange gathered losses of the runs of role `grid`, or of role `outside`.
+
+    UserError for a loss that is given twice and
     for one that is not finite; for a run that lacks some of a task's examples; and, of role `grid`,
     for a hole (a scale, distribution and task without losses).
     """
@@ -34,8 +39,8 @@ def read_grid(losses: pa.Table, runs: pa.Table) -> Grid:
         flops, parameters = flops[order], parameters[order]
         names["scale"] = [names["scale"][i] for i in order]
     keys = _codes(runs, names)
-    run = _places(keys, _codes(losses, names), [len(values) for values in names.values()])
-    tasks = losses["task"].filter(pa.array(run >= 0)).unique().to_pylist()
+    run = _places(keys, _codes(losses.keys, names), [len(values) for values in names.values()])
+    tasks = losses.keys["task"].filter(pa.array(run >= 0)).unique().to_pylist()
     grid = Grid(
         scales=names["scale"],
         distributions=names["distribution"],
@@ -46,11 +51,11 @@ def read_grid(losses: pa.Table, runs: pa.Table) -> Grid:
         realized=keys[2] * len(names["seed"]) + keys[3],
         examples={},
         losses={},
-        better=_better(losses, tasks),
+        better=_better(losses.keys, tasks),
     )
     strict = "grid" in runs["role"].unique().to_pylist()
     if strict or not tasks:
-        _refuse_holes(grid, runs, run, losses)
+        _refuse_holes(grid, runs, run, losses.keys)
     _fill(grid, runs, run, losses)
     return grid
 
@@ -65,9 +70,9 @@ def _places(keys: Array, rows: Array, sizes: Sequence[int]) -> Array:
     return np.where(there, order[found], -1)
 
 
-def _better(losses: pa.Table, tasks: Sequence[str]) -> dict[str, str]:
+def _better(keys: pa.Table, tasks: Sequence[str]) -> dict[str, str]:
     """Which values of each task are better: as its losses say, else lower."""
-    told = losses.select(["task", "better"]).group_by(["task", "better"]).aggregate([]).to_pylist()
+    told = keys.select(["task", "better"]).group_by(["task", "better"]).aggregate([]).to_pylist()
     said = {row["task"]: row["better"] for row in told if row["better"] is not None}
     return {task: said.get(task, "lower") for task in tasks}
 
@@ -81,7 +86,7 @@ def _median(runs: pa.Table, what: str, scales: Sequence[str]) -> Array:
     return np.array([np.median(values) if len(values) else np.nan for values in known])
 
 
-def _index(column: pa.ChunkedArray, values: Sequence[Any]) -> Array:
+def _index(column: pa.ChunkedArray, values: Sequence[Any] | Array) -> Array:
     """Positions of a column's entries in `values`, -1 where absent."""
     found = pc.index_in(column, value_set=pa.array(values, column.type))
     positions: Array = pc.fill_null(found, -1).to_numpy(zero_copy_only=False)
@@ -93,13 +98,13 @@ def _codes(table: pa.Table, names: dict[str, list[Any]]) -> Array:
     return np.stack([_index(table[key], values) for key, values in names.items()])
 
 
-def _refuse_holes(grid: Grid, runs: pa.Table, run: Array, losses: pa.Table) -> None:
+def _refuse_holes(grid: Grid, runs: pa.Table, run: Array, keys: pa.Table) -> None:
     """UserError naming the cells without a run and the runs without a task."""
     holes = [
         f"{grid.scales[s]} / {grid.distributions[d]} / every task"
         for s, d in np.argwhere(grid.counts == 0)
     ]
-    task = _index(losses["task"], grid.tasks)
+    task = _index(keys["task"], grid.tasks)
     kept = run >= 0
     cells = np.bincount(
         run[kept] * len(grid.tasks) + task[kept], minlength=len(runs) * len(grid.tasks)
@@ -124,17 +129,17 @@ def _told(runs: pa.Table, row: int) -> str:
     return "{scale} / {distribution} (draw {draw}, seed {seed})".format(**key)
 
 
-def _fill(grid: Grid, runs: pa.Table, run: Array, losses: pa.Table) -> None:
+def _fill(grid: Grid, runs: pa.Table, run: Array, losses: Gathered) -> None:
     """Fill in the losses of every task; UserError for a missing, doubled or non-finite one."""
-    task = np.where(run >= 0, _index(losses["task"], grid.tasks), -1)
-    example = pc.fill_null(losses["example"], 0).to_numpy(zero_copy_only=False)
-    loss = losses["loss"].to_numpy(zero_copy_only=False).astype(np.float64)
+    task = np.where(run >= 0, _index(losses.keys["task"], grid.tasks), -1)
     for number, name in enumerate(grid.tasks):
-        rows = np.flatnonzero(task == number)
-        ids, column = np.unique(example[rows], return_inverse=True)
-        place = run[rows] * len(ids) + column
+        mine = task == number
+        rows = np.flatnonzero(np.repeat(mine, losses.counts))
+        example = pa.array(losses.examples[rows])
+        ids = np.sort(example.unique().to_numpy())
+        place = np.repeat(run[mine], losses.counts[mine]) * len(ids) + _index(example, ids)
         table = np.full((len(runs), len(ids)), np.nan)
-        table.ravel()[place] = loss[rows]
+        table.ravel()[place] = losses.losses[rows]
         seen = np.bincount(place, minlength=table.size).reshape(table.shape)
         lacks = seen == 0
         lacks[lacks.all(axis=1)] = False  # these runs do not have the task at all

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
 from proxyscale.base.tables import with_constants
-from proxyscale.statistics.grid_reading import RUN
+from proxyscale.statistics.gathering import RUN, Gathered
+from proxyscale.statistics.grid import Array
+from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.proxy_statistics import DISTRIBUTION, as_table, summarize
 
@@ -49,7 +50,7 @@ def length_of(task: Path) -> Length:
 
 
 def metric_statistics(
-    losses: pa.Table,
+    losses: Gathered,
     runs: pa.Table,
     lengths: Mapping[str, Length],
     *,
@@ -67,8 +68,9 @@ def metric_statistics(
         return as_table([])
     tables = []
     for name, table in measured:
+        grid = read_grid(table, runs)
         found = summarize(
-            table, runs, reference=reference, groups=groups, confidence=confidence, brief=True
+            grid, reference=reference, groups=groups, confidence=confidence, brief=True
         )
         kept = pc.and_(
             pc.is_in(found["statistic"], pa.array(KEPT)), pc.not_equal(found["task"], NAME)
@@ -89,42 +91,34 @@ def _best(found: pa.Table) -> pa.Table:
     return as_table([row | {"statistic": "best_metric"} for row in best.values()])
 
 
-def _tables(losses: pa.Table, lengths: Mapping[str, Length]) -> Iterator[tuple[str, pa.Table]]:
+def _tables(losses: Gathered, lengths: Mapping[str, Length]) -> Iterator[tuple[str, pa.Table]]:
     """Every metric with a table of losses, a number for each run and task that has it."""
-    known = pc.fill_null(pc.equal(losses["better"], "lower"), True)
-    losses = losses.filter(known)
-    nats = pc.multiply(losses["loss"], losses["tokens"].cast(pa.float64()))
-    columns = ["loss", *HIGHER.values()]
-    asked = [(name, kind) for name in columns for kind in ("mean", "count")]
-    asked += [("nats", "sum"), ("tokens", "sum"), ("tokens", "count"), ("example", "count")]
-    table = losses.append_column("nats", nats)
-    frame = table.group_by([*RUN, "task"], use_threads=False).aggregate(asked).to_pandas()
-    whole = frame["example_count"].clip(lower=1)
-    yield "loss", _as_losses(frame, frame["loss_mean"], "lower")
-    measured = frame["tokens_count"] == whole
+    known = pc.fill_null(pc.equal(losses.keys["better"], "lower"), True)
+    table = losses.by_run(known)
+    keys = table.select([*RUN, "task"])
+    rows, nats, tokens = (table[name].to_numpy() for name in ("rows", "nats", "tokens"))
+    yield "loss", _as_losses(keys, table["loss"].to_numpy() / rows, "lower")
     for name, unit in zip(BITS, ("token", "bytes", "characters"), strict=True):
-        size = frame["tokens_sum"]
+        size = tokens
         if unit != "token":
             sizes = {task: getattr(one, unit) for task, one in lengths.items()}
-            size = frame["task"].map(sizes).astype(float)
-        bits = frame["nats_sum"] / np.log(2) / size
-        yield from _known(name, frame, bits.where(measured & (size > 0)), "lower")
+            size = np.array([sizes.get(task, np.nan) for task in keys["task"].to_pylist()])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            bits = np.where(size > 0, nats / np.log(2) / size, np.nan)
+        yield from _known(name, keys, bits, "lower")
     for name, column in HIGHER.items():
-        mean = frame[f"{column}_mean"].where(frame[f"{column}_count"] == whole)
-        yield from _known(name, frame, -mean, "higher")
+        yield from _known(name, keys, -table[column].to_numpy() / rows, "higher")
 
 
-def _known(
-    name: str, frame: pd.DataFrame, values: pd.Series[float], better: str
-) -> Iterator[tuple[str, pa.Table]]:
+def _known(name: str, keys: pa.Table, values: Array, better: str) -> Iterator[tuple[str, pa.Table]]:
     """The metric, over the tasks of which every run has it."""
-    there = values.notna().groupby(frame["task"]).transform("all")
-    if there.any():
-        yield name, _as_losses(frame[there], values[there], better)
+    lacking = keys["task"].filter(pa.array(np.isnan(values))).unique()
+    there = pc.invert(pc.is_in(keys["task"], lacking))
+    if pc.any(there).as_py():
+        yield name, _as_losses(keys.filter(there), values[there.to_numpy()], better)
 
 
-def _as_losses(frame: pd.DataFrame, values: pd.Series[float], better: str) -> pa.Table:
+def _as_losses(keys: pa.Table, values: Array, better: str) -> pa.Table:
     """A table of losses of one example a run and task."""
-    columns = {key: frame[key] for key in [*RUN, "task"]} | {"loss": values}
-    table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+    table = keys.append_column("loss", pa.array(values))
     return artifacts.conform(with_constants(table, example=0, better=better), "losses")

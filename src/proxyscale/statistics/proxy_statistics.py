@@ -45,7 +45,6 @@ from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals
 from proxyscale.statistics.grid import LEAST, Array, Grid
-from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import pearson
 from proxyscale.statistics.objective import NAME, STANDARDIZED, Objective, in_sds, with_objective
 from proxyscale.statistics.pair_statistics import NEGATIVE, Pair, pair_rows
@@ -58,8 +57,7 @@ DISTRIBUTION, RIVAL, CHECKPOINT = "distribution", "rival", "checkpoint"
 
 
 def summarize(
-    losses: pa.Table,
-    runs: pa.Table,
+    grid: Grid,
     *,
     reference: str,
     groups: Mapping[str, Sequence[str]],
@@ -73,12 +71,11 @@ def summarize(
     `levels`: scales that are none of the comparison, and the level at which their rows stand: a
     rival or a checkpoint. Nothing is told of their single examples, and no slope is theirs.
     `brief`: as `pair_rows` has it; so all checkpoints are told.
-    `losses` and `runs` are tables of these schemas. Each proxy meets the reference over the
-    distributions that both have (`Grid.parts`). UserError if a grid that was trained here has a
-    hole, if the reference or a group's distribution is unknown, if no proxy meets the reference,
-    and as `with_objective` says.
+    Each proxy meets the reference over the distributions that both have (`Grid.parts`). UserError
+    if the reference or a group's distribution is unknown, if no proxy meets the reference, and as
+    `with_objective` says.
     """
-    grid = with_objective(read_grid(losses, runs), objective)
+    grid = with_objective(grid, objective)
     whole = group_members(grid, groups)
     parts = grid.parts(reference)
     if not parts:
@@ -122,8 +119,8 @@ def as_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     """Rows as a statistics table; NaN becomes null."""
     columns = {}
     for field in artifacts.SCHEMAS["statistics"]:
-        values = [row.get(field.name) for row in rows]
-        columns[field.name] = pa.array(values, field.type, from_pandas=True)
+        values = [None if (v := row.get(field.name)) != v else v for row in rows]
+        columns[field.name] = pa.array(values, field.type)
     columns["version"] = pa.array([DEFINITIONS] * len(rows))
     return artifacts.conform(pa.table(columns), "statistics")
 
@@ -240,6 +237,6 @@ def _example_table(
     columns["proxy"] = pa.array(np.repeat([grid.scales[i] for i in proxies], each))
     ratios = np.repeat(grid.compute_ratios(reference)[proxies], each)
     for name, values in (("value", r**2), ("low", low), ("high", high), ("compute_ratio", ratios)):
-        columns[name] = pa.array(values.ravel(), from_pandas=True)
+        columns[name] = pa.array(values.ravel(), mask=np.isnan(values.ravel()))
     columns["unit"] = pa.array([NEGATIVE if x < 0 else None for x in r.ravel()], pa.string())
     return artifacts.conform(pa.table(columns), "statistics")

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from proxyscale.base.errors import UserError
+from proxyscale.statistics.gathering import RUN
 from proxyscale.statistics.grid import Array
-from proxyscale.statistics.grid_reading import RUN
 from proxyscale.statistics.ladder import Ladder
 from proxyscale.statistics.objective import Objective, objective_of
 

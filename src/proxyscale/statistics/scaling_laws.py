@@ -16,7 +16,6 @@ import pyarrow as pa
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals, rank_intervals
 from proxyscale.statistics.grid import Array, Grid
-from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.measures import correlations, decisions
 from proxyscale.statistics.proxy_statistics import as_table
 from proxyscale.statistics.regrets import pick
@@ -24,9 +23,7 @@ from proxyscale.statistics.regrets import pick
 EXPONENTS = np.geomspace(1e-3, 3, 400)
 
 
-def extrapolate(
-    losses: pa.Table, runs: pa.Table, *, reference: str, confidence: float = 0.95
-) -> pa.Table:
+def extrapolate(grid: Grid, *, reference: str, confidence: float = 0.95) -> pa.Table:
     """Decision accuracy of each law through the 2, 3, … smallest proxies, at their summed compute.
 
     Rows for group `all`, over the scales that every task has (`Grid.joint_parts`): `law2` from two
@@ -35,7 +32,6 @@ def extrapolate(
     no power law and are left out, as is a scale of the compute of one named before it. UserError
     where compute is unknown.
     """
-    grid = read_grid(losses, runs)
     if not np.isfinite(grid.flops).all():
         unknown = [s for s, f in zip(grid.scales, grid.flops, strict=True) if np.isnan(f)]
         raise UserError(f"no compute is known for {', '.join(unknown)}", where="runs: flops")
@@ -144,8 +140,7 @@ def _lines(x: Array, y: Array, axis: int = 0) -> tuple[Array, Array]:
 
 def mixture_regression(
     weights: Mapping[str, Sequence[float]],
-    losses: pa.Table,
-    runs: pa.Table,
+    grid: Grid,
     *,
     reference: str,
     confidence: float = 0.95,
@@ -159,7 +154,7 @@ def mixture_regression(
     from the reference's own losses. UserError if a distribution has no weights or if there are
     fewer of them than sources.
     """
-    parts = read_grid(losses, runs).parts(reference)
+    parts = grid.parts(reference)
     return as_table([row for part in parts for row in _part(part, weights, reference, confidence)])
 
 
