@@ -140,3 +140,27 @@ def test_rules_without_a_model_stand_beside_the_models(browser: Browser, folder:
     rules = ["chance", "majority", "longest", "copy", "indentation", "unigram"]
     assert head.split("\t") == ["test set", *rules, *SCALES]
     assert [row.split("\t")[:2] for row in rows] == [[TASKS[0], "25.0%"]]
+
+
+def test_methods_have_the_shapes_and_shares_the_colours_of_figure_8(
+    browser: Browser, folder: Path
+) -> None:
+    browser.open(folder / "r.html")
+    fills = """
+    return [...document.querySelectorAll('#gains .legend span')].map((span) =>
+      [span.innerText, span.querySelector('path').getAttribute('d'),
+       span.querySelector('path').style.fill]);
+    """
+    found = {name: (shape, fill) for name, shape, fill in browser.run(fills)}
+    assert len(found) == 4
+    shapes: dict[str, set[str]] = {}
+    for name, (shape, _) in found.items():
+        shapes.setdefault(name.split(",")[0], set()).add(shape)
+    assert [len(each) for each in shapes.values()] == [1, 1]
+    assert shapes["dsdm"] != shapes["own"]
+    for share, place in (("5%", 0), ("25%", 1)):
+        colours = {fill for name, (_, fill) in found.items() if f", {share} of" in name}
+        assert colours == {f"var(--c{place})"}
+    legend = "return [...document.querySelectorAll('#legend span')]"
+    legend += ".find((s) => s.innerText.startsWith('dsdm')).querySelector('path').getAttribute('d')"
+    assert shapes["dsdm"] == {browser.run(legend)}

@@ -41,12 +41,20 @@ def write_page(out: Path, study: Study | None = None) -> None:
             for name in names
         ],
     }
+    rows["selection"] = [
+        {"selected_for": tasks[0], "measured_on": tasks[0], "method": method, "proxy": proxy}
+        | {"relative_compute": 0.1 if proxy else None, "fraction": share, "gain": share}
+        | {"gain_low": share - 0.1, "gain_high": share + 0.1}
+        | {"overlap_with_reference": None, "scores_spearman": None}
+        for method, proxy in (("dsdm", names[0]), ("own", None))
+        for share in (0.05, 0.25)
+    ]
     paths = {kind: out.parent / f"{out.stem}-{kind}.csv" for kind in rows}
     for kind, path in paths.items():
         artifacts.write_csv(path, rows[kind])
     spec = {"study": "a <b> & c", "config": {"study": "s", "tasks": dict.fromkeys(tasks, 1)}}
     spec |= {"order": {"tasks": tasks}, "trust": {"decisions": 0.6}, "confidence": 0.95}
-    spec |= {"style": {}, "groups": {} if study else {"similar": SIMILAR}}
+    spec |= {"trained": "ref", "style": {}, "groups": {} if study else {"similar": SIMILAR}}
     best = [
         {"statistic": "best_metric", "level": "metric", "group": "all", "task": task}
         | {"proxy": next(iter(SCALES)), "reference": "ref", "value": 0.9, "named": "bits_per_byte"}

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,9 +14,12 @@ from scipy import stats
 from support.loaded_modules import verbs
 from support.workflow_run import Workflow
 
+from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.figures.draw import draw
+from proxyscale.figures.figure_data import FigureData
+from proxyscale.figures.style import RC, Style
 from proxyscale.statistics.selection_gains import gains
 from proxyscale.study.language_runs import Run
 from proxyscale.study.language_study import LanguageStudy
@@ -223,9 +227,33 @@ def test_the_figure_and_its_numbers(tmp_path: Path) -> None:
     again = artifacts.read_csv(tmp_path / "gains.csv")
     assert again == [{key: pytest.approx(v) for key, v in row.items()} for row in rows]
     style = {"labels": {"squad": "SQuAD"}}
-    draw("selection_fig8", tmp_path / "selection_fig8", gains=again, trained="large", style=style)
+    given: dict[str, Any] = {"gains": again, "trained": "large", "distributions": ["x", "dsdm"]}
+    draw("selection_fig8", tmp_path / "selection_fig8", **given, style=style)
     assert artifacts.read_csv(tmp_path / "selection_fig8.csv") == again
     assert (tmp_path / "selection_fig8.pdf").stat().st_size > 5000
+
+
+def test_methods_and_tasks_look_like_their_namesakes(tmp_path: Path) -> None:
+    """Of distributions of the other figures; what has none has a look of its own."""
+    rows, _, _ = made(tmp_path)
+    named = [*(f"x{i}" for i in range(4)), "squad", "dsdm"]
+    data = FigureData(Style(), {"gains": rows, "trained": "large", "distributions": named})
+    entry = registry.figure["selection_fig8"]
+    with mpl.rc_context(RC):
+        figure, _ = entry.function(data)
+    (legend,) = figure.subfigs[1].legends
+    shown = dict(
+        zip((t.get_text() for t in legend.get_texts()), legend.legend_handles, strict=True)
+    )
+    own = data.marks["squad"]
+    look = (shown["squad"].get_color(), shown["squad"].get_marker())
+    assert look == (own.color, own.marker)
+    shapes = {name: handle.get_marker() for name, handle in shown.items() if "proxy" in name}
+    assert shapes.pop("DsDm, through the proxy") == data.marks["dsdm"].marker
+    assert data.marks["dsdm"].marker not in shapes.values()
+    drawn = {line.get_color() for line in figure.subfigs[0].axes[-1].lines}
+    others = {row["measured_on"] for row in rows} - {"squad"}
+    assert {shown[name].get_color() for name in others} <= drawn
 
 
 def small(workflow: Workflow) -> None:

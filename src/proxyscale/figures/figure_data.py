@@ -119,7 +119,7 @@ class FigureData:
     @cached_property
     def marks(self) -> dict[str, Mark]:
         """The mark of each distribution, the same in every figure, in the order of the runs."""
-        return marks(self.grid.distributions, self.style)
+        return marks(self.given.get("distributions") or self.grid.distributions, self.style)
 
     @cached_property
     def task_marks(self) -> dict[str, Mark]:

@@ -20,10 +20,11 @@ from proxyscale.figures.style import (
     PALE,
     POINTS,
     SMALL,
+    Mark,
     Style,
+    beside,
     key,
     keys,
-    marks,
 )
 from proxyscale.registry import figure
 
@@ -50,7 +51,8 @@ def gains(data: FigureData) -> tuple[Figure, figure_data.Rows]:
     Loss and, where the task has it, accuracy on the task's holdout against the relative training
     compute of one proxy, and the gain on all other tasks. Bands and bars are intervals over seeds;
     hollow are accuracies whose interval reaches the best guess without a model. `data` names the
-    scale `trained` on the selections.
+    scale `trained` on the selections and the `distributions` that are compared, whose namesakes
+    among methods and tasks look like them.
     """
     from matplotlib.figure import Figure
 
@@ -59,7 +61,10 @@ def gains(data: FigureData) -> tuple[Figure, figure_data.Rows]:
     known = [q for q in QUANTITIES if any(_own(rows, task, q) for task in tasks)]
     down = len(known) + 1
     width = max(look.column, min(look.width, 2.75 * len(tasks)))
-    entries = _legend(rows, look)
+    shapes = method_marks(rows, data)
+    others = dict.fromkeys([*look.tasks, *(row["measured_on"] for row in rows)])
+    looks = beside(list(others), data.marks, look)
+    entries = _legend(rows, look, shapes, looks)
     tall, foot = 1.65 * down + 0.7, LINE * -(-len(entries) // LEGEND_COLUMNS) + 0.1
     figure = Figure(figsize=(width, tall + foot), layout="constrained")
     body, below = figure.subfigures(2, 1, height_ratios=[tall, foot], squeeze=False).ravel()
@@ -67,8 +72,8 @@ def gains(data: FigureData) -> tuple[Figure, figure_data.Rows]:
     for column, task in zip(axes.T, tasks, strict=True):
         column[0].set_title(f"selected for {look.label(task)}")
         for ax, quantity in zip(column, known, strict=False):
-            _draw_own(ax, rows, task, quantity)
-        _draw_others(column[-1], rows, task, look)
+            _draw_own(ax, rows, task, quantity, shapes)
+        _draw_others(column[-1], rows, task, looks)
     for row, label in zip(axes, [*(QUANTITIES[q] for q in known), OTHERS], strict=True):
         row[0].set_ylabel(label)
     body.suptitle(f"{look.label(reference)} trained on data that proxies selected", color=INK)
@@ -103,9 +108,9 @@ def _methods(rows: Rows, *, proxied: bool | None = None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _shapes(rows: Rows) -> dict[str, str]:
-    """A marker for each method."""
-    return dict(zip(_methods(rows), MARKERS, strict=False))
+def method_marks(rows: Rows, data: FigureData) -> dict[str, Mark]:
+    """The mark of each method, of which the shape is drawn: that of its namesake distribution."""
+    return beside(_methods(rows), data.marks, data.style)
 
 
 def _place(row: Mapping[str, Any], rows: Rows) -> float:
@@ -118,8 +123,8 @@ def _place(row: Mapping[str, Any], rows: Rows) -> float:
     return float(least / places[methods.index(row["method"])])
 
 
-def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str) -> None:
-    own, colors, shapes = _own(rows, task, quantity), _colors(rows), _shapes(rows)
+def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str, shapes: Mapping[str, Mark]) -> None:
+    own, colors = _own(rows, task, quantity), _colors(rows)
     if not own:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -135,7 +140,7 @@ def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str) -> None:
         x = _place(row, own) * shifts[row["fraction"]]
         ax.plot([x, x], ends, color=color, lw=0.8, alpha=0.5)
         shape = _shape(shapes[row["method"]], color, quantity == "accuracy" and _at_chance(row))
-        ax.plot([x], [row[quantity]], ls="none", color=color, **shape)
+        ax.plot([x], [row[quantity]], ls="none", **shape)
     for share, color in colors.items():
         for method in _methods(own, proxied=True):
             line = [row for row in own if (row["fraction"], row["method"]) == (share, method)]
@@ -147,17 +152,11 @@ def _draw_own(ax: Axes, rows: Rows, task: str, quantity: str) -> None:
         ax.set_ylim(bottom=0)
 
 
-def _shape(marker: str, color: str, hollow: bool) -> dict[str, Any]:
+def _shape(mark: Mark, color: str, hollow: bool) -> dict[str, Any]:
     """Keywords of a matplotlib line for the point of a selection."""
-    face, edge, width = ("white", color, 0.9) if hollow else (color, "white", 0.4)
-    return {
-        "marker": marker,
-        "markersize": 4.5,
-        "markerfacecolor": face,
-        "markeredgecolor": edge,
-        "markeredgewidth": width,
-        "clip_on": False,  # accuracies of zero stand on the edge
-    }
+    look = mark._replace(filled=not hollow).look()
+    look |= {"markeredgecolor" if hollow else "markerfacecolor": color, "color": color}
+    return look | {"clip_on": False}  # accuracies of zero stand on the edge
 
 
 def _at_chance(row: Mapping[str, Any]) -> bool:
@@ -165,12 +164,11 @@ def _at_chance(row: Mapping[str, Any]) -> bool:
     return row["accuracy"] is not None and row["accuracy_low"] <= row["chance"]
 
 
-def _draw_others(ax: Axes, rows: Rows, task: str, style: Style) -> None:
+def _draw_others(ax: Axes, rows: Rows, task: str, looks: Mapping[str, Mark]) -> None:
     """What a selection for one task does to the others: the gain there, of the largest share and
     of the first method that asks proxies about a task."""
     largest = max(row["fraction"] for row in rows)
     mine = [r for r in rows if r["selected_for"] == task and r["fraction"] == largest]
-    looks = marks(list(dict.fromkeys(row["measured_on"] for row in rows)), style)
     first = next(iter(_methods(mine, proxied=True)), None)
     for other in dict.fromkeys(row["measured_on"] for row in mine):
         if other == task:
@@ -180,7 +178,7 @@ def _draw_others(ax: Axes, rows: Rows, task: str, style: Style) -> None:
             key=lambda row: row["relative_compute"],
         )
         x, mark = [row["relative_compute"] for row in line], looks[other]
-        ax.plot(x, [row["gain"] for row in line], lw=0.9, **mark.look(3.8))
+        ax.plot(x, [row["gain"] for row in line], lw=0.9, ls=mark.dash, **mark.look(3.8))
         for at, row in zip(x, line, strict=True):
             ends = [row["gain_low"], row["gain_high"]]
             ax.plot([at, at], ends, color=mark.color, lw=0.7, alpha=0.4, zorder=1)
@@ -204,7 +202,9 @@ def _compute_axis(ax: Axes, rows: Rows) -> None:
     ax.grid(axis="y", color=PALE, lw=0.4)
 
 
-def _legend(rows: Rows, style: Style) -> list[Any]:
+def _legend(
+    rows: Rows, style: Style, shapes: Mapping[str, Mark], looks: Mapping[str, Mark]
+) -> list[Any]:
     from matplotlib.patches import Patch
 
     sizes = {row["fraction"]: row["size"] for row in rows}
@@ -212,17 +212,19 @@ def _legend(rows: Rows, style: Style) -> list[Any]:
         Patch(color=color, label=f"{share:.0%} of candidates ({sizes[share]:,})")
         for share, color in _colors(rows).items()
     ]
-    grey: dict[str, Any] = {"ls": "none", "color": GREY, "markersize": 4.5}
-    shapes, proxied = _shapes(rows), _methods(rows, proxied=True)
+    proxied = _methods(rows, proxied=True)
     methods = [
-        key(f"{_name(method, style)}, {_how(method, proxied)}", marker=marker, **grey)
-        for method, marker in shapes.items()
+        key(
+            f"{_name(method, style)}, {_how(method, proxied)}",
+            ls="none",
+            **_shape(mark, GREY, False),
+        )
+        for method, mark in shapes.items()
     ]
     methods.append(key("random (band: interval)", color=GREY, lw=0.8, ls=(0, (3, 2))))
     if any(map(_at_chance, rows)):
-        hollow: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": GREY}
-        methods.append(key("accuracy of a guess", marker=MARKERS[0], **grey, **hollow))
-    looks = marks(list(dict.fromkeys(row["measured_on"] for row in rows)), style)
+        hollow = Mark("", 0, MARKERS[0], filled=False)
+        methods.append(key("accuracy of a guess", ls="none", **_shape(hollow, GREY, True)))
     entries = [*shares, *methods, *keys(looks, line=True)]
     for entry in entries:
         entry.set_label(shorten(str(entry.get_label()), 1.7 * POINTS, SMALL))

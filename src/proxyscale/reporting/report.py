@@ -135,7 +135,10 @@ def _common(shown: FigureData, spec: Mapping[str, Any], found: Mapping[str, Any]
                 "guesses",
             )
         },
-        **{name: {} for name in ("examples", "looks", "ratios", "variants", "losses", "epochs")},
+        **{
+            name: {}
+            for name in ("examples", "looks", "methods", "ratios", "variants", "losses", "epochs")
+        },
         "material": {"sources": [], "tasks": []},
     }
 
@@ -157,6 +160,7 @@ def _of_distributions(
         "examples": report_data.examples_data(shown, tasks if texts else {}),
         "material": report_data.material_data(pool, tasks, named=texts),
         "guesses": report_data.guesses_data(shown, tasks),
+        "methods": report_data.methods_data(shown, data["gains"]),
     }
     told = choice_words(
         *(shown.statistics, shown.reference, shown.proxies),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from proxyscale.base import artifacts
 from proxyscale.base.tables import where
 from proxyscale.data.accounts import dropped_told, prior_told
 from proxyscale.figures.figure_data import FigureData
+from proxyscale.figures.selection_gains import method_marks
 from proxyscale.figures.style import COLORS, PREDICTORS, Mark, Style, marks, predictor_marks
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.guesses import guesses
@@ -58,6 +59,11 @@ def figures_data(data: FigureData) -> dict[str, Any]:
             for task in data.tasks
         },
     }
+
+
+def methods_data(data: FigureData, gains: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """How each method of selection looks in rows of `gains`."""
+    return {name: _look(mark) for name, mark in method_marks(gains, data).items()}
 
 
 def shapes() -> list[dict[str, Any]]:

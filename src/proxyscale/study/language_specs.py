@@ -260,9 +260,12 @@ def next_steps(study: LanguageRuns) -> Words:
 
 
 def figure(study: LanguageRuns, name: str) -> Words:
-    """A figure: its style, the reference and the proxies, or the scale trained on selections."""
+    """A figure: its style, the reference and the proxies, or the scale trained on selections and
+    the distributions that are compared, in the order of their runs."""
     section, reads = study.config.proxy_selection, registry.figure[name].reads
-    words: Words = {"trained": section.reference} if section and "gains" in reads else {}
+    words: Words = {}
+    if section and "gains" in reads:
+        words |= {"trained": section.reference, "distributions": sorted(study.grid)}
     if "statistics" in reads:
         words |= {"proxy": study.figure_proxy, "smallest": study.proxies[0]}
     return reading_specs.figure(study, name) | words

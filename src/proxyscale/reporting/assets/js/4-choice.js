@@ -75,7 +75,9 @@ function drawGains() {
   const names = [...new Set([...rows.filter((row) => !row.proxy).map(via), ...asked.map(via)])];
   const kinds = [...new Set(rows.map((row) => `${label(row.method)}, ${number(100 * row.fraction)}% of the candidates`))];
   const kind = (row) => kinds.indexOf(`${label(row.method)}, ${number(100 * row.fraction)}% of the candidates`);
-  const mark = (i) => D.shapes[i % D.shapes.length];
+  const shares = [...new Set(rows.map((row) => row.fraction))], places = [...new Set(D.shapes.map((shape) => shape.color))];
+  const drawn = kinds.map((_, i) => rows.find((row) => kind(row) === i)); // a shape a method, a colour a share, as in Figure 8
+  const mark = (i) => ({ ...D.methods[drawn[i].method], color: places[shares.indexOf(drawn[i].fraction) % places.length] });
   $$("gains-note").textContent = `What ${label(D.trained)} gains on the test set that data was selected for, against random subsets of equal size (${D.unit}), with ${D.percent} intervals over seeds, by the proxy that was asked.`;
   const root = cleared("gains");
   legend(element(root, "div", { class: "legend whole" }), kinds.map((name, i) => [name, mark(i), false]));
