@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 from support.drawn import make
-from support.synthetic_study import TASKS, synthetic, with_laws
+from support.synthetic_study import SIMILAR, TASKS, synthetic, with_curves, with_laws
+
+from proxyscale.figures.style import Style, in_groups, marks
 
 
 def _title(figure: Figure) -> str:
@@ -47,3 +49,21 @@ def test_a_law_that_is_worse_than_a_coin_is_told() -> None:
     assert title.endswith("; worse than a coin: power law with a floor on mix, docs")
     figure, _ = make("frontier", with_laws(study))
     assert "coin" not in _title(figure)
+
+
+def test_legends_say_who_is_in_which_group() -> None:
+    study = with_curves(synthetic(tasks=TASKS[:2], examples=3))
+    groups = {"similar": list(SIMILAR), "code": ["tests", "dsdm"]}
+    for name in ("correlation_fig1", "curves_fig21"):
+        figure, _ = make(name, study, groups=groups, proxy="s")
+        told = [text.get_text() for text in figure.subfigs[1].legends[0].get_texts()]
+        assert {"docs (similar)", "dsdm (similar, code)", "tests (code)", "stdlib"} <= {*told}
+        assert sum("similar" in text for text in told) == len(SIMILAR)
+
+
+def test_a_family_is_in_a_group_if_all_of_it_are() -> None:
+    names = [f"a-{i}" for i in range(15)] + [f"b-{i}" for i in range(15)]
+    style = Style()
+    found = in_groups(marks(names, style), {"g": [*names[:15], names[20]]}, style)
+    assert {mark.label for mark in found.values()} == {"a (g)", "b"}
+    assert list(found) == names

@@ -10,7 +10,7 @@ import numpy as np
 
 from proxyscale.base.errors import UserError
 from proxyscale.figures.figure_data import FigureData, Rows
-from proxyscale.figures.layout import even_ticks, shorten
+from proxyscale.figures.layout import even_ticks, legend_columns, shorten
 from proxyscale.figures.style import PALE, POINTS, SMALL, keys
 from proxyscale.figures.text_layout import EDGE, STEP, Passage, Sheet
 from proxyscale.registry import figure
@@ -127,10 +127,12 @@ def _share_axes(panels: Sequence[Axes]) -> None:
 
 def _legend(sheet: Sheet, data: FigureData, top: float) -> float:
     """The distributions' marks below everything; where the page ends."""
-    entries = keys(data.marks)
-    rows = math.ceil(len(entries) / 5)
+    entries, room = keys(data.marks), sheet.width - 2 * EDGE
+    for entry in entries:
+        entry.set_label(shorten(str(entry.get_label()), 0.45 * room * POINTS))
+    rows = math.ceil(len(entries) / legend_columns(entries, room))
     across = math.ceil(len(entries) / rows)
-    ax = sheet.panel(EDGE, top, sheet.width - 2 * EDGE, rows * LEGEND_ROW)
+    ax = sheet.panel(EDGE, top, room, rows * LEGEND_ROW)
     ax.axis("off")
     along = [entry for column in range(across) for entry in entries[column::across]]
     ax.legend(handles=along, loc="center", ncols=across, borderpad=0, borderaxespad=0)

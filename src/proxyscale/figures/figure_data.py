@@ -17,7 +17,7 @@ from proxyscale.base.errors import UserError
 from proxyscale.base.paths import Paths
 from proxyscale.base.progress import cheaper, quantity
 from proxyscale.base.tables import with_constants
-from proxyscale.figures.style import Mark, Style, beside, marks
+from proxyscale.figures.style import Mark, Style, beside, in_groups, marks
 from proxyscale.statistics.gathering import RUN
 from proxyscale.statistics.grid import Array, Grid
 from proxyscale.statistics.grid_reading import read_grid
@@ -104,7 +104,7 @@ class FigureData:
             return self.tasks
         r2 = self.estimates("r2")
         chosen = evenly({t: r2.get((t, self.proxy), Estimate()).value for t in self.tasks})
-        return [task for task in self.tasks if task in chosen]
+        return [t for t in self.tasks if t in chosen]
 
     @property
     def some(self) -> str:
@@ -119,7 +119,8 @@ class FigureData:
     @cached_property
     def marks(self) -> dict[str, Mark]:
         """The mark of each distribution, the same in every figure, in the order of the runs."""
-        return marks(self.given.get("distributions") or self.grid.distributions, self.style)
+        names = self.given.get("distributions") or self.grid.distributions
+        return in_groups(marks(names, self.style), self.given.get("groups", {}), self.style)
 
     @cached_property
     def task_marks(self) -> dict[str, Mark]:
@@ -143,10 +144,10 @@ class FigureData:
 
     def beside(self, level: str) -> dict[str, float]:
         """The same of what stands at a level: `rival`, `checkpoint`."""
-        mine = self._rows(level=level)
-        pairs = mine.group_by(["proxy", "compute_ratio"], use_threads=False).aggregate([])
-        rows = [(row["proxy"], row["compute_ratio"]) for row in pairs.to_pylist()]
-        return {name: math.nan if ratio is None else ratio for name, ratio in rows}
+        keys = ["proxy", "compute_ratio"]
+        pairs = self._rows(level=level).group_by(keys, use_threads=False).aggregate([])
+        ratios = ((row["proxy"], row["compute_ratio"]) for row in pairs.to_pylist())
+        return {name: math.nan if ratio is None else ratio for name, ratio in ratios}
 
     @cached_property
     def proxies(self) -> list[str]:
@@ -191,8 +192,7 @@ class FigureData:
         there = np.isin(self.grid.distributions, self.common(proxy, task))
         means = self.grid.example_means(task)[:, there]
         own, reference = (means[self.grid.index(scale)] for scale in (proxy, self.reference))
-        found: Array = self.grid.examples[task][pearson(own, reference) < 0]
-        return found
+        return np.asarray(self.grid.examples[task][pearson(own, reference) < 0])
 
     def measured(self, of: str) -> str:
         """What an axis of these tasks shows."""
@@ -241,10 +241,9 @@ class FigureData:
         """Both models with their parameters, and the share of the compute, for a title."""
         sizes = [self._size(proxy, " parameters"), self._size(self.reference, "")]
         names = [self.style.label(name) for name in (proxy, self.reference)]
-        ratio = self.ratios[proxy]
-        share = f": {cheaper(ratio)}" if math.isfinite(ratio) else ""
-        pair = f"Proxy {names[0]}{sizes[0]} against reference {names[1]}{sizes[1]}{share}"
-        return pair + self.some
+        share = f": {cheaper(ratio)}" if math.isfinite(ratio := self.ratios[proxy]) else ""
+        pair = f"Proxy {names[0]}{sizes[0]} against reference {names[1]}{sizes[1]}"
+        return pair + share + self.some
 
     def _size(self, scale: str, unit: str) -> str:
         rows = self.runs.filter(pc.equal(self.runs["scale"], scale))["parameters"].drop_null()

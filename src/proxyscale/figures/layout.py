@@ -110,7 +110,7 @@ def page(
     return figure, axes
 
 
-def _across(entries: Sequence[Line2D], width: float) -> int:
+def legend_columns(entries: Sequence[Line2D], width: float) -> int:
     """Columns of a legend: as many as fit, each as wide as its widest entry."""
     wide = [text_width(str(entry.get_label()), LEGEND) + 4.6 * LEGEND for entry in entries]
     room = (width - 0.1) * POINTS
@@ -123,7 +123,7 @@ def _rows(entries: Sequence[Line2D], width: float) -> int:
     room = (width / (2 if len(entries) > 8 else 1)) * POINTS - 6 * LEGEND
     for entry in entries:
         entry.set_label(shorten(str(entry.get_label()), room))
-    return -(-len(entries) // _across(entries, width)) if entries else 0
+    return -(-len(entries) // legend_columns(entries, width)) if entries else 0
 
 
 def _put_legend(below: SubFigure, entries: Sequence[Line2D], width: float) -> None:

@@ -176,6 +176,21 @@ def marks(names: Sequence[str], style: Style) -> dict[str, Mark]:
     }
 
 
+def in_groups(
+    marks: Mapping[str, Mark], groups: Mapping[str, Sequence[str]], style: Style
+) -> dict[str, Mark]:
+    """The marks, their labels with the groups to which all belong who look so."""
+    alike: dict[Mark, list[str]] = {}
+    for name, mark in marks.items():
+        alike.setdefault(mark, []).append(name)
+    found: dict[str, Mark] = {}
+    for mark, names in alike.items():
+        shared = [style.label(group) for group, held in groups.items() if {*names} <= {*held}]
+        label = f"{mark.label} ({', '.join(shared)})" if shared else mark.label
+        found |= dict.fromkeys(names, mark._replace(label=label))
+    return {name: found[name] for name in marks}
+
+
 def beside(names: Sequence[str], others: Mapping[str, Mark], style: Style) -> dict[str, Mark]:
     """A mark for each of other things: of a name among `others` its mark, else the next free one.
 
