@@ -97,6 +97,59 @@ def test_texts_of_charts_do_not_overlap(browser: Browser, folder: Path, page: st
         assert browser.run(TEXTS) == []
 
 
+# What can be seen of charts and text, and the least contrast that it must have; grids and bands lie
+# behind what they are about.
+FAINT = """
+const light = (c) => { const [r, g, b] = c.map((v) => v / 255)
+  .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const parsed = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+function ground(node) {
+  for (let n = node; n; n = n.parentElement) {
+    const c = parsed(getComputedStyle(n).backgroundColor);
+    if (c.length === 3 || c[3] > 0) return c.slice(0, 3);
+  }
+}
+const faint = [];
+function see(node, name, opacity, least) {
+  const c = parsed(getComputedStyle(node)[name]), below = ground(node);
+  if (c.length < 3 || opacity === 0) return;
+  const alpha = opacity * (c.length > 3 ? c[3] : 1);
+  const mixed = c.slice(0, 3).map((v, i) => alpha * v + (1 - alpha) * below[i]);
+  const [a, b] = [mixed, below].map(light);
+  const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (contrast < least) faint.push([node.tagName, contrast.toFixed(2), node.textContent].join());
+}
+for (const n of document.querySelectorAll('main svg line, main svg polyline, main svg path.best')) {
+  const style = getComputedStyle(n);
+  if (!n.classList.contains('grid')) see(n, 'stroke', style.strokeOpacity * style.opacity, 3);
+}
+for (const n of document.querySelectorAll('main svg path.point')) {
+  const hollow = n.style.fill.includes('paper'), style = getComputedStyle(n);
+  const opacity = style.opacity * (hollow ? style.strokeOpacity : style.fillOpacity);
+  see(n, hollow ? 'stroke' : 'fill', opacity, 3);
+}
+for (const n of document.querySelectorAll('main svg text')) see(n, 'fill', 1, 4.5);
+const words = 'h1, h2, h3, p, td, th, small, label, button, a, summary, li';
+for (const n of document.querySelectorAll(words))
+  if (n.getClientRects().length && n.textContent.trim()) see(n, 'color', 1, 4.5);
+return [faint, document.querySelectorAll('main svg line, main svg path.point').length];
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_all_that_is_drawn_and_written_can_be_seen(
+    browser: Browser, folder: Path, dark: bool
+) -> None:
+    """Contrast as WCAG 2.1 defines it, of each mark, line and text with what is behind it."""
+    browser.viewport(1280, dark=dark)
+    browser.open(folder / "r.html")
+    faint, seen = browser.run(FAINT)
+    browser.viewport(1280)
+    assert seen > 300
+    assert faint == []
+
+
 def test_the_dark_page_is_dark(browser: Browser, folder: Path) -> None:
     ground = "return getComputedStyle(document.body).backgroundColor"
     mark = "return getComputedStyle(document.querySelector('#correlation .point')).fill"

@@ -182,7 +182,7 @@ function axes(svg, { width, height, left = LEFT, right = 12, top = 10, bottom = 
   return { X, Y };
 }
 function bar(svg, mark, { X, Y }, x, low, high) {
-  if (known(low) && known(high)) element(svg, "line", { x1: X(x), x2: X(x), y1: Y(low), y2: Y(high), style: `stroke:${color(mark)}`, "stroke-opacity": 0.7, "stroke-width": 1.5 });
+  if (known(low) && known(high)) element(svg, "line", { x1: X(x), x2: X(x), y1: Y(low), y2: Y(high), style: `stroke:${color(mark)}`, "stroke-width": 1.2 });
 }
 // Points with intervals over names: a panel. `series`: [{ mark, points: [{ at, value, low, high, title, lines, open }] }].
 function dots(parent, { title, side, names, series, ylabel, summary, xlabel }) {

@@ -37,7 +37,7 @@ function scatter(parent, points, { title, side, summary, what }) {
   const many = points.length > MOST_POINTS;
   if (many) cloud(svg, points, X, Y);
   for (const p of many ? [] : points) {
-    const stroke = { style: `stroke:${color(p.look)}`, "stroke-opacity": 0.7 };
+    const stroke = { style: `stroke:${color(p.look)}` };
     if (p.xs && p.xs.length > 1) element(svg, "line", { x1: X(Math.min(...p.xs)), x2: X(Math.max(...p.xs)), y1: Y(p.y), y2: Y(p.y), ...stroke });
     if (p.ys && p.ys.length > 1) element(svg, "line", { x1: X(p.x), x2: X(p.x), y1: Y(Math.min(...p.ys)), y2: Y(Math.max(...p.ys)), ...stroke });
   }
