@@ -8,19 +8,15 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from proxyscale.figures import registered  # noqa: F401
-from proxyscale.figures.figure_data import FigureData, Rows
-from proxyscale.figures.style import RC, Style
-from proxyscale.registry import figure
+from proxyscale.figures import draw, registered  # noqa: F401
+from proxyscale.figures.figure_data import Rows
+from proxyscale.figures.style import RC
 from support.synthetic_study import Study
 
 
 def make(name: str, study: Study, **named: Any) -> tuple[Figure, Rows]:
     """The figure and the rows of its CSV."""
-    entry = figure[name]
-    given = {key: study[key] for key in study.keys() - {"style"}}
-    with mpl.rc_context(RC):
-        return entry.function(FigureData(Style.of(study["style"]), given | named), **entry.options)
+    return draw.make(name, **{**study, **named})
 
 
 def open_figure(name: str, study: Study) -> Figure:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from proxyscale.base import artifacts
-from proxyscale.figures.style import GREY, INK, LEGEND, LINE, POINTS, RC, TEXT, Style
+from proxyscale.figures.faces import files_of, written
+from proxyscale.figures.style import GREY, INK, LEGEND, LINE, POINTS, TEXT, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,15 +25,21 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
-@functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
-    """Width of one line of text in points."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
+    """Width of one line of text in points, in the faces that are set."""
+    import matplotlib as mpl
+
+    return _width(text, size, tuple(mpl.rcParams["font.family"]))
+
+
+@functools.lru_cache(maxsize=4096)
+def _width(text: str, size: float, families: tuple[str, ...]) -> float:
+    from matplotlib.font_manager import get_font
     from matplotlib.ft2font import LoadFlags
 
-    font = get_font(findfont(FontProperties(family=RC["font.family"])))
+    font = get_font(files_of(families))
     font.set_size(size, POINTS)
-    font.set_text(text, 0, flags=LoadFlags.NO_HINTING)
+    font.set_text(written(text, families), 0, flags=LoadFlags.NO_HINTING)
     return float(font.get_width_height()[0]) / 64
 
 

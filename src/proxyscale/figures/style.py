@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxyscale.base.errors import UserError
+from proxyscale.figures.faces import FACE
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -45,7 +46,7 @@ POINTS = 72.0  # an inch
 LINE = 0.16  # inches
 
 RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that files do not vary by machine
+    "font.family": [FACE],
     "font.size": TEXT,
     "text.parse_math": False,  # a name may hold a dollar sign
     "text.color": INK,
