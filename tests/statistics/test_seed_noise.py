@@ -107,7 +107,7 @@ def test_a_group_has_its_own_noise_and_the_rest_pools_by_itself():
     expected = np.repeat([own[:4].mean(), own[4:].mean()], 4)
     np.testing.assert_allclose(noise.variances, expected)
     np.testing.assert_array_equal(noise.degrees, 8)
-    mean, degrees = noise.of_means()
+    mean, degrees = noise.of_means
     assert mean == pytest.approx(own.mean() / 3)
     a, b = own[:4].mean(), own[4:].mean()
     assert degrees == pytest.approx((a + b) ** 2 / (a**2 / 8 + b**2 / 8))
@@ -115,7 +115,7 @@ def test_a_group_has_its_own_noise_and_the_rest_pools_by_itself():
     alone = chosen_noise(
         seed_noise(runs.ravel(), where, pools_of(members, "similar", 8), 8), np.arange(4)
     )
-    assert alone.of_means() == (pytest.approx(a / 3), 8)
+    assert alone.of_means == (pytest.approx(a / 3), 8)
 
 
 def test_the_smallest_group_that_holds_a_distribution_is_its_pool():

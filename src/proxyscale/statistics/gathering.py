@@ -45,7 +45,8 @@ class Gathered(NamedTuple):
 def gathered(losses: pa.Table | pa.RecordBatchReader) -> Gathered:
     """A table of losses, or what reads one a part at a time."""
     each = losses.to_batches() if isinstance(losses, pa.Table) else losses
-    none = pa.RecordBatch.from_pylist([], SCHEMAS["losses"])
+    schema = SCHEMAS["losses"]
+    none = pa.record_batch([pa.nulls(0, field.type) for field in schema], schema)
     return together([_of_batch(none), *map(_of_batch, each)])
 
 

@@ -34,6 +34,7 @@ from proxyscale.statistics.measures import leave_one_out, pearson
 
 Interval = tuple[Array, Array]
 BISECTIONS = 50
+FEW = 2  # numbers whose bounds are kept: one, or both sides of an interval
 HIGHEST = 1 - 1e-6  # correlation of which Fisher's z is taken; above, the interval reaches 1
 LEAST = 4  # points of which z has a variance
 # Chosen by simulation: how far from z, in its standard errors, one point left out may move it; and
@@ -110,8 +111,9 @@ def decision_interval(
 ) -> Interval:
     """Both one-sided bounds of decision accuracy, each at (1 + confidence)/2."""
     side = (1 + confidence) / 2
-    low = decision_bound(accuracy, n, side, pairs)
-    return low, 1 - decision_bound(1 - np.asarray(accuracy, dtype=float), n, side, pairs)
+    accuracy = np.asarray(accuracy, dtype=float)
+    low, high = decision_bound(np.stack([accuracy, 1 - accuracy]), n, side, pairs)
+    return low, 1 - high
 
 
 def decision_bound(
@@ -132,14 +134,15 @@ def decision_bound(
     if n < 2 or share == 0:
         return np.where(np.isnan(accuracy), accuracy, 0.0)
     # a number is asked for again and again: n recipes can be ordered in so many ways only
-    if accuracy.ndim == 0:
-        return np.asarray(_bound_of_one(float(accuracy), n, confidence, share))
+    if accuracy.size <= FEW:
+        found = _bounds_of_few(tuple(accuracy.ravel().tolist()), n, confidence, share)
+        return found.reshape(accuracy.shape)
     return _bounds(accuracy, n, confidence, share)
 
 
 @functools.lru_cache(maxsize=65_536)
-def _bound_of_one(accuracy: float, n: int, confidence: float, share: float) -> float:
-    return float(_bounds(np.asarray(accuracy), n, confidence, share))
+def _bounds_of_few(few: tuple[float, ...], n: int, confidence: float, share: float) -> Array:
+    return _bounds(np.array(few), n, confidence, share)
 
 
 def decision_above(accuracy: Array, n: int, level: float, confidence: float = 0.95) -> Array:
@@ -174,7 +177,7 @@ def _likely(truth: Array, accuracy: Array, n: int, confidence: float, share: flo
 
 def effective_pairs(accuracy: Array, n: int) -> Array:
     """Independent pairs that are worth as much as all of n distributions (`decision_bound`)."""
-    tau = np.clip(2 * accuracy - 1, -1 + 1e-9, 1 - 1e-9)
+    tau = np.minimum(np.maximum(2 * accuracy - 1, -1 + 1e-9), 1 - 1e-9)
     latent = np.sin(np.pi * tau / 2)
     triples = 1 / 9 - 4 / np.pi**2 * np.arcsin(latent / 2) ** 2
     variance = 2 / (n * (n - 1)) * (1 - tau**2 + 2 * (n - 2) * triples)

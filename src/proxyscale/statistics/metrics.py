@@ -24,6 +24,7 @@ from proxyscale.statistics.gathering import RUN, Gathered
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.objective import NAME
+from proxyscale.statistics.pair_statistics import Extent
 from proxyscale.statistics.proxy_statistics import DISTRIBUTION, as_table, summarize
 
 LEVEL = "metric"
@@ -70,7 +71,7 @@ def metric_statistics(
     for name, table in measured:
         grid = read_grid(table, runs)
         found = summarize(
-            grid, reference=reference, groups=groups, confidence=confidence, brief=True
+            grid, reference=reference, groups=groups, confidence=confidence, extent=Extent.LEAST
         )
         kept = pc.and_(
             pc.is_in(found["statistic"], pa.array(KEPT)), pc.not_equal(found["task"], NAME)

@@ -6,6 +6,7 @@ What they are is said where they are gathered (`proxy_statistics`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,16 +36,28 @@ class Pair(NamedTuple):
     below: Array | None  # [distributions] losses of the largest scale below the reference
     below_ratio: float  # compute of the reference over that scale's
     paired: tuple[Array, Array, Array]  # runs of one seed: values at both scales, distribution
+    reference_rows: Sequence[Row]  # what `noise_rows` tells of the reference, whatever the proxy
 
 
-def pair_rows(pair: Pair, confidence: float, brief: bool = False) -> Iterator[Row]:
-    """Every statistic of the pair; in brief no intervals of ranks, which take long, nor regrets."""
-    yield from _correlation_rows(pair, confidence, brief)
-    yield from _decision_rows(pair, confidence)
-    if not brief:
-        yield from _regret_rows(pair, confidence)
-    yield from _noise_rows("", pair.proxy, pair.noise, confidence)
-    yield from _noise_rows("reference_", pair.reference, pair.reference_noise, confidence)
+class Extent(IntEnum):
+    """How much is told of a pair."""
+
+    LEAST = 0  # the correlations, decision accuracy, and the noise of seeds
+    BRIEF = 1  # no intervals of ranks, which take long, nor regrets
+    WHOLE = 2
+
+
+def pair_rows(pair: Pair, confidence: float, extent: Extent = Extent.WHOLE) -> Iterator[Row]:
+    """Every statistic of the pair, or fewer."""
+    yield from _correlation_rows(pair, confidence, extent)
+    found = decisions(pair.proxy, pair.reference)
+    yield from _decision_rows(pair, found, confidence, extent)
+    if extent == Extent.WHOLE:
+        yield from _regret_rows(pair, found, confidence)
+    yield from noise_rows("", pair.proxy, pair.noise, confidence)
+    yield from pair.reference_rows
+    if extent == Extent.LEAST:
+        return
     value, *ends, n = seed_noise.seed_correlation(*pair.paired, confidence)
     yield _row("seed_correlation", value, n, ends)
 
@@ -64,7 +77,7 @@ def _row(
     return {"statistic": statistic, "n": n, "named": named, "unit": unit, **floats}
 
 
-def _correlation_rows(pair: Pair, confidence: float, brief: bool) -> Iterator[Row]:
+def _correlation_rows(pair: Pair, confidence: float, extent: Extent) -> Iterator[Row]:
     x, y, n = pair.proxy, pair.reference, len(pair.reference)
     limit = np.sqrt(seed_noise.ceiling(y, pair.reference_noise))
     values = correlations(x, y)
@@ -73,7 +86,7 @@ def _correlation_rows(pair: Pair, confidence: float, brief: bool) -> Iterator[Ro
     if n > 2:
         ratio = float(intervals.variance_ratio(x, y))
         ends["pearson"], ends["r2"] = r_ends, intervals.squared(*r_ends)
-        ranked = {} if brief else RANKED
+        ranked = RANKED if extent == Extent.WHOLE else {}
         for name, interval in ranked.items():
             ends[name] = interval(values[name], n, confidence, ratio)
         if not np.isnan(values["r2_log"]):
@@ -81,6 +94,8 @@ def _correlation_rows(pair: Pair, confidence: float, brief: bool) -> Iterator[Ro
     for name, value in values.items():
         top = np.nan if name == "r2_log" else intervals.from_pearson(name, limit)
         yield _row(name, value, n, ends[name], top, unit=_sign(name, values))
+    if extent == Extent.LEAST:
+        return
     corrected = np.full(3, np.nan)
     if limit > 0 and n > 2:
         corrected = np.clip(np.array([values["pearson"], *r_ends]) / limit, -1, 1)
@@ -101,23 +116,24 @@ def _sign(statistic: str, values: Mapping[str, float]) -> str | None:
     return NEGATIVE if statistic.startswith("r2") and values["pearson"] < 0 else None
 
 
-def _decision_rows(pair: Pair, confidence: float) -> Iterator[Row]:
+def _decision_rows(
+    pair: Pair, found: Decisions, confidence: float, extent: Extent
+) -> Iterator[Row]:
     x, y, n = pair.proxy, pair.reference, len(pair.reference)
-    found = decisions(x, y)
     limit = np.sqrt(seed_noise.ceiling(y, pair.reference_noise))
     ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
     top = intervals.from_pearson("decision_accuracy", limit)
     yield _row("decision_accuracy", found.accuracy, n, ends, top)
     yield _row("proxy_ties", found.tied, n)
     yield _row("reference_ties", found.reference_tied, n)
-    if pair.reference_noise.known:
+    if pair.reference_noise.known and extent > Extent.LEAST:
         noise = pair.reference_noise
         found = decisions(x, y, lambda i, j: noise.margin(i, j, confidence))
         ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
         yield _row("decision_accuracy_decided", found.accuracy, found.pairs, ends)
 
 
-def _regret_rows(pair: Pair, confidence: float) -> Iterator[Row]:
+def _regret_rows(pair: Pair, found: Decisions, confidence: float) -> Iterator[Row]:
     x, y, noise, n = pair.proxy, pair.reference, pair.reference_noise, len(pair.reference)
     here = regrets.regret(x, y, noise, 1, confidence)
     yield _row("regret", here[0], n, here[1:])
@@ -132,7 +148,6 @@ def _regret_rows(pair: Pair, confidence: float) -> Iterator[Row]:
     if n < intervals.LEAST:
         return
     yield _row("reference_sd", np.std(y, ddof=1), n)
-    found = decisions(x, y)
     yield from _next_rows("regret_next", x, y, found, confidence)
     if pair.below is None:
         return
@@ -158,13 +173,13 @@ def _next_rows(name: str, x: Array, y: Array, found: Decisions, confidence: floa
     yield _row(f"{name}_excluded", regrets.next_bound(x, y, confidence, found), n)
 
 
-def _noise_rows(whose: str, means: Array, noise: Noise, confidence: float) -> Iterator[Row]:
+def noise_rows(whose: str, means: Array, noise: Noise, confidence: float) -> Iterator[Row]:
     """Seed noise of one scale: its runs per distribution, their sd, the ceiling they leave."""
     n = len(means)
     yield _row(f"{whose}seeds", noise.seeds, n)
     if not noise.known:
         return
-    _, degrees = noise.of_means()
+    _, degrees = noise.of_means
     sd = float(np.sqrt(noise.variance))
     yield _row(f"{whose}seed_sd", sd, n, seed_noise.sd_interval(sd, degrees, confidence))
     p, ratio = noise.equality()

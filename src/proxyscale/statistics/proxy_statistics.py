@@ -47,7 +47,7 @@ from proxyscale.statistics import intervals
 from proxyscale.statistics.grid import LEAST, Array, Grid
 from proxyscale.statistics.measures import pearson
 from proxyscale.statistics.objective import NAME, STANDARDIZED, Objective, in_sds, with_objective
-from proxyscale.statistics.pair_statistics import NEGATIVE, Pair, pair_rows
+from proxyscale.statistics.pair_statistics import NEGATIVE, Extent, Pair, noise_rows, pair_rows
 from proxyscale.statistics.seed_noise import Noise, chosen_noise, pools_of, seed_noise
 
 DEFINITIONS = "3"  # to be raised when the meaning of a statistic changes
@@ -64,13 +64,13 @@ def summarize(
     confidence: float = 0.95,
     objective: Objective = STANDARDIZED,
     levels: Mapping[str, str] | None = None,
-    brief: bool = False,
+    extent: Extent = Extent.WHOLE,
 ) -> pa.Table:
     """The statistics table of every proxy against `reference`, for `all` and each named group.
 
     `levels`: scales that are none of the comparison, and the level at which their rows stand: a
     rival or a checkpoint. Nothing is told of their single examples, and no slope is theirs.
-    `brief`: as `pair_rows` has it; so all checkpoints are told.
+    `extent`: as `pair_rows` has it; checkpoints are told in brief.
     Each proxy meets the reference over the distributions that both have (`Grid.parts`). UserError
     if the reference or a group's distribution is unknown, if no proxy meets the reference, and as
     `with_objective` says.
@@ -92,7 +92,7 @@ def summarize(
                 *(part, reference, task, members, confidence),
                 lawful=task != NAME or not in_sds(objective),
                 besides=besides,
-                brief=brief,
+                extent=extent,
             )
         ]
         tables.append(as_table(rows))
@@ -150,7 +150,7 @@ def _task_rows(
     *,
     lawful: bool,
     besides: Mapping[str, str],
-    brief: bool,
+    extent: Extent,
 ) -> Iterator[dict[str, Any]]:
     """Rows of every group and proxy, for one task; in compute only of what follows a law of it."""
     means, ratios = grid.means(task), grid.compute_ratios(reference)
@@ -161,6 +161,7 @@ def _task_rows(
         noises = scale_noises(grid, task, pools_of(members, group, count))
         noises = [chosen_noise(noise, chosen) for noise in noises]
         names = [grid.distributions[i] for i in chosen]
+        told = list(noise_rows("reference_", means[last][chosen], noises[last], confidence))
         for scale, name in enumerate(grid.scales):
             if scale == last:
                 continue
@@ -172,9 +173,10 @@ def _task_rows(
                 below=means[slope_scale][chosen] if slope_scale is not None else None,
                 below_ratio=float(ratios[slope_scale]) if slope_scale is not None else np.nan,
                 paired=paired_runs(grid, task, scale, last, chosen),
+                reference_rows=told,
             )
-            few = brief or place["level"] == CHECKPOINT
-            yield from (place | row for row in pair_rows(pair, confidence, few))
+            most = Extent.BRIEF if place["level"] == CHECKPOINT else Extent.WHOLE
+            yield from (place | row for row in pair_rows(pair, confidence, min(extent, most)))
 
 
 def _next_largest(grid: Grid, last: int, besides: Mapping[str, str]) -> int | None:

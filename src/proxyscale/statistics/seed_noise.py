@@ -14,6 +14,7 @@ lower by construction, since it divides by a variance of few distributions.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ class Noise:
     counts: Array  # [distributions] runs of each
     own: Array  # [distributions] variance of a distribution's own runs, NaN below two
 
-    @property
+    @functools.cached_property
     def known(self) -> bool:
         """Whether there is any noise to go by."""
         return bool(np.isfinite(self.variances).any())
@@ -51,11 +52,12 @@ class Noise:
         """Runs of a distribution, as the harmonic mean."""
         return float(len(self.counts) / np.sum(1 / self.counts))
 
-    @property
+    @functools.cached_property
     def variance(self) -> float:
         """Variance of one run, the mean over distributions; NaN where none is known."""
         return float(np.nanmean(self.variances)) if self.known else np.nan
 
+    @functools.cached_property
     def of_means(self) -> tuple[float, float]:
         """Mean over distributions of the variance of their means, and its degrees of freedom.
 
@@ -234,7 +236,7 @@ def ceiling(means: Array, noise: Noise) -> float:
     """
     if not noise.known or len(means) < 3 or np.ptp(means) == 0:
         return np.nan
-    return max(0.0, float(1 - noise.of_means()[0] / np.var(means, ddof=1)))
+    return max(0.0, float(1 - noise.of_means[0] / np.var(means, ddof=1)))
 
 
 def ceiling_interval(value: float, noise: Noise, confidence: float = 0.95) -> tuple[float, float]:
@@ -242,7 +244,7 @@ def ceiling_interval(value: float, noise: Noise, confidence: float = 0.95) -> tu
 
     So many, (Σσ²)²/Σσ⁴, can a perfect predictor be lucky with; with equal noise it is all of them.
     """
-    error, degrees = noise.of_means()
+    error, degrees = noise.of_means
     shares = np.nan_to_num(noise.variances / noise.counts, nan=error)
     points = len(shares) if error == 0 else shares.sum() ** 2 / (shares**2).sum()
     tails = np.array([(1 + confidence) / 2, (1 - confidence) / 2])

@@ -6,9 +6,10 @@ with others of nearly their length and padded on the right, which a causal model
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,8 @@ from proxyscale.base.tables import check_losses
 from proxyscale.base.vouching import Vouching
 from proxyscale.training import language_model, published
 from proxyscale.training.matmul import linear
-from proxyscale.training.model import LanguageModel
+from proxyscale.training.model import LanguageModel, Layout
+from proxyscale.training.shared_prompts import Shared, arranged, found
 
 BATCH_TOKENS = 4096
 ROUNDING = 1e-6  # relative: losses that differ by no more are tied
@@ -37,6 +39,9 @@ class Piece(NamedTuple):
     row: int
     tokens: np.ndarray
     scored_from: int
+
+
+Cut = TypeVar("Cut", Piece, Shared)
 
 
 class Measured(NamedTuple):
@@ -84,10 +89,8 @@ def evaluate(
         share, name = places[stem]
         if loaded is None or loaded[0] != share:
             loaded = share, scorer(run, facts, share)
-        file, table = (
-            out / f"{stem}.parquet",
-            artifacts.read(tasks[name] / f"{split}.parquet", "task"),
-        )
+        file = out / f"{stem}.parquet"
+        table = artifacts.read(tasks[name] / f"{split}.parquet", "task")
         found = judged(table, measure(loaded[1], table))
         check_losses(found, f"{title}, {stem}", facts["model"]["vocabulary"])
         artifacts.write(file, found, "run_losses")
@@ -185,6 +188,10 @@ class Scorer(Protocol):
     context: int  # tokens that it sees, at most
     device: torch.device
 
+    @property
+    def laid_out(self) -> Callable[[Tensor, Tensor, Layout], Iterator[Tensor]] | None:
+        """As `logits`, at any places of tokens with a layout; None of a model that cannot."""
+
     def logits(self, tokens: Tensor, at: Tensor) -> Iterator[Tensor]:
         """Token ids [batch, length], padded on the right, and places [n] in [batch · length],
         ascending → the logits f32 [some, vocabulary] there, in this order."""
@@ -197,42 +204,60 @@ class Trained:
         self.model = model
         self.context, self.device = model.context, model.readout.device
 
+    @property
+    def laid_out(self) -> Callable[[Tensor, Tensor, Layout], Iterator[Tensor]] | None:
+        """See `Scorer`."""
+        model = self.model
+        return (lambda *of: self._logits(model.laid_out(*of))) if model.lays_out else None
+
     def logits(self, tokens: Tensor, at: Tensor) -> Iterator[Tensor]:
         """See `Scorer`; a chunk at a time."""
-        states = self.model.hidden(tokens, at)
+        return self._logits(self.model.hidden(tokens, at))
+
+    def _logits(self, states: Tensor) -> Iterator[Tensor]:
         for chunk in states.split(language_model.chunk_rows(self.model.readout)):
             yield linear(chunk, self.model.readout, self.model.readout_bias).float()
 
 
 @torch.inference_mode()
 def measure(model: Scorer, table: pa.Table, batch_tokens: int = BATCH_TOKENS) -> Measured:
-    """Sums over the scored tokens of every row of the task."""
+    """Sums over the scored tokens of every row of the task; shared prompts are computed once."""
     lists = table["tokens"].combine_chunks()
-    values, offsets = lists.values.to_numpy(), lists.offsets.to_numpy()
-    starts = table["scored_from"].to_numpy()
-    cut = [
-        piece
-        for row in range(len(table))
-        for piece in pieces(
-            values[offsets[row] : offsets[row + 1]], int(starts[row]), model.context, row
-        )
-    ]
+    values = lists.values.to_numpy()
+    starts = table["scored_from"].to_numpy().tolist()
+    each = [values[start:end] for start, end in itertools.pairwise(lists.offsets.to_numpy())]
     sums = Measured(*(np.zeros(len(table), kind) for kind in (float, float, np.int64, np.int64)))
+    rest, laid_out = set(range(len(table))), model.laid_out
+
+    def there(*arrays: np.ndarray) -> list[Tensor]:
+        return [torch.from_numpy(array).to(model.device) for array in arrays]
+
+    if laid_out is not None:
+        for items in _batches(found(table, each, model.context), batch_tokens):
+            laid = arranged(items, ALIGNMENT)
+            tokens, at, gold = there(laid.tokens, laid.places, laid.targets)
+            _add(sums, laid.rows, laid_out(tokens, at, laid.layout(model.device)), gold)
+            rest.difference_update(laid.rows.tolist())
+    cut = [p for row in sorted(rest) for p in pieces(each[row], starts[row], model.context, row)]
     for batch in _batches(cut, batch_tokens):
-        inputs, places, targets = _scored(batch, model.context)
-        tokens, at, gold = (torch.from_numpy(a).to(model.device) for a in (inputs, places, targets))
-        parts, done = [], 0
-        for logits in model.logits(tokens, at):
-            parts.append(score(logits, gold[done : done + len(logits)]))
-            done += len(logits)
-        loss, margin, hit = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+        tokens, at, gold = there(*_scored(batch, model.context))
         rows = np.repeat([p.row for p in batch], [len(p.tokens) - p.scored_from for p in batch])
-        for total, value in zip(sums, (loss, margin, np.ones_like(rows), hit), strict=True):
-            np.add.at(total, rows, value)
+        _add(sums, rows, model.logits(tokens, at), gold)
     return sums
 
 
-def _batches(cut: list[Piece], batch_tokens: int) -> Iterator[list[Piece]]:
+def _add(sums: Measured, rows: np.ndarray, chunks: Iterator[Tensor], gold: Tensor) -> None:
+    """Add what the logits of scored tokens say of their rows."""
+    parts, done = [], 0
+    for logits in chunks:
+        parts.append(score(logits, gold[done : done + len(logits)]))
+        done += len(logits)
+    loss, margin, hit = (torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True))
+    for total, value in zip(sums, (loss, margin, np.ones_like(rows), hit), strict=True):
+        np.add.at(total, rows, value)
+
+
+def _batches(cut: list[Cut], batch_tokens: int) -> Iterator[list[Cut]]:
     """Pieces in batches of nearly equal length and about `batch_tokens` tokens."""
     cut = sorted(cut, key=lambda piece: -len(piece.tokens))
     while cut:

@@ -18,15 +18,17 @@ from proxyscale.base.errors import UserError
 from proxyscale.registry import architecture
 from proxyscale.training import parametrization
 from proxyscale.training.matmul import Linear
-from proxyscale.training.model import LanguageModel
+from proxyscale.training.model import LanguageModel, Layout
 
 
 class Positions(nn.Embedding):
     """A learned vector for every position, added to the residual stream."""
 
-    def forward(self, stream: Tensor) -> Tensor:
-        """[batch, length, width] → the same shape."""
-        return stream + self.weight[: stream.shape[1]]
+    def forward(self, stream: Tensor, positions: Tensor | None = None) -> Tensor:
+        """[batch, length, width] → the same shape; `positions` [batch, length] if not in order."""
+        return stream + (
+            self.weight[: stream.shape[1]] if positions is None else self.weight[positions]
+        )
 
 
 class Block(nn.Module):
@@ -43,15 +45,20 @@ class Block(nn.Module):
         self.up = Linear(width, ratio * width, bias=bias)
         self.down = Linear(ratio * width, width, bias=bias)
 
-    def forward(self, stream: Tensor, at: Tensor | None = None) -> Tensor:
-        """[batch, length, width] → the same shape; [n, width] at places [n] of [batch · length]."""
+    def forward(
+        self, stream: Tensor, at: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """[batch, length, width] → the same shape; [n, width] at places [n] of [batch · length].
+
+        `mask`: as that of a `Layout`; without it each token sees those before it.
+        """
         batch, length, width = stream.shape
         shape = (batch, length, 3, self.heads, width // self.heads)
         queries, keys, values = (
             self.qkv(self.attention_norm(stream)).view(shape).permute(2, 0, 3, 1, 4).unbind()
         )
         mixed = F.scaled_dot_product_attention(
-            queries, keys, values, is_causal=True, scale=self.scale
+            queries, keys, values, attn_mask=mask, is_causal=mask is None, scale=self.scale
         )
         mixed = mixed.transpose(1, 2).reshape(batch, length, width)
         if at is not None:
@@ -71,6 +78,7 @@ class Gpt(LanguageModel):
     """
 
     parametrizations = parametrization.PARAMETRIZATIONS
+    lays_out = True
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         super().__init__(spec)
@@ -96,11 +104,24 @@ class Gpt(LanguageModel):
 
     def hidden(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
         """See `LanguageModel`; with `at`, the last block makes but keys and values elsewhere."""
-        stream = self.positions(self.embedding(tokens))
+        return self._hidden(tokens, at)
+
+    def laid_out(self, tokens: Tensor, at: Tensor, layout: Layout) -> Tensor:
+        """See `LanguageModel`."""
+        return self._hidden(tokens, at, *layout)
+
+    def _hidden(
+        self,
+        tokens: Tensor,
+        at: Tensor | None,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        stream = self.positions(self.embedding(tokens), positions)
         *blocks, last = self.blocks
         for block in blocks:
-            stream = block(stream)
-        stream = last(stream, at)
+            stream = block(stream, None, mask)
+        stream = last(stream, at, mask)
         states: Tensor = self.norm(stream)
         return states * (1 / parametrization.width_multiplier(self.readout))
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,13 @@ from proxyscale.training.matmul import linear
 INITIAL_STD = 0.02
 
 
+class Layout(NamedTuple):
+    """What the tokens of a batch see, where that is not all that stand before them."""
+
+    positions: Tensor  # [batch, length]
+    mask: Tensor  # [batch, 1, length, length], added to the scores of attention: 0 or −∞
+
+
 class LanguageModel(nn.Module):
     """A causal model of tokens: hidden states, and one matrix that reads logits out of them.
 
@@ -40,6 +47,8 @@ class LanguageModel(nn.Module):
 
     # µP is for architectures that follow its rules: initialization, readout, scale of attention.
     parametrizations: ClassVar[Sequence[str]] = ("standard",)
+    # Whether `laid_out` is there: choices of one prompt are then measured as one sequence.
+    lays_out: ClassVar[bool] = False
     # Packages beside torch that the architecture is made of, with their versions.
     versions: Mapping[str, str] = MappingProxyType({})
 
@@ -53,6 +62,10 @@ class LanguageModel(nn.Module):
         With places `at` [n] in [batch · length]: the states there alone, [n, width]. What
         multiplies the logits is in the states already.
         """
+        raise NotImplementedError
+
+    def laid_out(self, tokens: Tensor, at: Tensor, layout: Layout) -> Tensor:
+        """As `hidden`, at any places of tokens that stand and see as the layout has it."""
         raise NotImplementedError
 
     @property

@@ -28,6 +28,8 @@ SHOWN = 3
 class Published:
     """A causal model of `transformers`, as `evaluate.Scorer` wants it."""
 
+    laid_out = None  # its positions and masks are its own affair
+
     def __init__(self, model: Any, context: int, device: torch.device) -> None:
         self.model, self.context, self.device = model.eval().to(device), context, device
         self.vocabulary: int = model.get_input_embeddings().weight.shape[0]
