@@ -14,6 +14,7 @@ from proxyscale.attribution import feature_files, features
 from proxyscale.attribution.agreement import compare
 from proxyscale.attribution.scores import trak
 from proxyscale.base import artifacts
+from proxyscale.base.errors import UserError
 from proxyscale.data.pool import Pool
 from proxyscale.data.tokens import load_tokenizer
 
@@ -80,6 +81,12 @@ def test_influence_holds_the_text_at_both_ends(files):
     ).replace("<|endoftext|>", "\n")
     assert best["source"] == "a"
     assert best["example"] == 100
+
+
+def test_a_study_that_compares_nothing_is_told(files, tmp_path):
+    out = tmp_path / "agreement.parquet", tmp_path / "influence.parquet"
+    with pytest.raises(UserError, match=r"attribution\.compare: the study compares no"):
+        compare(*out, {}, {}, files, files / "tokenizer.json", {"ridge": 0.3})
 
 
 def test_features_that_are_there_are_left(files, tmp_path):

@@ -21,6 +21,7 @@ from proxyscale.attribution.feature_files import Features
 from proxyscale.attribution.features import pool_part, target_part
 from proxyscale.attribution.scores import trak
 from proxyscale.base import artifacts
+from proxyscale.base.errors import UserError
 from proxyscale.data.pool import Pool
 from proxyscale.data.tokens import load_tokenizer
 from proxyscale.selection.candidates import Candidates
@@ -43,8 +44,11 @@ def compare(
     """Write the two tables (kinds agreement, influence). `spec`: ridge.
 
     Single examples are the first of each task's target, which are in random order; a scale's scores
-    for one are the mean over its models, each divided by its standard deviation.
+    for one are the mean over its models, each divided by its standard deviation. UserError where
+    the study compares nothing and the tables are asked for all the same.
     """
+    if not models:
+        raise UserError("the study compares no scales' scores", where="attribution.compare")
     language_model.prepare_cpu(threads)
     opened = {
         scale: [Features.open(pool_part(f)) for f in found] for scale, found in models.items()
