@@ -22,7 +22,8 @@ from proxyscale.base import artifacts
 from proxyscale.training import evaluate, language_model
 
 # The share of rows that are scored as a whole; in the default study 1,400 of 6,300 are.
-KINDS = {"whole": 1.0, "prompt": 0.0, "default": 1400 / 6300}
+KINDS = {"whole": 1.0, "prompt": 0.0, "default": 1400 / 6300, "choices": None}
+CHOICES, PROMPT, ANSWER = 4, 96, 8
 
 
 def model(width: int, layers: int) -> language_model.LanguageModel:
@@ -45,10 +46,23 @@ def task(examples: int, whole_share: float) -> pa.Table:
     return artifacts.conform(pa.Table.from_pylist(rows), "task")
 
 
+def choices(examples: int) -> pa.Table:
+    """Prompts of one length, each with as many answers, the first of them right."""
+    generator = np.random.default_rng(0)
+    rows = []
+    for example in range(examples):
+        prompt = generator.integers(0, VOCABULARY, PROMPT).tolist()
+        for choice in range(CHOICES):
+            tokens = [*prompt, *generator.integers(0, VOCABULARY, ANSWER).tolist()]
+            named = {"example": example, "choice": choice, "gold": not choice, "prompt": "p"}
+            rows.append({**named, "scored_from": PROMPT, "tokens": tokens})
+    return artifacts.conform(pa.Table.from_pylist(rows), "task")
+
+
 @torch.no_grad()
 @torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)
 def naive(model: language_model.LanguageModel, table: pa.Table, batch: int) -> np.ndarray:
-    """Mean loss over the scored tokens of every row."""
+    """Mean loss over the scored tokens of every row that is right; all are computed."""
     rows, found = table.to_pylist(), []
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
@@ -57,7 +71,7 @@ def naive(model: language_model.LanguageModel, table: pa.Table, batch: int) -> n
         chosen = log.gather(2, tokens[:, 1:, None])[..., 0]
         for row, losses in zip(part, chosen, strict=True):
             found.append(-losses[row["scored_from"] - 1 : len(row["tokens"]) - 1].mean().item())
-    return np.array(found)
+    return np.array(found)[table["gold"].to_numpy(zero_copy_only=False)]
 
 
 def main() -> None:
@@ -70,7 +84,9 @@ def main() -> None:
     print("size  rows         ours  one by one  ratio  in batches  ratio  largest difference")
     for size, shape in SHAPES.items():
         for kind, whole_share in KINDS.items():
-            network, table = model(*shape), task(arguments.examples, whole_share)
+            few = arguments.examples // CHOICES
+            table = choices(few) if whole_share is None else task(arguments.examples, whole_share)
+            network = model(*shape)
             seconds, results = [], []
             for batch in (None, 1, 32):
                 best = np.inf

@@ -98,6 +98,7 @@ def test_a_prompt_is_computed_once(
         (CONTEXT, (1, 1)): [(1, 48)],
         (CONTEXT, (1, 2)): [(2, CONTEXT)],  # one row is too long: nobody is left to share with
         (10, (6, 6)): [(2, 16)],  # answers longer than their prompt
+        (10, (4, 4, 4)): [(1, 16), (1, 16)],  # two together, and one
         (33, (5,)): [(1, CONTEXT)],
     }
     for (start, sizes), shapes in cases.items():

@@ -233,7 +233,7 @@ def measure(model: Scorer, table: pa.Table, batch_tokens: int = BATCH_TOKENS) ->
         return [torch.from_numpy(array).to(model.device) for array in arrays]
 
     if laid_out is not None:
-        for items in _batches(found(table, each, model.context), batch_tokens):
+        for items in _batches(found(each, starts, model.context), batch_tokens):
             laid = arranged(items, ALIGNMENT)
             tokens, at, gold = there(laid.tokens, laid.places, laid.targets)
             _add(sums, laid.rows, laid_out(tokens, at, laid.layout(model.device)), gold)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from proxyscale.training.model import Layout
 
 
 class Shared(NamedTuple):
-    """An example whose choices share their prompt."""
+    """Rows that share their prompt."""
 
     rows: list[int]
     prompt: int  # how many tokens it has
@@ -44,26 +43,30 @@ class Arranged(NamedTuple):
         return Layout(torch.from_numpy(self.positions).to(device), mask[:, None])
 
 
-def found(table: pa.Table, tokens: list[np.ndarray], context: int) -> list[Shared]:
-    """The examples of a task with choices that share a prompt as long as all of them together.
+def found(tokens: list[np.ndarray], starts: list[int], context: int) -> list[Shared]:
+    """Rows that share a prompt: those of one prompt, as many as have no more tokens than it.
 
-    `tokens`: of each row. Rows that are longer than the context are cut, each to its own beginning,
-    and are none of these; nor are choices so long that attention to what they do not see costs more
-    than the prompt.
+    `tokens` of each row, scored from `starts` on. Rows that are longer than the context lose their
+    beginning, each its own, and are none of these. Many or long answers would cost more in
+    attention to what they do not see than the prompt does.
     """
-    named: dict[tuple[int, bytes], list[int]] = {}
-    starts = table["scored_from"].to_numpy()
-    for row, example in enumerate(table["example"].to_numpy().tolist()):
-        if len(tokens[row]) <= context + 1:
-            named.setdefault((example, tokens[row][: starts[row]].tobytes()), []).append(row)
-    items = []
-    for rows in named.values():
-        first, start = tokens[rows[0]], starts[rows[0]]
-        answers = [tokens[row][start:] for row in rows]
-        if len(rows) > 1 and start >= sum(map(len, answers)):
-            parts = [first[:start], *(answer[:-1] for answer in answers)]
-            items.append(Shared(rows, int(start), answers, np.concatenate(parts)))
-    return items
+    groups: list[list[int]] = []
+    latest: dict[bytes, list[int]] = {}
+    for row, (own, start) in enumerate(zip(tokens, starts, strict=True)):
+        if len(own) > context + 1:
+            continue
+        mine = latest.get(prompt := own[:start].tobytes())
+        if mine is None or sum(len(tokens[other]) - start for other in (*mine, row)) > start:
+            mine = latest[prompt] = []
+            groups.append(mine)
+        mine.append(row)
+    return [_shared(tokens, rows, starts[rows[0]]) for rows in groups if len(rows) > 1]
+
+
+def _shared(tokens: list[np.ndarray], rows: list[int], start: int) -> Shared:
+    answers = [tokens[row][start:] for row in rows]
+    parts = [tokens[rows[0]][:start], *(answer[:-1] for answer in answers)]
+    return Shared(rows, start, answers, np.concatenate(parts))
 
 
 def arranged(batch: list[Shared], alignment: int) -> Arranged:
