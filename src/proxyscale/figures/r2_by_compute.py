@@ -61,7 +61,7 @@ def compute(data: FigureData) -> tuple[Figure, Rows]:
         group: mark._replace(label=_group_label(data, group, rows))
         for group, mark in marks(data.groups, data.style).items()
     }
-    places = _rival_places(rows)
+    places, step = _rival_places(rows), _step(data)
     figure, axes = page(
         [data.style.label(task) for task in data.drawn],
         data.style,
@@ -76,7 +76,7 @@ def compute(data: FigureData) -> tuple[Figure, Rows]:
         mine = [row for row in rows if row["task"] == task]
         signed_axis(ax, [row[end] for row in mine for end in ("signed", "signed_low")])
         for i, group in enumerate(data.groups):
-            shift = 10 ** (0.1 * (i - (len(data.groups) - 1) / 2))
+            shift = 10 ** (step * (i - (len(data.groups) - 1) / 2))
             _draw_group(
                 ax, [row for row in mine if row["group"] == group], looks[group], shift, places
             )
@@ -84,6 +84,12 @@ def compute(data: FigureData) -> tuple[Figure, Rows]:
         if all(math.isnan(row["value"]) for row in mine):
             say_undefined(ax, "R²")
     return figure, rows
+
+
+def _step(data: FigureData) -> float:
+    """How far groups stand apart, in decades: all of a scale's before the next scale's first."""
+    gaps = np.abs(np.diff(np.log10(_places(data, {}))))
+    return float(min(0.1, *(0.8 * gap / len(data.groups) for gap in gaps)))
 
 
 def _group_label(data: FigureData, group: str, rows: Rows) -> str:
