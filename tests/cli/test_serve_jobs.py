@@ -50,6 +50,14 @@ print(os.environ[job_server.ENVIRONMENT], flush=True)
 sys.stdin.read()
 """
 
+KILLED = """
+import os, psutil
+from proxyscale.base import job_server
+job_server.start()
+print(psutil.Process().children()[0].pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+
 
 class Serving(NamedTuple):
     """A process with a server of jobs, as a workflow has, and what its jobs are told of that."""
@@ -179,3 +187,18 @@ def test_server_and_forks_end_with_the_workflow(tmp_path: Path) -> None:
         assert not psutil.wait_procs(alive, timeout=10)[1]
     call.communicate()
     assert call.returncode
+
+
+def test_a_server_whose_workflow_is_killed_while_it_starts_ends(tmp_path: Path) -> None:
+    """Before the kernel could be asked to end it with its parent."""
+    told, environment = tmp_path / "told", {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with told.open("w") as out:  # not a pipe, which would be open as long as the server is there
+        done = subprocess.run([sys.executable, "-c", KILLED], env=environment, stdout=out)
+    assert done.returncode == -signal.SIGKILL
+    server = int(told.read_text())
+    for _ in range(600):
+        if not psutil.pid_exists(server):
+            return
+        time.sleep(0.1)
+    os.kill(server, signal.SIGKILL)
+    pytest.fail("the server of a workflow that is gone goes on")

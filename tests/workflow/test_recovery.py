@@ -35,6 +35,13 @@ def small(distributions: int) -> dict[str, Any]:
     return config
 
 
+def compared() -> dict[str, Any]:
+    """Scores of all scales side by side."""
+    config = language_study()
+    config["attribution"]["compare"] = {"scored_on": "mix", "tasks": ["last"], "sample": 60}
+    return config
+
+
 @dataclass
 class Case:
     """What is killed: a study, and what of it is made anew whenever it is complete."""
@@ -47,13 +54,18 @@ class Case:
     extra: tuple[Path, ...] = ()  # what every second round is rid of, too
 
 
-SELECTIONS = ("selection", "tables/selection.csv", "runs/ref/last-by-xs-25pc", "runs/ref/dsir-25pc")
+SELECTIONS = (
+    "selection",
+    "tables/selection.csv",
+    "runs/ref/last-by-xs-25pc",
+    "runs/ref/last-by-dsir-25pc",
+)
 SCORED = ("scores", "features")
 CASES = {
     "one distribution": Case(lambda: small(1), 5),
     "language": Case(lambda: small(3), 30),
     "gains": Case(language_study, 20, "results/tables/selection.csv", SELECTIONS),
-    "agreement": Case(language_study, 20, "results/scores/agreement.parquet", SCORED),
+    "agreement": Case(compared, 20, "results/scores/agreement.parquet", SCORED),
     "vision": Case(image_study, 20, "results/statistics.parquet"),
     "cache": Case(lambda: small(2), 20, options=("--cache", "train")),
 }

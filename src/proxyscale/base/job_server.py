@@ -48,8 +48,9 @@ def start() -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(f"\0{address}")  # a name without a file: nothing is left behind
         listening.listen(socket.SOMAXCONN)
+        told = str(listening.fileno()), str(os.getpid())
         server = subprocess.Popen(
-            [sys.executable, "-m", "proxyscale.cli.serve_jobs", str(listening.fileno())],
+            [sys.executable, "-m", "proxyscale.cli.serve_jobs", *told],
             pass_fds=[listening.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for those who wait

@@ -109,10 +109,15 @@ def join(parent_dies: bool) -> None:
     threading.Thread(target=_watch, args=(folder, token), daemon=True).start()
 
 
-def end_with_parent() -> None:
-    """Have the kernel end this process when its parent ends; on Linux, elsewhere it can't."""
+def end_with_parent(parent: int | None = None) -> None:
+    """Have the kernel end this process when its parent ends; on Linux, elsewhere it can't.
+
+    Ends at once if `parent`, who started it, has ended before.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        sys.exit("who started this process is gone")
 
 
 def note_end(code: int, log: str) -> None:

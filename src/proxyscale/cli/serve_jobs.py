@@ -1,6 +1,6 @@
 """The process that forks for every job of one machine's workflow: base/job_server.py starts it.
 
-python -m proxyscale.cli.serve_jobs DESCRIPTOR
+python -m proxyscale.cli.serve_jobs DESCRIPTOR PARENT
 """
 
 from __future__ import annotations
@@ -95,11 +95,12 @@ def main() -> int:
     """Serve until this process's parent ends; in a fork, do the job that was asked for."""
     from proxyscale.cli.main import main as job
 
-    lock.end_with_parent()
-    listening = socket.socket(fileno=int(sys.argv[1]))
+    descriptor, parent = map(int, sys.argv[1:])
+    lock.end_with_parent(parent)
+    listening, server = socket.socket(fileno=descriptor), os.getpid()
     load()
     asking = serve(listening)
-    lock.end_with_parent()
+    lock.end_with_parent(server)
     words = job_server.asked(asking)
     sys.argv[1:] = words  # which a job that several GPUs share starts again for each
     threading.Thread(target=_end_with, args=(asking,), daemon=True).start()
