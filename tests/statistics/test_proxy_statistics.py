@@ -313,7 +313,7 @@ def test_row_order_does_not_matter():
 REGMIX = Path(os.environ.get("PROXYSCALE_DATA", "")) / "results" / "regmix"
 
 
-@pytest.mark.skipif("PROXYSCALE_DATA" not in os.environ, reason="needs PROXYSCALE_DATA")
+@pytest.mark.skipif(not os.environ.get("PROXYSCALE_DATA"), reason="needs PROXYSCALE_DATA")
 def test_published_regmix_runs_agree_with_scipy():
     files = {scale: csv.read_csv(REGMIX / f"test_pile_loss_{scale}.csv") for scale in ("1m", "60m")}
     metrics = [name for name in files["1m"].column_names if name.startswith("metric/")]

@@ -11,7 +11,7 @@ import pytest
 
 FOLDER = Path(os.environ.get("PROXYSCALE_DATA", "")) / "results" / "regmix"
 needs_regmix = pytest.mark.skipif(
-    "PROXYSCALE_DATA" not in os.environ, reason="needs PROXYSCALE_DATA"
+    not os.environ.get("PROXYSCALE_DATA"), reason="needs PROXYSCALE_DATA"
 )
 SIZES = {16: 10, 32: 10, 64: 4, 128: 4, 512: 1}  # mixtures: repetitions
 
