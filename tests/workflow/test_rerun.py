@@ -406,6 +406,22 @@ def test_a_copy_is_adopted_as_far_as_it_is_as_said(finished: Workflow, tmp_path:
     assert copied.stale() == Counter(stale | {"train": few, "evaluate": few})
 
 
+def test_what_has_no_record_is_done_as_far_as_snakemake_knows(
+    finished: Workflow, tmp_path: Path
+) -> None:
+    older = beside(finished, tmp_path / "older")
+    shutil.rmtree(older.folder / "results/records")
+    source("training/native", "import os\n", "import os\n\nX = 1\n")(older)
+    before = older.stale()
+    assert before["train"] == RUNS
+    told = proxyscale(older.folder, "adopt", "--code")
+    changed = (
+        rf"^not as said: train/\S+ and {RUNS} more: it has no record and would be another now$"
+    )
+    assert re.search(changed, told, re.M)
+    assert older.stale() == before
+
+
 def test_a_task_that_was_measured_and_is_taken_back_leaves_nothing_to_do(
     workflow: Workflow,
 ) -> None:

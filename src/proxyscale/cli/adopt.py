@@ -47,7 +47,11 @@ class Adoption:
         old = artifacts.read_json(place) if seals.intact(place) else None
         whole = len(there) == len(job.output)
         if whole and old is None and self.persistence.has_metadata(job):
-            self.done.append(name)  # made here, before there were records
+            # made here, before there were records: Snakemake's own tells what it was made of
+            if any(self._changed(job, file) for file in there):
+                self.refused["it has no record and would be another now"].append(name)
+            else:
+                self.done.append(name)
             return
         if not whole or old is None:
             told = "some of its files are not there" if old else "it has no record"
@@ -65,6 +69,12 @@ class Adoption:
                 restamp(folder, old["params"].get("code", ""), now["params"].get("code", ""))
         await self.persistence.finished(job)
         self.done.append(name)
+
+    def _changed(self, job: Any, file: Any) -> bool:
+        """Whether Snakemake knows that a job would make another file now."""
+        known = self.persistence
+        found = known.params_changed, known.code_changed, known.input_changed
+        return any(changed(job, file=file) for changed in found)
 
     def _refuse(
         self, job: Any, there: list[Any], name: str, told: list[str], old: Any = None
