@@ -38,7 +38,7 @@ def small(distributions: int) -> dict[str, Any]:
 def compared() -> dict[str, Any]:
     """Scores of all scales side by side."""
     config = language_study()
-    config["attribution"]["compare"] = {"scored_on": "mix", "tasks": ["last"], "sample": 60}
+    config["attribution"]["compare"] = {"scored_on": "mix", "tasks": ["last"], "sample": 100}
     return config
 
 
