@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +68,16 @@ def write_task(folder: Path, pool: Path, examples: int = 7) -> Path:
     for split in ("target", "holdout"):
         artifacts.write(folder / f"{split}.parquet", pa.table(columns), "task")
     return folder
+
+
+def shaken(spec: Mapping[str, Any], by: float) -> language_model.LanguageModel:
+    """A model none of whose weights is zero and that no symmetry hides, as after training."""
+    model = language_model.build(spec, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += by * torch.randn(parameter.shape, generator=generator)
+    return model
 
 
 def write_run(folder: Path, seed: int = 0, **changes) -> Path:

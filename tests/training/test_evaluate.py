@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.language_runs import shaken
 
 from proxyscale.base import artifacts, seals
 from proxyscale.training import evaluate, language_model
@@ -34,12 +35,7 @@ SPEC = {
 
 @pytest.fixture(scope="module")
 def model() -> language_model.LanguageModel:
-    model = language_model.build(SPEC, seed=0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
-    return model.eval()
+    return shaken(SPEC, 0.2).eval()
 
 
 def task(rows: list[tuple[int, int, bool, list[int], int]], prompt: str = "why") -> pa.Table:

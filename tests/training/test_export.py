@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from support.language_runs import shaken
 from support.tiny_run import LENGTH, SPEC, VOCABULARY, write_tokenizer
 
 from proxyscale.base import artifacts
@@ -28,12 +29,7 @@ MODELS: list[dict[str, Any]] = [
 def exported(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A run with weights that no symmetry hides, and beside it its export in `hf`."""
     spec = {**SPEC["model"], **request.param}
-    model = language_model.build(spec, 0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    language_model.save(model, tmp_path / "model.safetensors")
+    language_model.save(shaken(spec, 0.3), tmp_path / "model.safetensors")
     artifacts.write_json(tmp_path / "manifest.json", {"model": spec})
     words = write_tokenizer(tmp_path / "tokenizer.json")
     flags = {"run": tmp_path, "tokenizer": words, "out": tmp_path / "hf"}

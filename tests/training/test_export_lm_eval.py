@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
+from support.language_runs import shaken
 from support.made_tasks import build_test_set
 from tokenizers import Tokenizer
 
@@ -139,13 +139,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     pack(root / "pack", root / "corpus", tokenizer, {"source": "a", "length": 64, "seed": 0})
     assemble(root / "pool" / "manifest.json", {"a": root / "pack"})
     shape = {**SHAPE, "vocabulary": opened(tokenizer).get_vocab_size()}
-    model = language_model.build(shape, 0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
     run = root / "run"
-    language_model.save(model, run / "model.safetensors")
+    language_model.save(shaken(shape, 0.2), run / "model.safetensors")
     artifacts.write_json(run / "manifest.json", {"model": shape})
     export.export(root / "hf", run, tokenizer)
     return {"root": root, "run": run, "tokenizer": tokenizer}

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from support import tiny_run
-from support.language_runs import write_task
+from support.language_runs import shaken, write_task
 
 from proxyscale.attribution.features import featurize, task_examples
 from proxyscale.attribution.model_output import model_output
@@ -246,12 +246,7 @@ def test_the_export_of_a_mup_model_loses_the_same(
 ) -> None:
     told = {**MUP, "vocabulary": tiny_run.VOCABULARY, "config": {"num_attention_heads": heads}}
     made = spec(name, **told, width=192)
-    model = language_model.build(made, 0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    language_model.save(model, tmp_path / "run" / "model.safetensors")
+    language_model.save(shaken(made, 0.1), tmp_path / "run" / "model.safetensors")
     artifacts.write_json(tmp_path / "run" / "manifest.json", {"model": made})
     kind = {"llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel"}[name]
     assert_exported(tmp_path / "run", data, tmp_path / "hf", kind)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.language_runs import shaken
 from support.paths import ROTARY
 
 from proxyscale.base import artifacts
@@ -87,7 +88,7 @@ def test_width_that_the_heads_cannot_share() -> None:
 
 @pytest.mark.parametrize("change", [{}, {"parametrization": "standard", "tied": True}])
 def test_a_position_sees_only_what_lies_before_it(change: dict[str, Any]) -> None:
-    model = shaken({**SMALL, **change})
+    model = shaken({**SMALL, **change}, 0.3)
     tokens = torch.randint(50, (2, 12))
     other = tokens.clone()
     other[:, 7:] = (other[:, 7:] + 1) % 50
@@ -96,19 +97,9 @@ def test_a_position_sees_only_what_lies_before_it(change: dict[str, Any]) -> Non
     assert not torch.allclose(before[:, 7], after[:, 7])
 
 
-def shaken(spec: dict[str, Any]) -> language_model.LanguageModel:
-    """A model none of whose weights is zero, as after training."""
-    model = language_model.build(spec, seed=0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
-    return model
-
-
 def test_logits_are_those_of_a_plain_float64_computation() -> None:
     spec = {**SMALL, "bias": True, "width": 64}
-    model = shaken(spec)
+    model = shaken(spec, 0.3)
     tokens = torch.randint(50, (3, 9))
     p = {name: value.double() for name, value in model.state_dict().items()}
     x = p["embedding.weight"][tokens] + p["positions.weight"][:9]
@@ -186,7 +177,7 @@ def test_chunked_cross_entropy_is_torchs(
 
 
 def test_a_saved_model_gives_the_same_logits(tmp_path: Path) -> None:
-    model = shaken({**SMALL, "width": 64})
+    model = shaken({**SMALL, "width": 64}, 0.3)
     language_model.save(model, tmp_path / "model.safetensors")
     artifacts.write_json(tmp_path / "manifest.json", {"model": {**SMALL, "width": 64}})
     tokens = torch.randint(50, (2, 12))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.language_runs import shaken
 
 from proxyscale.base import artifacts
 from proxyscale.training import evaluate, gpt, language_model
@@ -35,12 +35,7 @@ class Apart(evaluate.Trained):
 
 @pytest.fixture(scope="module")
 def model() -> language_model.LanguageModel:
-    model = language_model.build(SPEC, seed=0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
-    return model.eval()
+    return shaken(SPEC, 0.3).eval()
 
 
 def task(items: list[tuple[int, list[int]]], seed: int = 0) -> pa.Table:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 READS = ("statistics", "losses", "runs", "asked")
-NEWLINE = "\n"
 EXAMPLES, LINES = 2, 9  # of a task; of an example
 
 
@@ -70,7 +69,7 @@ def _example(sheet: Sheet, top: float, choices: Rows) -> float:
     rows = max(2, LINES - len(choices))
     top += sheet.passage(left, top, room, rows, Passage.of(prompt, ""), end=True)
     for choice in choices:
-        text = _marked(clean(choice["continuation"]).strip(NEWLINE).rstrip(), choice["gold"])
+        text = _marked(clean(choice["continuation"]).strip("\n").rstrip(), choice["gold"])
         passage = Passage(text, 0 if choice["gold"] else len(text))
         top += sheet.passage(left, top, room, 1, passage, end=False)
     return top - start

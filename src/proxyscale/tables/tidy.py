@@ -179,6 +179,8 @@ def _extras(
     used = {name for columns in found.values() for name in columns}
     used |= {*unnamed_index(frame, found), *(spec["ignore"] or ()), *(spec["by"] or ())}
     used |= {name for glob in _globs(spec) for name in frame.columns if _fits(name, glob)}
+    place = base.groupby(["scale", "recipe", "task", "example"], sort=False).ngroup()
+    repeated = place[place.duplicated(keep=False)]
     kept = []
     for name in (name for name in frame.columns if name not in used and name not in DEFAULT):
         cells = names(frame[name])
@@ -186,15 +188,16 @@ def _extras(
         if len(some) < 2 or len(some) == len(cells):
             continue
         whole = all(re.fullmatch(r"-?\d+|", cell) for cell in some)
-        if not looks_numeric(frame[name]) or whole or _are_settings(base, cells):
+        if not looks_numeric(frame[name]) or whole or _are_settings(cells, repeated):
             kept.append(name)
     return kept
 
 
-def _are_settings(base: pd.DataFrame, cells: Sequence[str]) -> bool:
-    """Whether several recipes or scales have the same several values: chosen, not measured."""
-    place = base.groupby(["scale", "recipe", "task", "example"], sort=False).ngroup()
-    repeated = place[place.duplicated(keep=False)]
+def _are_settings(cells: Sequence[str], repeated: pd.Series[Any]) -> bool:
+    """Whether several recipes or scales have the same several values: chosen, not measured.
+
+    `repeated`: of rows that stand where others do, the number of their place.
+    """
     sets = pd.Series(cells)[repeated.index].groupby(repeated).agg(frozenset)
     several = sets[sets.map(len) > 1]
     return len(several) > 1 and several.nunique() == 1
