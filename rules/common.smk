@@ -91,7 +91,7 @@ os.environ[lock.PARENT] = str(os.getpid())
 # A rule's command takes the place of its shell, so that it is Snakemake's own child and dies with it.
 shell.prefix("set -euo pipefail; exec ")
 
-run_cache.use_cache(study.installed)
+run_cache.use_cache(study.installed, study.config.results)
 
 
 wildcard_constraints:

@@ -81,7 +81,7 @@ rule pack:
 
 # What distributions ask of sources: in a file that no parameter names, since the pool is what it is
 # whatever is asked of it. A resource would have to be the same for all jobs of a group.
-os.environ.update(PROXYSCALE_DEMANDS=in_a_file([study.demands]))
+DEMANDS = in_a_file([study.demands])
 
 
 rule pool:
@@ -102,4 +102,4 @@ rule pool:
         packs=lambda w, input: words(*input),
     shell:
         "python -m proxyscale pool --log {log:q} --pack {params.packs}"
-        " --demands $PROXYSCALE_DEMANDS --out {output:q}"
+        " --demands {DEMANDS:q} --out {output:q}"

@@ -53,6 +53,7 @@ BASES = {
     "next": READING,
     "init": ["mine", "--files", "a=a.jsonl"],
     "plan": [],
+    "adopt": [],
     "explain": ["--family", "language"],
     "schema": [],
     "export": ["--run", "run", "--tokenizer", "tokenizer.json", "--out", "out"],

@@ -236,7 +236,7 @@ PART = 10 << 20
 BOMBS: dict[str, tuple[Callable[[], bytes], Callable[[Path], int], str]] = {
     "line.jsonl.gz": (lambda: gzipped(b"a" * PART, 1000), records, "a line above"),
     "one.json.gz": (lambda: gzipped(b"[" * PART, 1000), records, "a JSON file above"),
-    "cell.csv.gz": (lambda: gzipped(b"a" * PART, 1000), records, "field larger"),
+    "cell.csv.gz": (lambda: gzipped(b"a" * PART, 1000), records, "line above 256 MiB"),
     "table.csv.gz": (lambda: gzipped(b"a,b\n" * (PART // 4), 1000), rows, "GiB, unpacked"),
     "image.png": (huge_png, pictures, ""),
     "image.npz": (big_npz, pictures, "images of"),

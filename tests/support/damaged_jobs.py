@@ -26,6 +26,7 @@ COMMAND = re.compile(r"python -m proxyscale (.*)$", re.MULTILINE)
 PLACES = ("results", "exported", "decided")
 IN_OPEN = 0x20  # from <sys/inotify.h>
 EVENT = struct.Struct("iIII")
+MADE = re.compile(rb"Made [-\d: ]+ UTC|<!-- proxyscale-\S+ -->\n$")
 Pair = tuple[tuple[str, ...], str]  # a job's words, a file that it opens
 
 
@@ -83,10 +84,11 @@ def files() -> dict[str, os.stat_result]:
 
 
 def content(path: str) -> object:
-    """What a file says; of a run's curve not how long it took, nor how hidden sums call it."""
+    """What a file says: of a run's curve not how long it took, of a page not when it was made."""
     if path.endswith("curve.parquet"):
         return pq.read_table(path).drop_columns(["seconds"]).to_pydict()
-    return Path(path).read_bytes()
+    held = Path(path).read_bytes()
+    return MADE.sub(b"", held) if path.endswith(".html") else held
 
 
 def some(jobs: list[tuple[str, ...]], most: int) -> list[tuple[str, ...]]:

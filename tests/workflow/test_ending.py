@@ -137,7 +137,7 @@ def test_a_full_disk_of_results_is_told_and_gone_on_with(tmp_path: Path, disk: D
     target = f"{workflow.config['results']}/{TARGET}"
     call = start(workflow, target)
     said, _ = call.communicate(timeout=10 * MINUTE)
-    told = re.findall(r"^proxyscale corpus: (.*): the disk is full$", said, re.MULTILINE)
+    told = re.findall(r"^  (.*): the disk is full$", said, re.MULTILINE)
     assert told == [f"{disk.folder}/results/corpora/a/documents.parquet"], said
     assert "Traceback" not in said
     assert call.returncode == 2

@@ -112,5 +112,5 @@ def test_other_software_or_devices_share_nothing(monkeypatch: pytest.MonkeyPatch
 def test_without_a_cache_nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (run_cache.ENVIRONMENT, run_cache.SHARED):
         monkeypatch.delenv(name, raising=False)
-    run_cache.use_cache([])
+    run_cache.use_cache([], "results")
     assert run_cache.ENVIRONMENT not in run_cache.os.environ

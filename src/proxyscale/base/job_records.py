@@ -45,9 +45,9 @@ def record(job: Any, results: str, params: list[str]) -> Record:
     return {
         "rule": job.rule.name,
         "command": job.rule.shellcmd,
-        "params": {name: _movable(value, results) for name, value in named.items()},
-        "read": {_movable(file, results): digits for file, digits in read.items()},
-        "made": {_movable(file, results): digits for file, digits in made.items()},
+        "params": {name: movable(value, results) for name, value in named.items()},
+        "read": {movable(file, results): digits for file, digits in read.items()},
+        "made": {movable(file, results): digits for file, digits in made.items()},
     }
 
 
@@ -55,7 +55,7 @@ def _sum_of(file: str) -> str:
     return seals.sum_of(Path(file)) if os.path.exists(file) else "there is none"
 
 
-def _movable(text: str, results: str) -> str:
+def movable(text: str, results: str) -> str:
     """A text with paths of this place written so that they are the same in another."""
     found = text.replace(f"{PACKAGE}/", "{package}/")
     return re.sub(rf"(?<![\w./-]){re.escape(results)}/", "{results}/", found)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CLAIM = ".claim"  # the folder that marks the results of a study
+NAME = "study.json"  # whose they are
 
 
 def expand(path: str) -> str:
@@ -143,10 +144,14 @@ class Paths:
         return f"{self.results}/items/{task}"
 
     def overlap(
-        self, source: str = "{source}", shard: int | str = "{shard}", task: str = "{task}"
+        self,
+        source: str = "{source}",
+        shard: int | str = "{shard}",
+        task: str = "{task}",
+        window: int | str = "{window}",
     ) -> str:
-        """What of a task's items stands in the documents of a pack."""
-        return f"{self.results}/overlap/{source}@{shard}/{task}.npy"
+        """What of a task's items stands in the documents of a pack, by windows of so many words."""
+        return f"{self.results}/overlap/{source}@{shard}/{task}@{window}.npy"
 
     def task(self, task: str = "{task}") -> str:
         return f"{self.results}/tasks/{task}"

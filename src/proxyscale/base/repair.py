@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from proxyscale.base import lock, seals
-from proxyscale.base.paths import CLAIM, own_files
+from proxyscale.base.paths import CLAIM, NAME, own_files
 
 # Folders of a study's results that hold nothing but what it made.
 FOLDERS = (
@@ -35,7 +35,8 @@ def repair(results: str, products: Iterable[str]) -> list[str]:
     since = last.stat().st_mtime_ns if last.exists() and _own(last) else 0
     now.touch()
     now.write_text(str(now.stat().st_ino))  # so that a copy of it is no look at a copy of the files
-    told = [words for path in _changed(results, products, since) if (words := _judged(path))]
+    looked = _changed(results, [*products, f"{results}/{NAME}"], since)
+    told = [words for path in looked if (words := _judged(path))]
     now.replace(last)
     os.close(held)
     return told

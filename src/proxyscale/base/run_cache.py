@@ -16,22 +16,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from proxyscale.base import devices, seals
+from proxyscale.base import devices, job_records, seals
 
 ENVIRONMENT = "SNAKEMAKE_OUTPUT_CACHE"  # Snakemake's word for the folder, or a storage's address
 SHARED = "PROXYSCALE_CACHE"  # the folder as the user named it, for jobs that inherit ours
 SOFTWARE = ("numpy", "tokenizers", "torch")  # their versions can change a run's numbers
 
 
-def use_cache(packages: Iterable[str]) -> None:
+def use_cache(packages: Iterable[str], results: str) -> None:
     """Point Snakemake's cache, where the user has named one, to the folder for this software.
 
-    `packages`: distributions whose files are read as text. The new folder is as open to others as
-    the one that it lies in.
+    `packages`: distributions whose files are read as text; `results`: the study's folder. The new
+    folder is as open to others as the one that it lies in.
     """
     named = os.environ.get(ENVIRONMENT)
     if not named:
         return
+    _leave_out_folder(results)
     base = os.environ.setdefault(SHARED, named)
     place = os.environ[ENVIRONMENT] = f"{base}/{key(packages)}"
     if "://" in base:
@@ -40,6 +41,36 @@ def use_cache(packages: Iterable[str]) -> None:
     if not Path(place).exists():
         Path(place).mkdir(parents=True, exist_ok=True)
         Path(place).chmod(Path(base).stat().st_mode & 0o7777)
+
+
+class _Movable:
+    """One of Snakemake's jobs, with other parameters."""
+
+    def __init__(self, job: Any, params: Any) -> None:
+        self.job, self.params = job, params
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.job, name)
+
+    def __hash__(self) -> int:
+        return hash(self.job)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(other == self.job)
+
+
+def _leave_out_folder(results: str) -> None:
+    """Have Snakemake know a run by what it is made of, not by the folder in which that lies."""
+    from snakemake.caching.hash import ProvenanceHashMap
+    from snakemake.iocontainers import Params
+
+    provenance = ProvenanceHashMap._get_provenance_hash
+
+    async def without_folder(self: Any, job: Any) -> str:
+        named = {k: job_records.movable(str(v), results) for k, v in job.params.items()}
+        return str(await provenance(self, _Movable(job, Params(fromdict=named))))
+
+    ProvenanceHashMap._get_provenance_hash = without_folder
 
 
 def _watch_entries() -> None:

@@ -172,8 +172,16 @@ def _read_csv(name: str, path: Path, layout: Layout) -> Records:
     with open_bytes(path, layout.encoding) as stream:
         # Undecodable bytes become lone surrogates, so that one bad cell does not end the file.
         text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-        rows = csv.reader(text, strict=True)
+        rows = csv.reader(_bounded(text), strict=True)
         yield from _table(name, _numbered(rows, path), layout)
+
+
+def _bounded(text: IO[str]) -> Iterator[str]:
+    """The lines of a text. csv.Error for one beyond all bounds, before it fills the memory."""
+    while line := text.readline(LINE_LIMIT):
+        if len(line) >= LINE_LIMIT:
+            raise csv.Error(f"a line above {LINE_LIMIT >> 20} MiB")
+        yield line
 
 
 def _numbered(rows: Any, path: Path) -> Iterator[tuple[int, list[str]]]:

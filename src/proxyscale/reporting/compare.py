@@ -13,7 +13,7 @@ import yaml
 
 from proxyscale.base import artifacts, repair
 from proxyscale.base.errors import UserError
-from proxyscale.base.paths import Paths
+from proxyscale.base.paths import NAME, Paths
 from proxyscale.base.progress import aligned
 from proxyscale.figures.draw import draw
 from proxyscale.figures.figure_data import evenly
@@ -131,7 +131,7 @@ def compare(raw: Mapping[str, Any]) -> None:
         paths = Paths(folder)
         with artifacts.atomic(Path(folder) / "study.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(dict(raw), sort_keys=False))
-        artifacts.write_json(Path(folder) / "study.json", {"study": study.config.study})
+        artifacts.write_json(Path(folder) / NAME, {"study": study.config.study})
         artifacts.write(paths.losses, losses, "losses")
         artifacts.write(paths.runs, runs, "runs")
         artifacts.write(paths.checkpoints, found.checkpoints, "checkpoints")

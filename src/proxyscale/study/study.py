@@ -22,7 +22,7 @@ from proxyscale import registry
 from proxyscale.base.artifacts import read_json, write_json
 from proxyscale.base.digest import code_digest, defining
 from proxyscale.base.errors import UserError, UserErrors
-from proxyscale.base.paths import Paths
+from proxyscale.base.paths import NAME, Paths
 from proxyscale.base.seals import intact
 from proxyscale.data.records import Files
 from proxyscale.study import common_checks
@@ -207,7 +207,7 @@ class Study(ABC, Generic[C]):
     def claim_results(self, write: bool = False) -> None:
         """Refuse a results folder that belongs to another study; with `write`, claim it."""
         results, name = self.config.results, self.config.study
-        mark = Path(results) / "study.json"
+        mark = Path(results) / NAME
         if intact(mark) and read_json(mark)["study"] != name:
             raise UserError(
                 f"{results} holds the study {read_json(mark)['study']!r}, not {name!r}",
