@@ -79,11 +79,6 @@ rule pack:
         " --out {output.manifest:q}"
 
 
-# What distributions ask of sources: in a file that no parameter names, since the pool is what it is
-# whatever is asked of it. A resource would have to be the same for all jobs of a group.
-DEMANDS = in_a_file([study.demands])
-
-
 rule pool:
     """Number the examples of all sources, which are to be as many as are asked for."""
     input:
@@ -100,6 +95,9 @@ rule pool:
     params:
         code=study.code("pool"),
         packs=lambda w, input: words(*input),
+        # What distributions ask of sources. Snakemake takes what follows from `input` for no
+        # parameter: the pool is what it is whatever is asked of it.
+        demands=lambda w, input: in_a_file([study.demands]),
     shell:
         "python -m proxyscale pool --log {log:q} --pack {params.packs}"
-        " --demands {DEMANDS:q} --out {output:q}"
+        " --demands {params.demands:q} --out {output:q}"

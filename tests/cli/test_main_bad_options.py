@@ -53,7 +53,7 @@ BASES = {
     "next": READING,
     "init": ["mine", "--files", "a=a.jsonl"],
     "plan": [],
-    "adopt": [],
+    "adopt": ["--configfile", "own.yaml"],
     "explain": ["--family", "language"],
     "schema": [],
     "export": ["--run", "run", "--tokenizer", "tokenizer.json", "--out", "out"],
@@ -77,6 +77,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with a table; nothing is drawn."""
     monkeypatch.chdir(tmp_path)
     Path("runs.csv").write_text("\n".join(LINES) + "\n")
+    Path("own.yaml").write_text("{study: own, reference: 1B, runs: {table: runs.csv}}\n")
     weights = [f"r{i},{i / 8},{1 - i / 8}" for i in range(8)]
     Path("weights.csv").write_text("\n".join(["recipe,w1,w2", *weights]) + "\n")
     for name in ("draw", "write_report"):

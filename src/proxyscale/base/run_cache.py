@@ -20,6 +20,7 @@ from proxyscale.base import devices, job_records, seals
 
 ENVIRONMENT = "SNAKEMAKE_OUTPUT_CACHE"  # Snakemake's word for the folder, or a storage's address
 SHARED = "PROXYSCALE_CACHE"  # the folder as the user named it, for jobs that inherit ours
+ASKED = "demands"  # a parameter that a job checks, and that changes nothing it makes
 SOFTWARE = ("numpy", "tokenizers", "torch")  # their versions can change a run's numbers
 
 
@@ -67,7 +68,8 @@ def _leave_out_folder(results: str) -> None:
     provenance = ProvenanceHashMap._get_provenance_hash
 
     async def without_folder(self: Any, job: Any) -> str:
-        named = {k: job_records.movable(str(v), results) for k, v in job.params.items()}
+        named = {k: v for k, v in job.params.items() if k != ASKED}
+        named = {k: job_records.movable(str(v), results) for k, v in named.items()}
         return str(await provenance(self, _Movable(job, Params(fromdict=named))))
 
     ProvenanceHashMap._get_provenance_hash = without_folder

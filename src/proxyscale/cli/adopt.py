@@ -16,6 +16,7 @@ from proxyscale.base import artifacts, job_records, lock, seals
 from proxyscale.base.errors import UserError
 from proxyscale.base.shipped import workflow_folder
 from proxyscale.base.vouching import restamp
+from proxyscale.study.validation import read_yaml
 
 SHOWN = 3  # differences of one job
 
@@ -127,6 +128,8 @@ def adopt(configfile: str | None, results: str | None, code: bool) -> list[str]:
     from snakemake.settings.types import ExecutionSettings
     from snakemake.workflow import Workflow
 
+    if configfile:
+        read_yaml(configfile)  # Snakemake tells of a file that is none with a traceback
     found: list[str] = []
     mistakes: list[UserError] = []
 

@@ -38,7 +38,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             raise UserError(f"is not what was written: {wrong}", where=str(path), hint=hint)
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot be read: {error}", where=str(path)) from None
     try:
         value = yaml.load(text, Loader=_UniqueKeys)
