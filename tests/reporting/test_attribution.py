@@ -78,7 +78,8 @@ def test_the_page_has_what_attribution_tells_and_nothing_else(tmp_path: Path) ->
 
 def test_pictures_stand_in_the_page_unless_images_are_kept_out(tmp_path: Path) -> None:
     picture = tmp_path / "influence_fig7.svg"
-    picture.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    with artifacts.atomic(picture) as temporary:
+        temporary.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     given = {"pictures": {"influence_fig7": picture}}
     page = write(tmp_path / "r.html", ROWS, **given)
     assert page.count('src="data:image/svg+xml;base64,') == 1

@@ -129,7 +129,8 @@ def test_decisions_stand_in_words_with_their_picture(tmp_path: Path, study: Stud
     plain = write(tmp_path / "r.html", study)
     assert 'id="decisions"' not in plain
     picture = tmp_path / "p.svg"
-    picture.write_text("<svg/>")
+    with artifacts.atomic(picture) as temporary:
+        temporary.write_text("<svg/>")
     decided = [{"told": ["Proposed: <b>."]}, {"told": ["Next: x.", "No forecast."]}]
     pictures = {"proposed_mixture": picture}
     page = write(tmp_path / "r.html", study, decided=decided, pictures=pictures)
@@ -137,7 +138,7 @@ def test_decisions_stand_in_words_with_their_picture(tmp_path: Path, study: Stud
         assert f"<p>{line}</p>" in page
     shown = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', page)
     assert shown is not None
-    assert base64.b64decode(shown[1]) == b"<svg/>"
+    assert base64.b64decode(shown[1]) == picture.read_bytes()
     assert "<img" not in write(tmp_path / "r.html", study, decided=decided)
 
 
