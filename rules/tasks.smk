@@ -1,8 +1,8 @@
 # Test sets: encoded, searched for in the documents of the pool, chosen.
 #
 # in:   records or corpora  tokenizer  pool/{source}@{shard}/words.npy
-# out:  items/{task}  overlap/{source}@{shard}/{task}@{words}  tasks/{task}
-# steps: encode the items | search every pack for all of them | choose what stands nowhere else
+# out:  items/{task}  overlap/{source}@{shard}/{task}  tasks/{task}
+# steps: encode the items | search for them in every pack | choose what stands nowhere else
 
 
 rule items:
@@ -34,46 +34,28 @@ rule items:
         " --tokenizer {input.tokenizer:q} --spec {params.spec:q} --out {output.manifest:q}"
 
 
-def overlaps(pack, *tasks):
-    """What of test sets stands in a pack."""
-    windows = {task: study.config.tasks[task].overlap_window for task in tasks}
-    return [paths.overlap(*pack, *sought) for sought in windows.items()]
-
-
 rule overlap:
-    """Search a pack's documents for the items of all test sets."""
-
-    # A job looks for those alone that are missing or no longer vouched for.
+    """Search a pack's documents for the items of a test set."""
     input:
         pack=manifest(paths.pack()),
         words=ancient(inside(paths.pack(), "words.npy")),
-        encoded=[manifest(paths.items(task)) for task in sorted(study.config.tasks)],
-        tables=ancient(
-            [
-                inside(paths.items(task), name)
-                for task in study.config.tasks
-                for name in ITEM_WORDS
-            ]
-        ),
+        encoded=manifest(paths.items()),
+        tables=ancient([inside(paths.items(), name) for name in ITEM_WORDS]),
     output:
-        [
-            update(path)
-            for path in overlaps(("{source}", "{shard}"), *study.config.tasks)
-        ],
+        paths.overlap(),
     log:
-        paths.log("overlap/{source}/{shard}"),
+        paths.log("overlap/{source}/{shard}/{task}"),
     priority: 900_000
     conda:
         "../envs/proxyscale.yaml"
     resources:
-        **asks(lambda w: needs.overlap(w.source)),
+        **asks(lambda w: needs.overlap(w.source, w.task)),
     params:
+        spec=lambda w: study.spec("overlap", w.task),
         code=study.code("overlap"),
-        sought=lambda w, input: words(*input.encoded),
-        out=lambda w, output: words(*output),
     shell:
-        "python -m proxyscale overlap --log {log:q} --pack {input.pack:q} --items {params.sought}"
-        " --code {params.code} --out {params.out}"
+        "python -m proxyscale overlap --log {log:q} --pack {input.pack:q} --items {input.encoded:q}"
+        " --spec {params.spec:q} --out {output:q}"
 
 
 rule task:
@@ -82,10 +64,7 @@ rule task:
         encoded=manifest(paths.items()),
         tables=ancient([inside(paths.items(), name) for name in ITEM_TABLES]),
         pool=paths.pool,
-        # a search for one test set says nothing new of the others
-        found=lambda w: ancient(
-            [f for pack in study.packs for f in overlaps(pack, w.task)]
-        ),
+        found=[paths.overlap(*pack) for pack in study.packs],
     output:
         manifest=manifest(paths.task()),
         holdout=inside(paths.task(), "holdout.parquet"),

@@ -16,8 +16,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
-from proxyscale.data import overlap_search
-from proxyscale.data.overlap_search import find_overlap
 from proxyscale.data.packing import END
 from proxyscale.data.pool import assemble, pack
 from proxyscale.data.task_encoding import Coder
@@ -246,29 +244,6 @@ def test_a_planted_copy_is_dropped_and_counted(tmp_path, world, tokenizer):
     assert sorted(row["prompt"] for row in made["holdout"]) == [
         f"{fresh} {copied[:24]}{n}" for n in range(3)
     ]
-
-
-def test_test_sets_are_searched_for_together_and_once(tmp_path, world, monkeypatch):
-    copied = " ".join(prose(0).split()[100:120])
-    options = {"prompt": "{t}", "continuation": " {c}"}
-    for name in ("few", "many"):
-        records = [{"t": f"{copied} {n}x", "c": "end"} for n in range(3 + 4 * (name == "many"))]
-        records.append({"t": "zebra yonder xylem walnut velvet urchin tundra quail", "c": "end"})
-        make_records(tmp_path / name, world, records, kind="prompt", options=options, target=0)
-    found = {name: tmp_path / name / "overlap" / "words@0" / "task.npy" for name in ("few", "many")}
-    alone = {name: file.read_bytes() for name, file in found.items()}
-    assert alone["few"] != alone["many"]
-    sought = {name: (tmp_path / name / "items", 8) for name in ("few", "many")}
-    pack = world["pool"].parent.parent / "pack"
-    for most in (1, 10**6):  # one pass for each, one for both
-        monkeypatch.setattr(overlap_search, "AT_ONCE", most)
-        out = tmp_path / f"found-{most}"
-        assert find_overlap(out, pack, sought, "1") == ["few", "many"]
-        assert {name: (out / f"{name}.npy").read_bytes() for name in sought} == alone
-        assert find_overlap(out, pack, sought, "1") == []
-        (out / "few.npy").unlink()
-        assert find_overlap(out, pack, sought, "1") == ["few"]
-        assert find_overlap(out, pack, sought, "2") == ["few", "many"]
 
 
 def test_a_target_near_to_the_holdout_is_dropped(tmp_path, world):

@@ -66,9 +66,10 @@ def language() -> Iterator[tuple[str, Need, Bounds]]:
         # four times the examples asked for are encoded: 20,000·2,048 words of 160 bytes
         yield f"items {task}", needs.items(task), SMALL
         yield f"task {task}", needs.task(task), SMALL
+        for source in own.sources:
+            # a pack's words at 20 MB a second, windows of a task's items in memory
+            yield f"overlap {source} {task}", needs.overlap(source, task), (0, 0, 8, (0, 4))
     for source in own.sources:
-        # 150 million words of items in four passes over a pack of 12.5 GB at 5 MB a second each
-        yield f"overlap {source}", needs.overlap(source), (0, 0, 5, (0, 8))
         # a shard of 12.5 GB at most, at 1.6 MB a second: 2.2 h
         yield f"pack {source}", needs.pack(source), (0, 0, 8, (1, 12))
     for name, entry in own.config.distributions.items():

@@ -21,8 +21,7 @@ def build_test_set(
     found = []
     for source in artifacts.read_json(pool)["sources"]:
         for number, shard in enumerate(source["shards"]):
-            flags = out / "overlap" / f"{source['name']}@{number}"
-            sought = {"task": (out / "items", spec["overlap_window"])}
-            find_overlap(flags, pool.parent / shard["folder"], sought, "")
-            found.append(flags / "task.npy")
+            found.append(out / "overlap" / f"{source['name']}@{number}" / "task.npy")
+            pack = pool.parent / shard["folder"]
+            find_overlap(found[-1], pack, out / "items", spec["overlap_window"])
     build_task(out, spec, out / "items", found)

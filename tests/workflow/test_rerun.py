@@ -27,7 +27,7 @@ FIGURE = {"figure": len(LanguageStudy(validated(Config, study())).figures)}
 COSTS = {"table": len(TABLES)}
 READING = {"collect": 1, "statistics": 1, "next_steps": 1, "report": 1, **FIGURE, **COSTS}
 TRAINED = {"train": RUNS, "evaluate": RUNS, **READING}
-TESTED = {"items": 2, "overlap": 3, "task": 2}
+TESTED = {"items": 2, "overlap": 6, "task": 2}
 CHOSEN = {"composition": 1, "rivals": 1}  # what reads distributions, besides training
 POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, **TESTED}
 POOLED |= {"select": 3, **CHOSEN, **TRAINED}
@@ -68,7 +68,7 @@ def test_every_job_says_one_line_and_the_end_two_sentences(finished: Workflow) -
         "select mix · 60 examples",
         "ref/mix draw 0 seed 0 · ",
         "items last · ",
-        "overlap a@0 · 2 tasks",
+        "overlap last in a@0 · ",
         "evaluate ref/mix draw 0 seed 0 · 2 tasks",
         "statistics ",
         "figure correlation_fig1 · ",
@@ -288,7 +288,7 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
     (
         "source added",
         config(sources__d={"files": "last.jsonl", "column": "prompt"}),
-        {"corpus": 1, **POOLED, "pack": 4, "overlap": 4},
+        {"corpus": 1, **POOLED, "pack": 4, "overlap": 8},
     ),
     ("tokenizer", config(tokenizer__vocabulary=310), POOLED),
     ("context", config(pool__length=32), {k: v for k, v in POOLED.items() if k != "tokenizer"}),
@@ -296,7 +296,7 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
         "shards of a source",  # its text is not read again, nor is any other source packed again
         config(sources__a__shards=2),
         {k: v for k, v in POOLED.items() if k not in ("tokenizer", "items")}
-        | {"pack": 2, "overlap": 2},
+        | {"pack": 2, "overlap": 4},
     ),
     ("corpus file touched", touch, {}),
     (

@@ -144,14 +144,10 @@ class Paths:
         return f"{self.results}/items/{task}"
 
     def overlap(
-        self,
-        source: str = "{source}",
-        shard: int | str = "{shard}",
-        task: str = "{task}",
-        window: int | str = "{window}",
+        self, source: str = "{source}", shard: int | str = "{shard}", task: str = "{task}"
     ) -> str:
-        """What of a task's items stands in the documents of a pack, by windows of so many words."""
-        return f"{self.results}/overlap/{source}@{shard}/{task}@{window}.npy"
+        """What of a task's items stands in the documents of a pack."""
+        return f"{self.results}/overlap/{source}@{shard}/{task}.npy"
 
     def task(self, task: str = "{task}") -> str:
         return f"{self.results}/tasks/{task}"

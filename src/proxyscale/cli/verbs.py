@@ -67,19 +67,14 @@ def items(args: Arguments) -> str:
     return f"{out.name} · {items_line(out)}"
 
 
-@verb("pack", "items+", "code", "out+")
+@verb("pack", "items", "spec", "out")
 def overlap(args: Arguments) -> str:
-    """Search a pack's documents for the items of test sets. A file of `out` is called for its test
-    set and the words in a window."""
+    """Search a pack's documents for the items of a test set."""
     from proxyscale.data.overlap_search import find_overlap
 
-    text, encoded = folder(args.pack), pairs(args.items)
-    sought = {}
-    for file in map(Path, args.out):
-        name, _, window = file.stem.rpartition("@")
-        sought[file.stem] = encoded[name], int(window)
-    found = find_overlap(file.parent, text, sought, args.code)
-    return f"{text.name} · {len(found)} tasks"
+    text, encoded = folder(args.pack), folder(args.items)
+    find_overlap(Path(args.out), text, encoded, json.loads(args.spec)["window"])
+    return f"{encoded.name} in {text.name}"
 
 
 @verb("items", "found+", "spec", "out")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from proxyscale.base import arrays, artifacts
-from proxyscale.base.seals import verified
-from proxyscale.base.vouching import Vouching
+from proxyscale.base import arrays
 from proxyscale.data.encoded_items import EncodedItems
 from proxyscale.data.overlap import Sought, distinct, windows
 from proxyscale.data.words import SEPARATOR
@@ -17,7 +15,6 @@ from proxyscale.data.words import SEPARATOR
 CHUNK = 1 << 20  # words of a text looked at together
 FILTER_BITS = 20  # of the hash, at least: a bitmap of them spares most of the text the search
 SHIFT, LOW, LAST = 32, (1 << 32) - 1, (1 << 63) - 1  # two numbers in one
-AT_ONCE = 40_000_000  # words that are looked for in one pass, in 4 GB at most
 FILTER_ROOM = 4  # places in the bitmap for each window wanted, at least
 
 
@@ -139,44 +136,10 @@ def _chunks(text: np.ndarray, window: int) -> Iterator[np.ndarray]:
         start += step
 
 
-def find_overlap(
-    out: Path, pack: Path, sought: Mapping[str, tuple[Path, int]], version: str
-) -> list[str]:
-    """Search a pack's documents for test sets, in one pass where memory allows; those looked for.
+def find_overlap(out: Path, pack: Path, items: Path, window: int) -> None:
+    """Search a pack's documents for a test set's items by windows of so many words.
 
-    `sought`: by name of a file in `out`, a test set's items and the words in a window; the file has
-    its flags (see `Sought`). One that `out`/manifest.json vouches for (same pack, same items, same
-    `version` of the code) is not looked for again. Memory does not grow with the text.
+    `out` are its flags (see `Sought`). Memory grows with the items, not with the text.
     """
-    text = artifacts.sha256(verified(pack / "manifest.json"))
-    made_of = {
-        name: {
-            "pack": text,
-            "items": artifacts.sha256(verified(items / "manifest.json")),
-            "version": version,
-        }
-        for name, (items, _) in sought.items()
-    }
-    vouching = Vouching(out, ".npy", made_of)
-    for together in _groups({name: sought[name] for name in vouching.stale}):
-        found = search(list(together.values()), arrays.read(pack / "words.npy", "r"))
-        for name, flags in zip(together, found, strict=True):
-            arrays.write(out / f"{name}.npy", flags)
-            vouching.made(name, out / f"{name}.npy")
-    return vouching.stale
-
-
-def _groups(sought: Mapping[str, tuple[Path, int]]) -> Iterator[dict[str, Sought]]:
-    """Test sets that are looked for together: as many as memory has room for."""
-    group: dict[str, Sought] = {}
-    held = 0
-    for name, (items, window) in sought.items():
-        tested = EncodedItems.open(items).tested
-        words = sum(len(part) for one in tested for part in one)
-        if group and held + words > AT_ONCE:
-            yield group
-            group, held = {}, 0
-        group[name] = Sought(tested, window)
-        held += words
-    if group:
-        yield group
+    sought = Sought(EncodedItems.open(items).tested, window)
+    arrays.write(out, search([sought], arrays.read(pack / "words.npy", "r"))[0])

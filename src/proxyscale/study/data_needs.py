@@ -6,12 +6,12 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from functools import cached_property
 
-from proxyscale.data.overlap_search import AT_ONCE
+from proxyscale.data.encoded_items import SURPLUS
 from proxyscale.study import demands
 from proxyscale.study.hardware import Device
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_graph import Job
-from proxyscale.study.job_times import COUNT_RATE, SCANNED, Estimate, scanned, sought_words
+from proxyscale.study.job_times import COUNT_RATE, SCANNED, Estimate, scanned
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
 from proxyscale.study.needs import BARE, LOSS_BYTES, MARGIN, MB, UNKNOWN, Need, Needs
 from proxyscale.study.plan import PACKED, SELECTED
@@ -23,6 +23,7 @@ HASHES = 0.1  # bytes of memory per byte of a corpus: a hash of every document, 
 COUNTED, MOST_COUNTED = 200, 1e7
 CANDIDATE, WINDOW = 60, 100  # bytes of memory per word of a test set: as it is encoded, as sought
 UNTOLD = 1e9  # bytes of a source whose size cannot be told beforehand
+QUESTION = 256  # words of a question with what is given with it, at most
 
 
 class DataNeeds(Needs):
@@ -85,20 +86,22 @@ class DataNeeds(Needs):
         """The candidates of a test set, text and tokens, out of documents or records."""
         sources = self.study.task_sources(task)
         held = max((_text(self._bytes(source)) for source in sources), default=_text(TEXT))
-        return Need(held + CANDIDATE * sought_words(self.study, task), self._seconds("items", task))
+        return Need(held + CANDIDATE * self._words(task), self._seconds("items", task))
 
-    def overlap(self, source: str) -> Need:
-        """A job over the text of a shard of a source: windows of all tasks' items."""
-        words = [sought_words(self.study, task) for task in self.study.config.tasks]
-        held = min(sum(words), max(AT_ONCE, *words))
-        return Need(BARE + WINDOW * held, self._seconds("overlap", source))
+    def overlap(self, source: str, task: str) -> Need:
+        """A job over the text of a shard of a source: windows of a task's items."""
+        return Need(BARE + WINDOW * self._words(task), self._seconds("overlap", source))
 
     def task(self, task: str) -> Need:
         """The candidates of a test set, and their windows."""
-        return Need(
-            BARE + (CANDIDATE + WINDOW) * sought_words(self.study, task),
-            self._seconds("task", task),
-        )
+        return Need(BARE + (CANDIDATE + WINDOW) * self._words(task), self._seconds("task", task))
+
+    def _words(self, task: str) -> float:
+        """Words of a test set's candidates, at most: of whole texts, or of questions."""
+        entry = self.study.config.tasks[task]
+        length = self.study.config.pool.length
+        held = SURPLUS * (entry.examples + entry.target_examples)
+        return float(held * (length if entry.kind == "text" else min(length, QUESTION)))
 
     def rivals(self) -> Need:
         """n-grams of one distribution after another."""

@@ -15,7 +15,6 @@ from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.cost import row_bytes
 from proxyscale.base.progress import noted_duration
-from proxyscale.data.encoded_items import SURPLUS
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_graph import Job
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
@@ -30,8 +29,6 @@ OTHER = 1.5  # seconds of any other job
 BYTES = {"corpus": 12e6, "pack": 1.1e6, "overlap": 20e6, "tokenizer": 0.5e6}  # of text, a second
 PARSED = 0.45e6  # bytes a second of docstrings, which all of a package's code is searched for
 STRIPPED = 1.4e6  # of code whose docstrings are cut out
-SOUGHT = 5.4e-15  # seconds a byte of text and word of the test sets that are sought in it
-QUESTION = 256  # words of a question with what is given with it, at most
 HELD_OUT = 0.5e6  # bytes a second of held-out documents that a test set is made of
 FORWARD = 0.3  # of a training step is the forward pass that measures a loss
 FEATURES = 1.0  # a per-example gradient and its projection, in training steps of the same tokens
@@ -135,11 +132,7 @@ class Estimate:
             size, rate = text_bytes(study, subject), BYTES[job.rule]
             rate = corpus_rate(study, subject) if job.rule == "corpus" else rate
             shards = 1 if job.rule == "corpus" else study.config.sources[subject].shards
-            if size is None:
-                return None
-            sought = sum(sought_words(study, task) for task in study.config.tasks)
-            looking = SOUGHT * sought * size if job.rule == "overlap" else 0.0
-            return start + (size / rate + looking) / shards
+            return None if size is None else start + size / shards / rate
         if job.rule == "items":
             return start + self._held_out(subject) / HELD_OUT
         if job.rule == "rivals":
@@ -225,10 +218,3 @@ class Estimate:
         if None in sizes:
             return None
         return int(sum(size or 0 for size in sizes) // self.study.config.pool.length)
-
-
-def sought_words(study: LanguageRuns, task: str) -> float:
-    """Words of a test set's candidates, at most: of whole texts, or of questions."""
-    entry, length = study.config.tasks[task], study.config.pool.length
-    held = SURPLUS * (entry.examples + entry.target_examples)
-    return float(held * (length if entry.kind == "text" else min(length, QUESTION)))

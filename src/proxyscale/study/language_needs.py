@@ -13,9 +13,9 @@ from typing import Any
 
 from proxyscale.base import cost
 from proxyscale.base.cost import row_bytes
-from proxyscale.study.data_needs import DataNeeds
+from proxyscale.study.data_needs import QUESTION, DataNeeds
 from proxyscale.study.hardware import Device
-from proxyscale.study.job_times import QUESTION, READ
+from proxyscale.study.job_times import READ
 from proxyscale.study.needs import CONTEXT, CUDA, MARGIN, TORCH, Need
 
 BATCH_TOKENS = 4096  # measured at a time

@@ -51,6 +51,11 @@ def items(study: LanguageRuns, task: str) -> Words:
     return {**own, "options": entry.options, **common}
 
 
+def overlap(study: LanguageRuns, task: str) -> Words:
+    """Words in a window of a task."""
+    return {"window": study.config.tasks[task].overlap_window}
+
+
 def task(study: LanguageRuns, task: str) -> Words:
     """A test set: how many of its items, and what of them is dropped for where else it stands."""
     entry = study.config.tasks[task]
