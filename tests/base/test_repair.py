@@ -34,6 +34,17 @@ def test_what_is_damaged_is_set_aside_and_told(tmp_path: Path) -> None:
     assert repair(str(results), []) == []
 
 
+def test_a_torn_mark_of_whose_results_they_are_is_told(tmp_path: Path) -> None:
+    results = _study(tmp_path / "r")
+    mark = results / "study.json"
+    artifacts.write_json(mark, {"study": "mine"})
+    assert repair(str(results), []) == []
+    mark.write_bytes(mark.read_bytes()[:-5])
+    (told,) = repair(str(results), [])
+    assert f"{mark} is damaged" in told
+    assert not mark.exists()
+
+
 def test_only_what_changed_is_looked_at(tmp_path: Path, monkeypatch) -> None:
     results = _study(tmp_path / "r")
     time.sleep(0.1)  # file systems count time in ticks

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from proxyscale import registry
 from proxyscale.base.errors import UserError
 from proxyscale.data import (
+    formats,
     records,
     task_kinds,  # noqa: F401 (registers the kinds)
 )
@@ -168,6 +169,10 @@ def test_tables_without_a_header(tmp_path: Path) -> None:
         {"class": "3", "title": "Oil", "text": 'Up, "they" said.'},
         {"class": "1", "title": "Talks", "text": "On."},
     ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formats, "LINE_LIMIT", 20)
+        with pytest.raises(UserError, match=r"a\.csv:1: a line above"):
+            fields(tmp_path / "a.csv", columns=["class", "title", "text"])
     (tmp_path / "b.csv").write_text("x,x\n1,2\n")
     with pytest.raises(UserError, match="two columns are named 'x'"):
         fields(tmp_path / "b.csv")

@@ -19,8 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from proxyscale.base import artifacts
-from proxyscale.base.seals import verified
+from proxyscale.base import artifacts, seals
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, DARK, Style
 from proxyscale.reporting import report_data
@@ -209,7 +208,7 @@ def _of_images(shown: FigureData, data: Parts, pictures: Mapping[str, Path]) -> 
 
 def _picture(path: Path, told: str) -> str:
     """A figure as it is printed, in the page itself."""
-    encoded = base64.b64encode(verified(path).read_bytes()).decode("ascii")
+    encoded = base64.b64encode(seals.verified(path).read_bytes()).decode("ascii")
     source = f"data:image/svg+xml;base64,{encoded}"
     return f'<figure class="picture"><img alt="{html.escape(told)}" src="{source}"></figure>'
 
