@@ -136,7 +136,7 @@ FOREIGN = {
 def test_gradients_of_another_architecture_equal_a_loops(name):
     load_plugins([ROTARY])
     net = FOREIGN[name]()
-    computer = GradientComputer(net)
+    computer = GradientComputer(net, "autograd")
     for parts in (batch(4, 2, 12), batch(1, 3, 7, seed=1)):
         found = summed(computer, *parts)
         expected = loop(net, *parts)
@@ -161,7 +161,7 @@ def test_gradients_of_models_of_transformers_equal_autograds(name, tied):
         for parameter in net.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             parameter.data.add_(0.2 * noise.to(kind))
-        computer = GradientComputer(net, "error")
+        computer = GradientComputer(net)
         found[kind] = summed(computer, *parts)
         expected = loop(lambda tokens, net=net: net.net(tokens).logits, *parts, of=net)
         assert set(found[kind]) == set(expected[0])
@@ -172,10 +172,10 @@ def test_gradients_of_models_of_transformers_equal_autograds(name, tied):
             assert wanted.abs().max() > 1e-6, key
 
 
-def test_what_no_rule_covers_is_left_to_autograd_left_out_or_an_error(capsys):
+def test_what_no_rule_covers_is_an_error_left_to_autograd_or_left_out(capsys):
     load_plugins([ROTARY])
     parts = batch(4, 2, 12)
-    computer = GradientComputer(FOREIGN["rotary"]())
+    computer = GradientComputer(FOREIGN["rotary"](), "autograd")
     everything = summed(computer, *parts)
     scales = {n for n, _ in computer.model.named_parameters() if "scale" in n}
     assert computer.unruled == scales
@@ -188,12 +188,12 @@ def test_what_no_rule_covers_is_left_to_autograd_left_out_or_an_error(capsys):
     assert set(rest) == set(everything) - scales
     assert f"covers {listed}: they are left out of the features" in capsys.readouterr().err
     with pytest.raises(UserError, match=f"no rule of gradients covers {listed}"):
-        list(GradientComputer(FOREIGN["rotary"](), "error")(*parts))
+        list(GradientComputer(FOREIGN["rotary"]())(*parts))
 
 
 def test_a_rule_that_does_not_fit_is_not_trusted():
     load_plugins([ROTARY])
-    computer = GradientComputer(FOREIGN["odd"]())
+    computer = GradientComputer(FOREIGN["odd"](), "autograd")
     list(computer(*batch(4, 2, 12)))
     ruled = {n for n, _ in computer.model.named_parameters()} - computer.unruled
     assert ruled == {"embedding.weight", "twice.weight", "twice.bias", "within.bias"}

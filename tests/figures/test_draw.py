@@ -33,7 +33,8 @@ from support.synthetic_study import (
 )
 
 from proxyscale.base.errors import UserError
-from proxyscale.figures.draw import draw
+from proxyscale.figures import draw as draw_module
+from proxyscale.figures.draw import draw, draw_all
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.layout import shorten, text_width, wrap
 from proxyscale.figures.signed_r2 import bend, straighten
@@ -338,6 +339,26 @@ def test_marks_differ_until_they_are_shared_by_a_family(count: int, numbered: bo
     shapes = {(mark.color, mark.marker, mark.filled) for mark in looks.values()}
     assert len(shapes) == (count if count <= 20 else 1)
     assert len({mark.label for mark in looks.values()}) == len(shapes)
+
+
+def test_figures_of_the_smallest_proxy_are_drawn_once_where_they_equal_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("correlation_fig1", "correlation_fig12")
+    study = synthetic(tasks=TASKS[:1], examples=3)
+    smallest = min(study["runs"].to_pylist(), key=lambda run: run["flops"])["scale"]
+    other = next(name for name in study["runs"]["scale"].unique().to_pylist() if name != smallest)
+    for proxy, times in ((smallest, 1), (other, 2)):
+        drawn = []
+        plot = draw_module.make
+        monkeypatch.setattr(draw_module, "make", lambda *g: drawn.append(g[0]) or plot(*g))  # noqa: B023
+        draw_all({name: str(tmp_path / name) for name in names}, **study, proxy=proxy)
+        monkeypatch.undo()
+        assert len(drawn) == times
+        for suffix in (".pdf", ".svg", ".csv"):
+            draw(names[1], tmp_path / "alone", **study, proxy=proxy)
+            own = (tmp_path / "alone").with_suffix(suffix).read_bytes()
+            assert (tmp_path / names[1]).with_suffix(suffix).read_bytes() == own
 
 
 @settings(max_examples=30)

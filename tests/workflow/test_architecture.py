@@ -24,7 +24,7 @@ def test_an_architecture_of_a_plugin_takes_part(tmp_path: Path) -> None:
     config["plugins"] = [*config["plugins"], "mine.py"]
     config["scales"]["xs"] = {"width": 8, "layers": 1, **FOREIGN}
     config["selection"] |= {"candidates": 200}
-    config["attribution"] = {"dimension": 64}
+    config["attribution"] = {"dimension": 64, "uncovered": "autograd"}
     config["distributions"] |= {
         "proxy": {"method": "random", "role": "proxy"},
         "dsdm": {"method": "dsdm", "task": "last", "scored_on": "proxy", "scale": "xs"},

@@ -203,7 +203,7 @@ def featurize(
     model = language_model.load(run).to(device)
     precision = spec.get("precision", "fp32")
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    compute = GradientComputer(model, spec.get("uncovered", "autograd"), precision)
+    compute = GradientComputer(model, spec.get("uncovered", "error"), precision)
     projection = Projection(spec["dimension"], spec["seed"], device)
 
     def features(where: slice) -> Tensor:

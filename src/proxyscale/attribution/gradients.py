@@ -49,16 +49,16 @@ class GradientComputer:
     Those of linear maps, embeddings and norms follow from what goes into them and comes back to
     them, by a rule each. A rule is trusted with a parameter if it gives what autograd gives for the
     first batch: a module that is used in another way than its rule takes for granted is not
-    covered by it. Parameters that no rule covers are autograd's, one example after another, and
-    named once; `uncovered` says otherwise (see `UNCOVERED`). Takes the model over: puts it in
-    evaluation mode and freezes its parameters.
+    covered by it. A parameter that no rule covers is an error that names it; `uncovered` says
+    otherwise (see `UNCOVERED`). Takes the model over: puts it in evaluation mode and freezes its
+    parameters.
 
     `precision` bf16: the passes and the products are made in it, logits and their gradient in
     float32; whether a rule is to be trusted is seen in float32.
     """
 
     def __init__(
-        self, model: LanguageModel, uncovered: str = "autograd", precision: str = "fp32"
+        self, model: LanguageModel, uncovered: str = "error", precision: str = "fp32"
     ) -> None:
         self.half = precision == "bf16"
         self.model = model.eval().requires_grad_(False)

@@ -261,11 +261,18 @@ class FigureData:
         rows = self._rows(statistic=statistic, level="example", proxy=proxy, task=task)
         return {row["example"]: _estimate(row) for row in rows.to_pylist()}
 
-    def _rows(self, **values: str) -> pa.Table:
-        table = self.statistics
-        for column, value in (values | {"reference": self.reference}).items():
+    def _rows(self, level: str, **values: str) -> pa.Table:
+        table = self._levels.get(level, self.statistics.slice(0, 0))
+        for column, value in values.items():
             table = table.filter(pc.equal(table[column], value))
         return table
+
+    @cached_property
+    def _levels(self) -> dict[str, pa.Table]:
+        """Level → its statistics against the reference."""
+        table = self.statistics.filter(pc.equal(self.statistics["reference"], self.reference))
+        names = table["level"].unique().to_pylist()
+        return {name: table.filter(pc.equal(table["level"], name)) for name in names}
 
     def runs_of(self, scale: str, distribution: str, task: str) -> Array:
         """Mean loss of every run (draw and seed) of a scale and distribution: [runs].

@@ -15,7 +15,7 @@ from proxyscale.base import artifacts, repair
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import NAME, Paths
 from proxyscale.base.progress import aligned
-from proxyscale.figures.draw import draw
+from proxyscale.figures.draw import draw_all
 from proxyscale.figures.figure_data import evenly
 from proxyscale.registry import figure
 from proxyscale.reporting.closing_words import ending
@@ -138,9 +138,8 @@ def compare(raw: Mapping[str, Any]) -> None:
         artifacts.write_json(paths.reading, {"notes": notes})
         artifacts.write(paths.statistics, statistics, "statistics")
         read = {"statistics": statistics, "losses": losses, "runs": runs}
-        for name in figures:
-            spec = {k: v for k, v in study.words("figure", name).items() if k != "figure"}
-            draw(name, paths.figure(name), **read, **spec)
+        spec = {k: v for k, v in study.words("figure", "correlation_fig1").items() if k != "figure"}
+        draw_all({name: paths.figure(name) for name in figures}, **read, **spec)
         write_report(Path(paths.report), study.words("report"), **read, notes=notes)
     made = [*study.made, *map(study.paths.figure, figures)]
     notes += repair.leave(study.config.results, made)

@@ -100,6 +100,7 @@ def summarize(
         _example_table(part, reference, task, confidence, besides)
         for part in parts
         for task in part.tasks
+        if len(part.examples[task]) > 1
     ]
     return pa.concat_tables(tables)
 
@@ -214,11 +215,11 @@ def paired_runs(
 def _example_table(
     grid: Grid, reference: str, task: str, confidence: float, besides: Mapping[str, str]
 ) -> pa.Table:
-    """R² of every example's losses over all distributions; empty for a task given as one number."""
+    """R² of every example's losses over all distributions."""
     ids, n = grid.examples[task], len(grid.distributions)
     last = grid.index(reference)
     proxies = [i for i, name in enumerate(grid.scales) if i != last and name not in besides]
-    if len(ids) < 2 or n < 3 or not proxies:
+    if n < 3 or not proxies:
         return as_table([])
     losses = grid.example_means(task)
     r = np.stack([pearson(losses[i], losses[last]) for i in proxies])

@@ -66,14 +66,16 @@ def _agreement(y: Array) -> tuple[Array, Array]:
     Spearman's step is 12/(n³ − n), as Σd² is even; Kendall's 4/(n² − n).
     """
     n = len(y)
-    ranks, concordant = np.zeros(y.shape, dtype=np.int16), np.zeros(y.shape[1], dtype=np.int16)
+    # of the points before and after each: which are lower, which are higher than it
+    lower, higher = np.zeros((2, *y.shape), dtype=np.int8)
     for lag in range(1, n):
-        higher = y[lag:] > y[:-lag]
-        ranks[lag:] += higher
-        ranks[:-lag] += ~higher
-        concordant += higher.sum(axis=0, dtype=np.int16)
-    squares = ((ranks - np.arange(n, dtype=np.int16)[:, None]) ** 2).sum(axis=0, dtype=np.int64)
-    return ((n**3 - n) // 3 - squares) // 2, concordant
+        rises = (y[lag:] > y[:-lag]).view(np.int8)
+        lower[lag:] += rises
+        higher[:-lag] += rises
+    # ranks less 1 … n
+    moved = (lower - higher).astype(np.int16) + np.arange(n - 1, -n, -2, dtype=np.int16)[:, None]
+    squares = (moved**2).sum(axis=0, dtype=np.int64)
+    return ((n**3 - n) // 3 - squares) // 2, lower.sum(axis=0, dtype=np.int64)
 
 
 def interval(statistic: str, value: float, n: int, confidence: float) -> tuple[float, float]:

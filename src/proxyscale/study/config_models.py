@@ -84,10 +84,10 @@ class Attribution(Strict):
     keep: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="features are kept as; the last two with a scale for every example"
     )
-    uncovered: Literal["autograd", "error", "leave-out"] = Field(
-        "autograd",
-        description="parameters whose gradients no rule covers, which are named in the log: "
-        "autograd's, one example after another; an error; or left out of the features",
+    uncovered: Literal["error", "autograd", "leave-out"] = Field(
+        "error",
+        description="parameters whose gradients no rule covers, which are named: an error; "
+        "autograd's, one example after another, which is slow; or left out of the features",
     )
     compare: ScoreComparison | None = Field(
         None, description="hold the scores of all scales side by side; null: do not"

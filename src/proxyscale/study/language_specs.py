@@ -89,7 +89,7 @@ def features(study: LanguageRuns, candidates: str) -> Words:
         "dimension": own.dimension,
         **({"precision": own.precision} if own.precision != "fp32" else {}),
         **({"keep": own.keep} if own.keep != "fp32" else {}),
-        **({"uncovered": own.uncovered} if own.uncovered != "autograd" else {}),
+        **({"uncovered": own.uncovered} if own.uncovered != "error" else {}),
         **({"shards": shards} if shards else {}),
     }
 

@@ -45,11 +45,12 @@ def tidy(sheet: Sheet, scale: str, spec: Mapping[str, Any]) -> pd.DataFrame:
         for row, word in read.told.items():
             told[row] = word
         there = np.isfinite(read.values) | (told != "")
-        part = base.iloc[rows[there]].assign(value=read.values[there], told=told[there])
-        if "metric" not in part:
-            part["metric"] = column
-        parts.append(part)
-    rows = pd.concat(parts, ignore_index=True)
+        values, words = read.values[there], told[there]
+        parts.append((rows[there], values, words, np.full(len(values), column, dtype=object)))
+    place, values, words, metrics = (np.concatenate(part) for part in zip(*parts, strict=True))
+    rows = base.iloc[place].assign(value=values, told=words).reset_index(drop=True)
+    if "metric" not in rows:
+        rows["metric"] = metrics
     if not len(rows):
         raise UserError("no value stands in the columns of metrics", where=sheet.path)
     rows["direction"] = [sheet.better.get(metric, "") for metric in rows["metric"]]
