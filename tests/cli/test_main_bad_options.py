@@ -80,7 +80,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("own.yaml").write_text("{study: own, reference: 1B, runs: {table: runs.csv}}\n")
     weights = [f"r{i},{i / 8},{1 - i / 8}" for i in range(8)]
     Path("weights.csv").write_text("\n".join(["recipe,w1,w2", *weights]) + "\n")
-    for name in ("draw", "write_report"):
+    for name in ("draw_all", "write_report"):
         monkeypatch.setattr(f"proxyscale.reporting.compare.{name}", lambda *_, **__: None)
 
 

@@ -15,14 +15,17 @@ import pyarrow as pa
 import pytest
 import torch
 from support.paths import ROOT
-from support.tiny_run import LENGTH, ROWS, SPEC, VOCABULARY, trained, write_data
+from support.tiny_run import LENGTH, ROWS, SPEC, VOCABULARY, trained, write_data, write_tokenizer
 
 from proxyscale import registry
+from proxyscale.attribution.gradients import GradientComputer
+from proxyscale.attribution.model_output import model_output
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.data.pool import Pool
 from proxyscale.training import evaluate, language_model, native
 from proxyscale.training.batches import Batches, draw_ids
+from proxyscale.training.export import export
 
 TRAINERS = ROOT / "tests/trainers"
 MODEL = {"parametrization": "standard", "width": 32, "heads": 2, "layers": 2}
@@ -214,8 +217,28 @@ def test_a_hugging_face_folder_is_measured_as_it_was_left(data: Path, tmp_path: 
     assert facts["parameters"] == size
     assert facts["published"]["model_type"] == "llama"
     assert facts["model"] == json.loads(json.dumps(model))
-    with pytest.raises(UserError, match="a llama of transformers: that is measured, and no more"):
-        language_model.load(tmp_path / "run")
+    _reads_as_it_was_left(own, rows, tmp_path)
+
+
+def _reads_as_it_was_left(own: Any, rows: torch.Tensor, folder: Path) -> None:
+    """Gradients are taken of what a trainer left, and its export is what it was."""
+    tokens, true = rows[:4, None, :-1], rows[:4, None, 1:]
+    every = torch.ones_like(true, dtype=torch.bool)
+    found: dict[str, torch.Tensor] = {}
+    computer = GradientComputer(language_model.load(folder / "run"))
+    for name, chosen, part in computer(tokens, true, every):
+        found.setdefault(name, part.new_zeros(4, *part.shape[1:]))[chosen] += part
+    assert set(found) == {f"net.{name}" for name, _ in own.named_parameters()}
+    for row in range(4):
+        own.zero_grad()
+        model_output(own(tokens[row]).logits, true[row], every[row]).sum().backward()
+        for name, parameter in own.named_parameters():
+            gap = (found[f"net.{name}"][row] - parameter.grad).norm()
+            assert gap <= 1e-4 * parameter.grad.norm(), name
+    export(folder / "hf", folder / "run", write_tokenizer(folder / "tokenizer.json"))
+    again = type(own).from_pretrained(folder / "hf")
+    for name, parameter in again.named_parameters():
+        assert torch.equal(parameter, own.get_parameter(name)), name
 
 
 def test_an_engine_is_one_decorated_function(data: Path, tmp_path: Path) -> None:

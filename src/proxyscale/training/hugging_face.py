@@ -71,10 +71,13 @@ def architecture(name: str) -> type[LanguageModel]:
 def configuration(spec: Mapping[str, Any], multiple: int = 1) -> Any:
     """The configuration of a model, or of one that is `multiple` times as wide.
 
-    `spec`: architecture, config, vocabulary, width, layers, context, parametrization. UserError
-    for what the configuration does not know, or what a scale says in words of its own.
+    `spec`: architecture, config, vocabulary, width, layers, context, parametrization; or, of a
+    model that is there, its whole configuration as `published`. UserError for what the
+    configuration does not know, or what a scale says in words of its own.
     """
     kind = transformers().CONFIG_MAPPING[spec["architecture"]]
+    if "published" in spec:
+        return kind.from_dict(dict(spec["published"]))
     defaults = kind()
     words = _words(defaults, spec) | _unsaid(defaults)
     said = _said(defaults, spec, words)
@@ -222,7 +225,7 @@ class HuggingFace(LanguageModel):
         Matrices from N(0, 1 / fan-in), embeddings from N(0, 0.02²), biases, residual projections
         and the readout zero. UserError for a model that this package would read wrongly.
         """
-        self._check()
+        self.check()
         if parametrization == "standard":
             return
         for name, module in self.net.named_modules():
@@ -237,7 +240,8 @@ class HuggingFace(LanguageModel):
             if bias is not None:
                 bias.zero_()
 
-    def _check(self) -> None:
+    @torch.no_grad()
+    def check(self) -> None:
         """UserError unless it is what `LanguageModel` has to be, and all of it is trained."""
         size = len(self.readout)
         tokens = torch.arange(2 * min(8, self.context)).view(2, -1) % size
@@ -262,6 +266,15 @@ class HuggingFace(LanguageModel):
         named = zip(self.named_parameters(), found, strict=True)
         if idle := [name for (name, _), gradient in named if gradient is None]:
             raise UserError(f"nothing trains these parameters of {self.name}: {', '.join(idle)}")
+
+
+def published(config: Mapping[str, Any], context: int) -> HuggingFace:
+    """A model of this configuration, to be loaded into. UserError as of `architecture`."""
+    kind = architecture(config["model_type"])
+    spec = {"architecture": config["model_type"], "published": config, "context": context}
+    model: HuggingFace = kind(spec | {"parametrization": "standard"})  # type: ignore[assignment]
+    parametrization.set_shapes(model, lambda _: {}, 0, "standard")
+    return model
 
 
 def _meta_shapes(spec: Mapping[str, Any], multiple: int) -> dict[str, list[int]]:

@@ -126,13 +126,12 @@ def load(run: Path, share: float | None = None) -> LanguageModel:
     """The trained model of a run folder, on the CPU, in evaluation mode.
 
     `share`: as it was after this share of its steps, if that was kept. UserError if the
-    architecture's parameters are not those that were trained.
+    architecture's parameters are not those that were trained; and if a trainer of one's own left a
+    model of transformers that is not what `LanguageModel` has to be.
     """
     manifest = artifacts.read_json(run / "manifest.json")
     if "published" in manifest:
-        kind = manifest["published"]["model_type"]
-        message = f"its trainer left a {kind} of transformers: that is measured, and no more"
-        raise UserError(message, where=str(run))
+        return _left(run, manifest)
     model = build(manifest["model"])
     if share is None:
         trained = safetensors.torch.load_file(seals.verified(run / MODEL))
@@ -140,6 +139,20 @@ def load(run: Path, share: float | None = None) -> LanguageModel:
         with safetensors.safe_open(seals.verified(run / KEPT), "pt") as file:
             mine = [name for name in file.keys() if name.startswith(f"{share:g}/")]  # noqa: SIM118
             trained = {name.partition("/")[2]: file.get_tensor(name) for name in mine}
+    return _filled(model, trained, run)
+
+
+def _left(run: Path, manifest: Mapping[str, Any]) -> LanguageModel:
+    """The model of transformers that a trainer of one's own left in a run folder."""
+    model = hugging_face.published(manifest["published"], manifest["context"])
+    trained = safetensors.torch.load_file(seals.verified(run / MODEL))
+    _filled(model, {f"net.{name}": tensor.float() for name, tensor in trained.items()}, run)
+    model.check()
+    return model
+
+
+def _filled(model: LanguageModel, trained: Mapping[str, Tensor], run: Path) -> LanguageModel:
+    """The model with these weights, in evaluation mode. UserError if they are not all of its."""
     if odd := sorted(weights(model).keys() ^ trained.keys()):
         message = f"the architecture and its trained weights differ in {', '.join(odd)}"
         raise UserError(message, where=str(run))

@@ -183,7 +183,7 @@ def _hugging_face(out: Path, spec: Mapping[str, Any]) -> Left:
     if model.context < spec["model"]["context"]:
         message = f"the trainer's model sees {model.context} tokens, the scale's context is "
         raise UserError(f"{message}{spec['model']['context']}", where=WHERE)
-    config = artifacts.foreign_json(out / "config.json")
+    config = json.loads(model.model.config.to_json_string(use_diff=False))
     facts = {"published": config, "context": spec["model"]["context"]}
     return Left(model, published.weights(model), model.parameters, model.vocabulary, facts)
 
