@@ -145,8 +145,10 @@ class EngineCommand(Strict):
         description="with {data}, {out} and perhaps {order} and {spec}: files of the tokens in "
         "order, of the ids of the examples and of the run, and the folder for the model"
     )
-    format: Literal["npy", "bin"] = Field(
-        "npy", description="of the tokens: npy memory map, or the same numbers without a header"
+    format: Literal["npy", "bin", "mds"] = Field(
+        "npy",
+        description="of the tokens: npy memory map; the same numbers without a header; or a folder "
+        "of MDS shards, as MosaicML's streaming reads",
     )
     needs: EngineNeeds = Field(default_factory=EngineNeeds, description="what it asks for")
 

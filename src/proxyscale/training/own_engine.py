@@ -3,7 +3,7 @@
 What stands in the command is filled in:
 
     {data}   the tokens in the order in which they are to be seen, [pieces, context]: a .npy memory
-             map, or .bin, the same numbers without a header, little-endian
+             map, .bin, the same numbers without a header, or a folder of MDS (`token_files`)
     {order}  the pool's examples in that order, a .npy of ids
     {spec}   the run as JSON: model, training, seed, and of the data type, shape, batch and steps
     {out}    an empty folder for what it leaves
@@ -35,13 +35,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from proxyscale.base import arrays, artifacts, seals
+from proxyscale.base import artifacts, seals
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import Progress
 from proxyscale.data.pool import Pool
 from proxyscale.training import evaluate, language_model, published
 from proxyscale.training.batches import Batches, draw_ids
 from proxyscale.training.run_records import write_manifest
+from proxyscale.training.token_files import write_tokens
 
 SHOWN = 30  # last lines of the trainer's output that are shown when it fails
 WHERE = "training.engine"
@@ -119,11 +120,7 @@ def _prepare(
         shutil.rmtree(folder, ignore_errors=True)
         paths["out"].mkdir(parents=True)
         np.save(paths["order"], batches.order)
-        with paths["data"].open("wb") as tokens:
-            if form == "npy":
-                arrays.write_header(tokens, kind, shape)
-            for step in range(len(batches)):
-                batches[step].astype(kind).tofile(tokens)
+        write_tokens(paths["data"], form, kind, batches)
         with artifacts.atomic(paths["spec"]) as temporary:
             temporary.write_text(json.dumps(told, indent=2))
     return [word.format_map(paths) for word in shlex.split(engine["command"])]
