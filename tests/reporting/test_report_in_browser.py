@@ -130,7 +130,28 @@ def test_picks_are_told_for_every_group(browser: Browser, folder: Path) -> None:
     assert len(alone) == len(whole)
     picked = {name for row in alone for name in re.findall(r"[\w-]+", row)}
     assert not picked & (set(DISTRIBUTIONS) - set(SIMILAR))
-    assert browser.run("return document.querySelectorAll('#effects figure').length") == 1
+
+
+def test_selections_are_told_for_every_group(browser: Browser, folder: Path) -> None:
+    browser.open(folder / "r.html")
+    shown = """
+    const texts = (css) => [...document.querySelectorAll(css)].map((e) => e.textContent);
+    return [texts('#effects .point').length, texts('#gains .legend span'),
+            texts('#composition tbody td:first-child'), texts('#effects-table tbody tr')]
+    """
+    points, methods, composed, effects = browser.run(shown)
+    assert points == len(SCALES)
+    assert {name.split(",")[0] for name in methods} == {"dsdm", "own"}
+    assert composed == list(DISTRIBUTIONS)
+    choose = "const s = document.getElementById('choice-group'); s.value = 'similar';"
+    points, methods, composed, alone = browser.run(
+        choose + "s.dispatchEvent(new Event('change'));" + shown
+    )
+    # what no distribution of the group is made by is not shown beside it
+    assert {name.split(",")[0] for name in methods} == {"dsdm"}
+    assert composed == list(SIMILAR)
+    # of this selection the group is the smallest that holds it: the noise, too, is the same
+    assert (points, alone) == (len(SCALES), effects)
 
 
 def test_rules_without_a_model_stand_beside_the_models(browser: Browser, folder: Path) -> None:

@@ -32,8 +32,10 @@ def write_page(out: Path, study: Study | None = None) -> None:
     names = found["runs"]["distribution"].unique().to_pylist()
     tasks = found["losses"]["task"].unique().to_pylist()
     laws = extrapolate(read_grid(*tables), reference="ref")
+    groups: dict[str, tuple[str, ...]] = {} if study else {"similar": SIMILAR}
+    chosen: Study = {"selected": {names[2]: tasks[1]}, "baseline": names[0], "groups": groups}
     rows = {
-        "effects": effects(*tables, selected={names[2]: tasks[1]}, baseline=names[0]),
+        "effects": effects(*tables, **chosen),
         "composition": [
             {"distribution": name, "draw": 0, "examples": 9, "different": 9, "docs": 0.4}
             | {"code": 0.6}
@@ -54,7 +56,8 @@ def write_page(out: Path, study: Study | None = None) -> None:
         artifacts.write_csv(path, rows[kind])
     spec = {"study": "a <b> & c", "config": {"study": "s", "tasks": dict.fromkeys(tasks, 1)}}
     spec |= {"order": {"tasks": tasks}, "trust": {"decisions": 0.6}, "confidence": 0.95}
-    spec |= {"trained": "ref", "style": {}, "groups": {} if study else {"similar": SIMILAR}}
+    spec |= {"trained": "ref", "style": {}, "groups": groups}
+    spec |= {"methods": {name: name for name in names}}
     best = [
         {"statistic": "best_metric", "level": "metric", "group": "all", "task": task}
         | {"proxy": next(iter(SCALES)), "reference": "ref", "value": 0.9, "named": "bits_per_byte"}

@@ -69,7 +69,7 @@ def write_report(
 
     `spec`: study, config (as it was written) and the order of its sections' keys, trust and
     confidence of the verdict, style, groups, whether texts are shown, and perhaps reference, proxy
-    (as for `figures.draw`) and the scale `trained` on selections. `pool` is a pool's manifest and
+    (as for `figures.draw`), the scale `trained` on selections and the `methods` of distributions. `pool` is a pool's manifest and
     `tasks` are folders of artifacts, `tables` the CSV of `effects`, `composition` and `selection`,
     `pictures` SVG files by figure; without them what they tell is left out. `notes`: how tables
     from outside were read. `decided`: the records of a proposal and of a plan.
@@ -126,6 +126,7 @@ def _common(shown: FigureData, spec: Mapping[str, Any], found: Mapping[str, Any]
         "composition": found.get("composition", []),
         "gains": found.get("selection", []),
         "trained": spec.get("trained"),
+        "made_by": spec.get("methods", {}),
         "labels": dict(shown.style.labels),
         **dict.fromkeys(("attribution", "trust", "proxy", "objective"), None),
         **{

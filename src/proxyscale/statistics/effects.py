@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,26 +25,30 @@ def effects(
     groups: Mapping[str, Sequence[str]] | None = None,
     confidence: float = 0.95,
 ) -> list[Row]:
-    """Does selection lower its task's loss? A row per selected distribution and scale.
+    """Does selection lower its task's loss? A row per group, selected distribution and scale.
 
     `selected`: distribution → task. `gain` is the loss after training on the `baseline` less the
     distribution's own, in nats per token: positive helps. Its interval is Student's with Welch's
-    error, from the seed noise of the two (`seed_noise`: that of their groups, draws and seeds
-    alike); `verdict` says whether it leaves out 0. NaN where either's noise is not known.
+    error, from the seed noise of the two (`seed_noise`: of the group `all` that of their groups, of
+    another its own, draws and seeds alike); `verdict` says whether it leaves out 0. NaN where
+    either's noise is not known. A group has rows of its own distributions, the baseline in it or
+    not.
     """
     grid = read_grid(losses, runs)
-    count = len(grid.distributions)
-    pools = pools_of(group_members(grid, groups or {}), "all", count)
+    members = group_members(grid, groups or {})
     rows = []
-    for name, task in selected.items():
-        means, counts = grid.means(task), grid.counts
-        noises = scale_noises(grid, task, pools)
+    for group, (name, task) in product(members, selected.items()):
         own, random = (grid.distributions.index(d) for d in (name, baseline))
+        if own not in members[group]:
+            continue
+        means, counts = grid.means(task), grid.counts
+        noises = scale_noises(grid, task, pools_of(members, group, len(grid.distributions)))
         for scale, label in enumerate(grid.scales):
             gain = float(means[scale, random] - means[scale, own])
             half = float(noises[scale].margin(own, random, confidence))
             rows.append(
                 {
+                    "group": group,
                     "distribution": name,
                     "task": task,
                     "scale": label,

@@ -278,5 +278,7 @@ def report(study: LanguageRuns) -> Words:
     written = words["config"]["distributions"]
     kept = {name: entry for name, entry in written.items() if name not in generated}
     section = study.config.proxy_selection
-    words |= {"trained": section.reference} if section else {}
+    if section:
+        methods = {name: study.config.distributions[name].method for name in sorted(study.grid)}
+        words |= {"trained": section.reference, "methods": methods}
     return words | {"config": words["config"] | {"distributions": kept}}

@@ -48,49 +48,59 @@ function drawMetrics() {
   const cell = (row) => (row ? { v: row.value, t: `${row.named.replaceAll("_", " ")} ${fixed(row.value, 2)}` } : "n/a");
   sortable($$("metrics"), ["test set", ...D.proxies.map(label)], tasks.map((task) => [label(task), ...D.proxies.map((p) => cell(best(task, p)))]), 1, { whole: true });
 }
+// What is said where a group has nothing of a kind.
+const lacking = (root, told) => element(root, "p", { class: "note" }, told);
+const members = (group) => D.distributions.filter((name) => group === "all" || (D.memberships[name] || []).includes(group));
 // A panel a selection: what it gains at every scale, cheap to dear.
 function drawEffects() {
   $$("effects-block").hidden = !D.effects.length;
   if (!D.effects.length) return;
-  const scales = [...D.proxies, D.reference], names = [...new Set(D.effects.map((e) => e.distribution))];
+  const group = $$("choice-group").value, rows = D.effects.filter((e) => e.group === group);
+  const scales = [...D.proxies, D.reference], names = [...new Set(rows.map((e) => e.distribution))];
   const baseline = D.baseline;
   $$("effects-note").textContent = `What training on a selection lowers the loss of its test set by, against ${label(baseline)} (${D.unit}), with ${D.percent} intervals; hollow where 0 is not excluded.`;
   const root = cleared("effects");
+  if (!rows.length) lacking(root, `None of ${groupName(group)} is selected for a test set.`);
   for (const name of names) {
-    const mine = D.effects.filter((e) => e.distribution === name);
+    const mine = rows.filter((e) => e.distribution === name);
     const count = (what) => mine.filter((e) => e.verdict === what).length;
     const points = mine.map((e) => ({ at: scales.indexOf(e.scale), value: e.gain, low: e.low, high: e.high, open: e.verdict === "undecided", title: `${label(name)} at ${label(e.scale)}`, lines: [`gain ${fixed(e.gain, 3)} ${interval(e.low, e.high, 3)}`, e.verdict, `${e.runs} run${e.runs === 1 ? "" : "s"}`] }));
     const told = ["helps", "harms", "undecided"].filter(count).map((what) => `${what} at ${count(what)} of ${mine.length} scales`);
     dots(root, { title: label(name), side: `on ${label(mine[0].task)}`, names: scales.map(label), series: [{ mark: look(name), points }], ylabel: `gain${axisUnit}`, xlabel: "scale", summary: `${told.join(", ")}.` });
   }
-  sortable($$("effects-table"), ["selection", "test set", "scale", `gain (${D.unit})`, "runs", "finding"], D.effects.map((e) => [label(e.distribution), label(e.task), label(e.scale), withInterval({ value: e.gain, low: e.low, high: e.high }), e.runs, e.verdict]), 3);
+  sortable($$("effects-table"), ["selection", "test set", "scale", `gain (${D.unit})`, "runs", "finding"], rows.map((e) => [label(e.distribution), label(e.task), label(e.scale), withInterval({ value: e.gain, low: e.low, high: e.high }), e.runs, e.verdict]), 3);
 }
-// Figure 8: a panel a test set that data was selected for.
+// Figure 8: a panel a test set that data was selected for. Of a group, what its methods select.
 function drawGains() {
-  const rows = D.gains.filter((row) => row.method !== "random");
-  $$("gains-block").hidden = !rows.length;
-  if (!rows.length) return;
+  const group = $$("choice-group").value, methods = new Set(members(group).map((name) => D.made_by[name]));
+  const every = D.gains.filter((row) => row.method !== "random");
+  const rows = every.filter((row) => group === "all" || methods.has(row.method));
+  $$("gains-block").hidden = !every.length;
+  if (!every.length) return;
   const via = (row) => (row.proxy ? label(row.proxy) : "no proxy");
   const asked = rows.filter((row) => row.proxy).sort((a, b) => a.relative_compute - b.relative_compute);
   const names = [...new Set([...rows.filter((row) => !row.proxy).map(via), ...asked.map(via)])];
   const kinds = [...new Set(rows.map((row) => `${label(row.method)}, ${number(100 * row.fraction)}% of the candidates`))];
   const kind = (row) => kinds.indexOf(`${label(row.method)}, ${number(100 * row.fraction)}% of the candidates`);
-  const shares = [...new Set(rows.map((row) => row.fraction))], places = [...new Set(D.shapes.map((shape) => shape.color))];
+  const shares = [...new Set(every.map((row) => row.fraction))], places = [...new Set(D.shapes.map((shape) => shape.color))];
   const drawn = kinds.map((_, i) => rows.find((row) => kind(row) === i)); // a shape a method, a colour a share, as in Figure 8
   const mark = (i) => ({ ...D.methods[drawn[i].method], color: places[shares.indexOf(drawn[i].fraction) % places.length] });
-  $$("gains-note").textContent = `What ${label(D.trained)} gains on the test set that data was selected for, against random subsets of equal size (${D.unit}), with ${D.percent} intervals over seeds, by the proxy that was asked.`;
+  $$("gains-note").textContent = `What ${label(D.trained)} gains on the test set that data was selected for, against random subsets of equal size (${D.unit}), with ${D.percent} intervals over seeds, by the proxy that was asked.${group === "all" ? "" : ` Shown are the methods that made distributions of ${groupName(group)}.`}`;
   const root = cleared("gains");
+  if (!rows.length) lacking(root, `No method that made distributions of ${groupName(group)} selects here.`);
   legend(element(root, "div", { class: "legend whole" }), kinds.map((name, i) => [name, mark(i), false]));
-  for (const task of [...new Set(rows.map((row) => row.selected_for))]) {
-    const mine = rows.filter((row) => row.selected_for === task && row.measured_on === task && known(row.gain));
+  const forNone = rows.filter((row) => !row.selected_for); // a method that looks at no test set stands beside all
+  for (const task of new Set(rows.map((row) => row.selected_for || row.measured_on))) {
+    const mine = [...rows.filter((row) => row.selected_for === task), ...forNone].filter((row) => row.measured_on === task && known(row.gain));
     const series = kinds.map((_, i) => ({ mark: mark(i), points: mine.filter((row) => kind(row) === i).map((row) => ({ at: names.indexOf(via(row)), value: row.gain, low: row.gain_low, high: row.gain_high, open: !(row.gain_low > 0 || row.gain_high < 0), title: `${label(row.method)}, ${via(row)}`, lines: [`gain ${fixed(row.gain, 3)} ${interval(row.gain_low, row.gain_high, 3)}`, ...(known(row.overlap_with_reference) ? [`${fixed(100 * row.overlap_with_reference, 0)}% of what ${label(D.trained)} selects for itself`] : [])] })) }));
     const helps = mine.filter((row) => row.gain_low > 0).length;
     dots(root, { title: label(task), names, series, ylabel: `gain${axisUnit}`, xlabel: "proxy that was asked", summary: `${helps} of ${mine.length} selections help, ${mine.filter((row) => row.gain_high < 0).length} harm.` });
   }
-  sortable($$("gains-table"), ["selected for", "method", "proxy", "share", "measured on", "gain", "overlap with the reference's own", "Spearman of scores"], rows.map((row) => [label(row.selected_for), label(row.method), via(row), { v: row.fraction, t: `${number(100 * row.fraction)}%` }, label(row.measured_on), withInterval({ value: row.gain, low: row.gain_low, high: row.gain_high }), row.overlap_with_reference, row.scores_spearman]), 3);
+  sortable($$("gains-table"), ["selected for", "method", "proxy", "share", "measured on", "gain", "overlap with the reference's own", "Spearman of scores"], rows.map((row) => [row.selected_for ? label(row.selected_for) : "no test set", label(row.method), via(row), { v: row.fraction, t: `${number(100 * row.fraction)}%` }, label(row.measured_on), withInterval({ value: row.gain, low: row.gain_low, high: row.gain_high }), row.overlap_with_reference, row.scores_spearman]), 3);
 }
 function drawComposition() {
-  const rows = D.composition.filter((row) => row.draw === 0);
+  const among = new Set(members($$("choice-group").value)), group = $$("choice-group").value;
+  const rows = D.composition.filter((row) => row.draw === 0 && (group === "all" || among.has(row.distribution)));
   $$("composition-block").hidden = !rows.length;
   if (!rows.length) return;
   const keys = Object.keys(rows[0]), other = (key) => key.startsWith("in:");
@@ -102,10 +112,7 @@ function drawComposition() {
   sortable($$("overlap"), ["distribution", ...others.map((key) => label(key.slice(3)))], rows.map((row) => [label(row.distribution), ...others.map((key) => percent(row[key]))]), 1, { whole: true });
 }
 function startChoice() {
-  const redraw = () => { drawPicks(); drawFollowing(); drawSignal(); drawMetrics(); };
+  const redraw = () => { drawPicks(); drawFollowing(); drawSignal(); drawMetrics(); drawEffects(); drawGains(); drawComposition(); };
   options($$("choice-group"), groups, "all", groupName, redraw);
   redraw();
-  drawEffects();
-  drawGains();
-  drawComposition();
 }
