@@ -32,6 +32,7 @@ from support.synthetic_study import (
     with_laws,
 )
 
+from proxyscale.base.artifacts import write_csv
 from proxyscale.base.errors import UserError
 from proxyscale.figures import draw as draw_module
 from proxyscale.figures.draw import draw, draw_all
@@ -90,10 +91,14 @@ def test_figure_1_enlarges_a_group_that_takes_little_of_a_panel(study: Study) ->
                 for point in zip(*line.get_data(), strict=True)
             }
             assert drawn == {(row["proxy_loss"], row["reference_loss"]) for row in close}
-            x, y = zip(*drawn, strict=True)
+            x, y = (np.array([row[f"{s}_loss"] for row in close]) for s in ("proxy", "reference"))
             r2 = stats.pearsonr(x, y).statistic ** 2
             assert mine[0]["group_r2"] == pytest.approx(r2)
-            assert frame.get_title() == f"similar\nR² = {r2:.2f}"
+            others = [np.corrcoef(np.delete(x, i), np.delete(y, i))[0, 1] for i in range(len(x))]
+            ends = " to ".join(f"{r * abs(r):.2f}" for r in (min(others), max(others)))
+            told, most = frame.get_title().rsplit("\n", 1)
+            assert told == f"similar\nR² = {r2:.2f}\n{ends}"
+            assert most.startswith("(most: ")
     assert 0 < enlarged < len(TASKS)
 
 
@@ -136,6 +141,38 @@ def test_figure_1_names_what_moves_r2_most(study: Study) -> None:
         assert mine[0]["most_without_one"] == pytest.approx(max(others) * abs(max(others)))
         moved = np.abs(np.arctanh(others) - np.arctanh(np.corrcoef(x, y)[0, 1]))
         assert mine[0]["most_influential"] == mine[int(moved.argmax())]["distribution"]
+
+
+@pytest.mark.parametrize("name", ["compute_fig2", "accuracy_fig3"])
+def test_every_r2_has_what_moves_it_most_beside_it(study: Study, name: str) -> None:
+    means = study["losses"].to_pandas().groupby(["task", "scale", "distribution"])["loss"].mean()
+    _, rows = make(name, study)
+    for row in rows:
+        names = SIMILAR if row.get("group") == "similar" else DISTRIBUTIONS
+        x, y = (
+            means[row["task"], scale][list(names)].to_numpy() for scale in (row["proxy"], "ref")
+        )
+        others = [np.corrcoef(np.delete(x, i), np.delete(y, i))[0, 1] for i in range(len(x))]
+        ends = [row["least_without_one"], row["most_without_one"]]
+        expected = [r * abs(r) for r in (min(others), max(others))]
+        assert ends == pytest.approx(expected, abs=1e-6)
+        moved = np.abs(np.arctanh(others) - np.arctanh(np.corrcoef(x, y)[0, 1]))
+        assert row["most_influential"] == names[int(moved.argmax())]
+
+
+@pytest.mark.parametrize("name", ["correlation_fig1", "compute_fig2"])
+def test_the_table_of_a_figure_has_every_column_where_the_first_task_is_flat(
+    name: str, tmp_path: Path
+) -> None:
+    small = {"s": 20_000, "ref": 300_000}
+    study = synthetic(scales=small, tasks=TASKS[:2], examples=2, flat=TASKS[0])
+    _, rows = make(name, study)
+    write_csv(tmp_path / "rows.csv", rows)
+    flat, other = (
+        {row["most_influential"] for row in rows if row["task"] == task} for task in TASKS[:2]
+    )
+    assert flat == {None}
+    assert other <= {*DISTRIBUTIONS}
 
 
 def test_signed_r2_bends_and_straightens() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -73,8 +74,13 @@ def test_what_was_decided_is_said_while_it_is_of_these_losses(
 def test_an_inverted_order_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     said = ended(tmp_path, tasks=("one", "two"), falling="two")
-    assert "Losses of s go with those of ref on 1 task and against them on 1," in said
-    assert " with r < 0 (two) to " in said
+    assert "Losses of s go with those of ref on 1 task and against them on 1, 20.2×" in said
+    assert re.search(r"R² from \S+ with r < 0 \(two, .*\) to \S+ \(one, ", said)
+    assert ",," not in said
     said = ended(tmp_path, tasks=("two",), falling="two")
     assert said.startswith("two of s falls where that of ref rises")
-    assert " with r < 0." in said
+    # what one distribution less makes of it, with its sign
+    told = re.search(r"R² (\S+) with r < 0, −(\S+) to −(\S+) with one left out, most", said)
+    assert told
+    least, value, most = (float(told[i]) for i in (3, 1, 2))
+    assert 0 < least <= value <= most <= 1

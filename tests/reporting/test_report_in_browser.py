@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.browser import Browser
 from support.synthetic_study import DISTRIBUTIONS, SCALES, SIMILAR, TASKS
@@ -130,6 +131,49 @@ def test_picks_are_told_for_every_group(browser: Browser, folder: Path) -> None:
     assert len(alone) == len(whole)
     picked = {name for row in alone for name in re.findall(r"[\w-]+", row)}
     assert not picked & (set(DISTRIBUTIONS) - set(SIMILAR))
+
+
+def test_what_trains_nothing_and_checkpoints_stand_in_figure_2(
+    browser: Browser, folder: Path
+) -> None:
+    browser.open(folder / "r.html")
+    points = """
+    return [...document.querySelectorAll('#compute figure:first-child .point')].map((p) =>
+      [p.getAttribute('aria-label'), p.getBBox().x + p.getBBox().width / 2]);
+    """
+    found = {told.split(",")[0].split(" · ")[1]: (told, x) for told, x in browser.run(points)}
+    assert [*found] == [*list(SCALES)[:-1], "s@0.25", "s@0.5", "ngram", "overlap"]
+    for name, (told, _) in found.items():
+        assert ("trains nothing" in told) == (name in ("ngram", "overlap"))
+        assert ("not annealed" in told) == ("@" in name)
+        assert ("× cheaper" in told) == (name not in ("ngram", "overlap"))
+        assert "with one left out" in told
+    order = sorted(found, key=lambda name: found[name][1])
+    assert order[:3] == ["ngram", "overlap", "xxs"]
+    assert order.index("s@0.25") < order.index("s@0.5") < order.index("s")
+    # the dotted line goes through the checkpoints and ends at the scale
+    line = browser.run(
+        "return document.querySelector('#compute figure:first-child .early')"
+        ".getAttribute('points').split(' ').map((p) => +p.split(',')[0])"
+    )
+    assert line == pytest.approx([found[name][1] for name in ("s@0.25", "s@0.5", "s")], abs=0.6)
+
+
+def test_what_moves_an_examples_r2_most_is_named(browser: Browser, folder: Path) -> None:
+    browser.open(folder / "r.html")
+    summary = "return document.querySelector('#example-detail .summary').textContent"
+    losses = """
+    return [...document.querySelectorAll('#example-detail .point')].map((p) =>
+      p.getAttribute('aria-label').split(', ').map((t, i) => i ? +t.split(': ')[1] : t));
+    """
+    told, points = browser.run(summary), browser.run(losses)
+    names = [point[0] for point in points]
+    x, y = (np.array([point[i] for point in points]) for i in (1, 2))
+    others = [np.corrcoef(np.delete(x, i), np.delete(y, i))[0, 1] for i in range(len(x))]
+    ends = [f"{r * abs(r):.2f}".replace("-", "−") for r in (min(others), max(others))]
+    moved = np.abs(np.arctanh(others) - np.arctanh(np.corrcoef(x, y)[0, 1]))
+    most = names[int(moved.argmax())]
+    assert f"with one left out {ends[0]} to {ends[1]}, most moved by {most}." in told
 
 
 def test_selections_are_told_for_every_group(browser: Browser, folder: Path) -> None:

@@ -13,7 +13,7 @@ from proxyscale.statistics.effects import effects
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.proxy_statistics import as_table
 from proxyscale.statistics.scaling_laws import extrapolate
-from support.synthetic_study import SCALES, SIMILAR, Study, synthetic
+from support.synthetic_study import SCALES, SIMILAR, Study, synthetic, with_besides
 from support.task_folders import task_folder
 
 LONG = ("a distribution whose name has about sixty characters in all", "x" * 60, "语料库的分布")
@@ -27,7 +27,7 @@ FOREIGN: dict[str, Any] = {
 
 def write_page(out: Path, study: Study | None = None) -> None:
     """A report with all that a study of language models can have."""
-    found = study or synthetic(falling="trivia_like")
+    found = study or with_besides(synthetic(falling="trivia_like"))
     tables = found["losses"], found["runs"]
     names = found["runs"]["distribution"].unique().to_pylist()
     tasks = found["losses"]["task"].unique().to_pylist()

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from proxyscale.base.tables import where
 from proxyscale.figures import signed_r2
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
 from proxyscale.figures.layout import even_ticks, page, shorten
-from proxyscale.figures.signed_r2 import squared
+from proxyscale.figures.signed_r2 import NO_LEVER, squared
 from proxyscale.figures.style import ALARM, GREY, INK, PALE, POINTS, SMALL, keys
 from proxyscale.registry import figure
 
@@ -23,9 +22,11 @@ if TYPE_CHECKING:
 
 NEWLINE = "\n"
 CLOSE = 0.12  # of a panel's area: a group that takes no more is enlarged
-FRAME = (0.6, 0.05, 0.37, 0.32)  # where, as shares of the panel
-ALONE: dict[str, Any] = {"group": None, "group_r2": None, "group_pearson": None}
-TITLE = 0.26  # of the height
+FRAME = (0.6, 0.05, 0.37, 0.28)  # where, as shares of the panel
+ALONE: dict[str, Any] = dict.fromkeys(
+    ("group", "group_r2", "group_pearson", *(f"group_{key}" for key in NO_LEVER))
+)
+TITLE = 0.33  # of the height
 
 
 @figure(
@@ -34,7 +35,7 @@ TITLE = 0.26  # of the height
     "training distribution; bars are the range of the runs. In the corner R² with the sign of the "
     "correlation and its interval; below, R² with any one distribution left out, and the one that "
     "moves it most. The frame at the lower right enlarges a group whose points lie close together, "
-    "with its own R².",
+    "with its own R² and below what one distribution less makes of that.",
 )
 def of_proxy(data: FigureData) -> tuple[Figure, Rows]:
     """The proxy's losses against the reference's (Fig 1)."""
@@ -62,11 +63,12 @@ def correlation(data: FigureData, proxy: str) -> tuple[Figure, Rows]:
     )
     signed = data.estimates("pearson")
     r2 = data.estimates("r2")
+    levers = signed_r2.levers(data)
     rows: Rows = []
     for ax, task in zip(axes, data.drawn, strict=True):
         estimate = r2.get((task, proxy), Estimate())
         r = signed.get((task, proxy), Estimate())
-        lever = _without_one(data, proxy, task)
+        lever = levers.get((task, proxy), NO_LEVER)
         points = [_point(data, proxy, task, name) for name in data.common(proxy, task)]
         fit = _draw_line(ax, points, r.value)
         _draw_points(ax, data, points)
@@ -126,21 +128,6 @@ def _draw_points(ax: Axes, data: FigureData, points: Rows) -> None:
     ax.grid(color=PALE, lw=0.4)
 
 
-def _without_one(data: FigureData, proxy: str, task: str) -> dict[str, Any]:
-    """R² with its sign where one distribution is left out, from least to most; whose loss moves it
-    most. Nothing where it is not known."""
-    place = {"level": "distribution", "group": "all", "task": task, "proxy": proxy}
-    place |= {"statistic": "pearson_leave_one_out", "reference": data.reference}
-    for row in where(data.statistics, **place).to_pylist():
-        if row["low"] is not None:
-            return {
-                "least_without_one": squared(row["low"]),
-                "most_without_one": squared(row["high"]),
-                "most_influential": row["named"],
-            }
-    return {}
-
-
 def _tell(ax: Axes, points: Rows, text: str, r: float) -> None:
     """Write the text in the upper left corner, with room made for it if need be."""
     low, high = ax.get_ylim()
@@ -178,7 +165,8 @@ def _enlarge(ax: Axes, data: FigureData, points: Rows, proxy: str) -> dict[str, 
     r = data.estimates("pearson", name).get((points[0]["task"], proxy), Estimate()).value
     if math.isnan(found.value):
         return ALONE
-    mine = taken[name][1]
+    mine, levers = taken[name][1], signed_r2.levers(data, name)
+    lever = levers.get((points[0]["task"], proxy), NO_LEVER)
     _make_room(ax, points)
     frame = ax.inset_axes(FRAME)
     _draw_points(frame, data, mine)
@@ -187,9 +175,11 @@ def _enlarge(ax: Axes, data: FigureData, points: Rows, proxy: str) -> dict[str, 
     for spine in frame.spines.values():
         spine.set(visible=True, color=GREY, linewidth=0.5)
     label = shorten(data.style.label(name), 0.62 * POINTS, SMALL)
-    frame.set_title(f"{label}\n{signed_r2.told(found.value, r)}", fontsize=SMALL, pad=1.5)
+    text = f"{label}\n{signed_r2.told(found.value, r)}{_less_one(lever, 0.4, '')}"
+    frame.set_title(text, fontsize=SMALL, pad=1.5)
     ax.indicate_inset_zoom(frame, edgecolor=GREY, linewidth=0.5, alpha=1.0)
-    return {"group": name, "group_r2": found.value, "group_pearson": r}
+    facts = {"group": name, "group_r2": found.value, "group_pearson": r}
+    return facts | {f"group_{key}": value for key, value in lever.items()}
 
 
 def _share(mine: Rows, points: Rows) -> float:
@@ -211,7 +201,7 @@ def _make_room(ax: Axes, points: Rows) -> None:
         ax.set_ylim((min(under) - top * high) / (1 - top), high)
 
 
-def told(estimate: Estimate, r: Estimate, lever: dict[str, Any]) -> str:
+def told(estimate: Estimate, r: Estimate, lever: signed_r2.Lever) -> str:
     """R² with its sign and interval, and below what one distribution less makes of it; an undefined
     one is said."""
     if math.isnan(estimate.value):
@@ -221,11 +211,16 @@ def told(estimate: Estimate, r: Estimate, lever: dict[str, Any]) -> str:
         return f"{first}\nno interval, n = {estimate.n}"
     text = f"{first}{NEWLINE if r.value < 0 else ' '}[{_short(squared(r.low))}, "
     text += f"{_short(squared(r.high))}]"
-    if not lever:
-        return text
+    return text + _less_one(lever, 0.7)
+
+
+def _less_one(lever: signed_r2.Lever, inches: float, start: str = "less one: ") -> str:
+    """What one distribution less makes of R², on lines of their own; nothing if it is not known."""
+    if not lever["most_influential"]:
+        return ""
     ends = " to ".join(_short(lever[f"{end}_without_one"]) for end in ("least", "most"))
-    name = shorten(lever["most_influential"], 0.7 * POINTS, SMALL)
-    return f"{text}\nless one: {ends}\n(most: {name})"
+    name = shorten(lever["most_influential"], inches * POINTS, SMALL)
+    return f"\n{start}{ends}\n(most: {name})"
 
 
 def _short(value: float) -> str:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from proxyscale.base.errors import UserError
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
 from proxyscale.figures.layout import page
-from proxyscale.figures.signed_r2 import signed_axis, squared
+from proxyscale.figures.signed_r2 import NO_LEVER, levers, signed_axis, squared
 from proxyscale.figures.style import GREY, PALE, Mark, key
 from proxyscale.registry import figure
 
@@ -84,7 +84,7 @@ def _answers(data: FigureData, task: str) -> bool:
 
 
 def _accuracy_rows(data: FigureData, tasks: Sequence[str]) -> Rows:
-    r2, pearson = data.estimates("r2"), data.estimates("pearson")
+    r2, pearson, least = data.estimates("r2"), data.estimates("pearson"), levers(data)
     compared = pa.array(data.grid.distributions)
     losses = data.losses.filter(pc.is_in(data.losses["distribution"], value_set=compared))
     rows = []
@@ -103,6 +103,7 @@ def _accuracy_rows(data: FigureData, tasks: Sequence[str]) -> Rows:
             facts |= r2.get((task, proxy), Estimate())._asdict()
             facts |= {"pearson": r.value, "signed": squared(r.value)}
             facts |= {"signed_low": squared(r.low), "signed_high": squared(r.high)}
+            facts |= least.get((task, proxy), NO_LEVER)
             rows.append({"task": task, "proxy": proxy, "at_chance": at_chance} | facts)
     return rows
 

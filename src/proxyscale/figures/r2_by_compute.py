@@ -19,7 +19,7 @@ from proxyscale.figures.layout import (
     shorten,
     text_width,
 )
-from proxyscale.figures.signed_r2 import MOST, signed_axis, squared
+from proxyscale.figures.signed_r2 import MOST, NO_LEVER, levers, signed_axis, squared
 from proxyscale.figures.style import GREY, PALE, POINTS, SMALL, Mark, key, keys, marks
 from proxyscale.registry import figure
 
@@ -102,7 +102,7 @@ def _compute_rows(data: FigureData, group: str, kind: str) -> Rows:
     """Rows of the scales, the checkpoints or the rivals, cheapest first."""
     level = LEVELS[kind]
     r2, pearson = (data.estimates(s, group, level) for s in ("r2", "pearson"))
-    limits = data.estimates("reference_noise_ceiling", group)
+    limits, least = data.estimates("reference_noise_ceiling", group), levers(data, group, level)
     ratios = data.beside(level)
     named = data.proxies if kind == SCALE else sorted(ratios, key=lambda name: -ratios[name])
     rows = []
@@ -115,6 +115,7 @@ def _compute_rows(data: FigureData, group: str, kind: str) -> Rows:
             facts |= {"pearson": r.value, "signed": squared(r.value)}
             facts |= {"signed_low": squared(r.low), "signed_high": squared(r.high)}
             facts |= {"ceiling_low": limit.low, "ceiling_high": limit.high}
+            facts |= least.get((task, proxy), NO_LEVER)
             variant = data.grid.variants.get(proxy, "")
             place = {"group": group, "task": task, "proxy": proxy, "variant_of": variant}
             rows.append(place | facts | {"kind": kind})

@@ -7,16 +7,21 @@ equally long wherever they lie.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from proxyscale.base.tables import where
 from proxyscale.statistics.grid import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from proxyscale.figures.figure_data import FigureData
+
+Lever = dict[str, Any]  # what one distribution less makes of R²
+NO_LEVER: Lever = dict.fromkeys(("least_without_one", "most_without_one", "most_influential"))
 MOST = 0.998  # what is higher stands at the edge
 TICKS = (0, 0.9, -0.9, 0.5, 0.99, -0.99, -0.5, 0.95, 0.8)  # those that matter most come first
 APART = 0.085  # of the axis, at least
@@ -30,6 +35,25 @@ def squared(r: float) -> float:
 def told(value: float, r: float) -> str:
     """R² as it is written: an inverted order has its sign and is called so."""
     return f"R² = −{value:.2f} (inverted)" if r < 0 else f"R² = {value:.2f}"
+
+
+def levers(
+    data: FigureData, group: str = "all", level: str = "distribution"
+) -> dict[tuple[str, str], Lever]:
+    """By (task, proxy) R² with its sign where one distribution is left out, from least to most, and
+    the one that moves the correlation most."""
+    place = {"level": level, "group": group, "reference": data.reference}
+    rows = where(data.statistics, statistic="pearson_leave_one_out", **place).to_pylist()
+    return {(row["task"], row["proxy"]): lever(row) for row in rows if row["low"] is not None}
+
+
+def lever(row: Mapping[str, Any]) -> Lever:
+    """The same from one row of the statistics."""
+    return {
+        "least_without_one": squared(row["low"]),
+        "most_without_one": squared(row["high"]),
+        "most_influential": row["named"],
+    }
 
 
 def bend(values: Array) -> Array:

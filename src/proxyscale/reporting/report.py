@@ -69,10 +69,11 @@ def write_report(
 
     `spec`: study, config (as it was written) and the order of its sections' keys, trust and
     confidence of the verdict, style, groups, whether texts are shown, and perhaps reference, proxy
-    (as for `figures.draw`), the scale `trained` on selections and the `methods` of distributions. `pool` is a pool's manifest and
-    `tasks` are folders of artifacts, `tables` the CSV of `effects`, `composition` and `selection`,
-    `pictures` SVG files by figure; without them what they tell is left out. `notes`: how tables
-    from outside were read. `decided`: the records of a proposal and of a plan.
+    (as for `figures.draw`), the scale `trained` on selections and the `methods` of distributions.
+    `pool` is a pool's manifest and `tasks` are folders of artifacts, `tables` the CSV of `effects`,
+    `composition` and `selection`, `pictures` SVG files by figure; without them what they tell is
+    left out. `notes`: how tables from outside were read. `decided`: the records of a proposal and
+    of a plan.
     """
     shown = FigureData(
         Style.of(spec["style"]),
@@ -138,7 +139,10 @@ def _common(shown: FigureData, spec: Mapping[str, Any], found: Mapping[str, Any]
         },
         **{
             name: {}
-            for name in ("examples", "looks", "methods", "ratios", "variants", "losses", "epochs")
+            for name in (
+                *("examples", "looks", "methods", "ratios", "variants", "losses", "epochs"),
+                "checkpoints",
+            )
         },
         "material": {"sources": [], "tasks": []},
     }

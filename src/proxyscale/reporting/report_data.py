@@ -41,6 +41,7 @@ def figures_data(data: FigureData) -> dict[str, Any]:
     return {
         "proxies": data.proxies,
         "rivals": list(data.beside("rival")),
+        "checkpoints": {n: _number(ratio, 9) for n, ratio in data.beside("checkpoint").items()},
         "proxy": data.proxy,
         "variants": grid.variants,
         "looks": {name: _look(mark) for name, mark in looks.items()},
@@ -95,7 +96,7 @@ def _rounded(values: Array) -> list[float | None]:
 def statistics_data(statistics: pa.Table, reference: str) -> list[list[Any]]:
     """Rows of [statistic, group, task, proxy, value, low, high, ceiling, n, named, unit]."""
     table = where(statistics, reference=reference)
-    level = pc.is_in(table["level"], pa.array(["distribution", "rival"]))
+    level = pc.is_in(table["level"], pa.array(["distribution", "rival", "checkpoint"]))
     table = table.filter(pc.or_(level, pc.equal(table["statistic"], "best_metric")))
     words, numbers = ("statistic", "group", "task", "proxy"), ("value", "low", "high", "ceiling")
     return [

@@ -24,12 +24,11 @@ def sentences(config: Reading, statistics: pa.Table) -> list[str]:
 
 
 def _agreement(config: Reading, table: pa.Table) -> str:
-    """How well the figures' proxy foretells the reference, over the tasks; R² with its sign."""
+    """How well the figures' proxy foretells the reference, over the tasks; R² with its sign and
+    with what one distribution less makes of it."""
     for column, value in (("level", "distribution"), ("group", "all")):
         table = table.filter(pc.equal(table[column], value))
-    values = {
-        (row["statistic"], row["task"], row["proxy"]): row["value"] for row in table.to_pylist()
-    }
+    found = {(row["statistic"], row["task"], row["proxy"]): row for row in table.to_pylist()}
     rows = [
         row
         for row in table.to_pylist()
@@ -39,7 +38,13 @@ def _agreement(config: Reading, table: pa.Table) -> str:
         return ""
     proxy = config.figures.proxy or min(rows, key=_unusual)["proxy"]
     own = [
-        row | {"r": values["pearson", row["task"], proxy]} for row in rows if row["proxy"] == proxy
+        row
+        | {
+            "r": found["pearson", row["task"], proxy]["value"],
+            "without": found.get(("pearson_leave_one_out", row["task"], proxy)),
+        }
+        for row in rows
+        if row["proxy"] == proxy
     ]
     losses = {
         row["task"]
@@ -66,31 +71,38 @@ def _relation(what: str, proxy: str, reference: str, own: list[dict[str, Any]]) 
         tail = f" of {reference} rises" if falling else f" of {reference}"
         return f"{what} of {proxy} {way}{tail}"
     if falling == len(own):
-        return f"{what} of {proxy} fall where those of {reference} rise, on every task,"
+        return f"{what} of {proxy} fall where those of {reference} rise, on every task"
     if falling:
         rising = len(own) - falling
         tasks = f"{rising} task{'s' * (rising > 1)}"
         return (
             f"{what} of {proxy} go with those of {reference} on {tasks} and against them on "
-            f"{falling},"
+            f"{falling}"
         )
     return f"{what} of {proxy} go with those of {reference}"
 
 
 def _range(own: list[dict[str, Any]]) -> str:
     """R² of one task, or from the lowest to the highest, a negative correlation marked; with the
-    number of distributions where tasks differ in it."""
+    number of distributions where tasks differ in it, and what one less makes of it."""
     differ = len({row["n"] for row in own}) > 1
 
-    def told_n(row: dict[str, Any]) -> str:
-        return f", n = {row['n']}" if differ else ""
+    def told(row: dict[str, Any]) -> str:
+        value = f"{row['value']:.2f}{' with r < 0' * (row['r'] < 0)}"
+        more = [f"n = {row['n']}"] * differ + _without_one(row["without"])
+        if len(own) > 1:
+            return f"{value} ({', '.join([row['task'], *more])})"
+        return ", ".join([value, *more])
 
-    told = [
-        f"{row['value']:.2f}{' with r < 0' * (row['r'] < 0)}"
-        + (f" ({row['task']}{told_n(row)})" if len(own) > 1 else "")
-        for row in (own[0], own[-1])
-    ]
-    return f"R² {told[0]}" if len(own) == 1 else f"R² from {told[0]} to {told[1]}"
+    return f"R² {told(own[0])}" if len(own) == 1 else f"R² from {told(own[0])} to {told(own[-1])}"
+
+
+def _without_one(row: dict[str, Any] | None) -> list[str]:
+    """What one distribution less makes of R², with the sign of r; whose absence moves r most."""
+    if row is None or row["low"] is None:
+        return []
+    ends = (f"{math.copysign(r * r, r):.2f}".replace("-", "−") for r in (row["low"], row["high"]))
+    return [f"{' to '.join(ends)} with one left out, most moved by {row['named']}"]
 
 
 def _unusual(row: dict[str, Any]) -> float:

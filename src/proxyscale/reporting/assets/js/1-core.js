@@ -104,11 +104,12 @@ const color = (mark) => `var(--c${mark.color})`;
 function outline(shape, x, y, r) {
   const polygon = (points) => "M" + points.map(([a, b]) => `${(x + a * r).toFixed(2)},${(y + b * r).toFixed(2)}`).join("L") + "Z";
   const cross = [[-0.35, -1], [0.35, -1], [0.35, -0.35], [1, -0.35], [1, 0.35], [0.35, 0.35], [0.35, 1], [-0.35, 1], [-0.35, 0.35], [-1, 0.35], [-1, -0.35], [-0.35, -0.35]];
+  const star = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((i) => [Math.sin(i * 0.62832) * (i % 2 ? 0.5 : 1.25), -Math.cos(i * 0.62832) * (i % 2 ? 0.5 : 1.25)]);
   const turned = cross.map(([a, b]) => [(a - b) * 0.707, (a + b) * 0.707]);
   const five = [0, 1, 2, 3, 4].map((i) => [Math.sin(i * 1.2566) * 1.05, -Math.cos(i * 1.2566) * 1.05]);
   const forms = {
     s: [[-0.88, -0.88], [0.88, -0.88], [0.88, 0.88], [-0.88, 0.88]], "^": [[0, -1.05], [1, 0.8], [-1, 0.8]], v: [[0, 1.05], [1, -0.8], [-1, -0.8]],
-    "<": [[-1.05, 0], [0.8, 1], [0.8, -1]], ">": [[1.05, 0], [-0.8, 1], [-0.8, -1]], D: [[0, -1.15], [1.15, 0], [0, 1.15], [-1.15, 0]], P: cross, X: turned, p: five,
+    "<": [[-1.05, 0], [0.8, 1], [0.8, -1]], ">": [[1.05, 0], [-0.8, 1], [-0.8, -1]], D: [[0, -1.15], [1.15, 0], [0, 1.15], [-1.15, 0]], P: cross, X: turned, p: five, "*": star,
   };
   if (forms[shape]) return polygon(forms[shape]);
   return `M${x - r},${y}a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0Z`;
@@ -156,8 +157,8 @@ function chart(parent, width, height, summary) {
 }
 const LEFT = 62; // of the frame, for the words before it
 const clipped = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
-// `x` and `y` are limits, or for `names` across their words; `scale` bends an axis.
-function axes(svg, { width, height, left = LEFT, right = 12, top = 10, bottom = 44, x, y, xlabel, ylabel, log = false, names, bent, yticks }) {
+// `x` and `y` are limits, or for `names` across their words; `bent` bends an axis, ticks are `from` some x on.
+function axes(svg, { width, height, left = LEFT, right = 12, top = 10, bottom = 44, x, y, xlabel, ylabel, log = false, names, bent, yticks, from }) {
   const across = log ? Math.log10 : (v) => v, up = bent || ((v) => v);
   if (names) x = [-0.5, names.length - 0.5];
   const X = (v) => left + ((across(v) - across(x[0])) / (across(x[1]) - across(x[0]))) * (width - left - right);
@@ -167,7 +168,7 @@ function axes(svg, { width, height, left = LEFT, right = 12, top = 10, bottom = 
     element(svg, "line", { class: "grid", x1: left, x2: width - right, y1: Y(v), y2: Y(v) });
     element(svg, "text", { x: left - 7, y: Y(v) + 4, "text-anchor": "end" }, (yticks ? String(v) : v.toFixed(decimals(ys))).replace("-", "−"));
   }
-  const xs = names ? names.map((_, i) => i) : log ? powers(...x) : ticks(...x, width < 400 ? 4 : 6);
+  const xs = names ? names.map((_, i) => i) : log ? powers(from || x[0], x[1]) : ticks(...x, width < 400 ? 4 : 6);
   const most = names && Math.max(4, Math.floor((width - left - right) / names.length / 6.3));
   for (const v of xs) {
     if (!names) element(svg, "line", { class: "grid", x1: X(v), x2: X(v), y1: top, y2: height - bottom });

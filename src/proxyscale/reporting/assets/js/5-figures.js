@@ -46,11 +46,24 @@ function scatter(parent, points, { title, side, summary, what }) {
   element(figure, "p", { class: "summary" }, summary);
 }
 // What R² would be without one of the distributions, and which moves it most.
-function leverage(task, proxy, n) {
-  const [squared, r] = [found("r2_leave_one_out", task, proxy), found("pearson_leave_one_out", task, proxy)];
-  if (!squared || !known(squared.low)) return `${n} distributions.`;
-  const ends = [r.low, r.high].map((v) => fixed(Math.sign(v) * v * v));
-  return `${n} distributions; with one of them left out ${ends[0]} to ${ends[1]}, most moved by ${label(squared.named)}.`;
+const withoutOne = (r) => (r && known(r.low) ? `with one left out ${fixed(squaredSigned(r.low))} to ${fixed(squaredSigned(r.high))}, most moved by ${label(r.named)}` : "");
+function leverage(n, r) {
+  const told = withoutOne(r);
+  return `${n} distributions${told ? `; ${told}` : ""}.`;
+}
+// The same of points that have no statistics of their own.
+function leftOut(points) {
+  const all = correlation(points), others = points.map((p) => correlation(points.filter((q) => q !== p)));
+  if (points.length < 4 || !known(all) || !others.some(known)) return null;
+  const z = (r) => Math.atanh(r * (1 - 1e-9)), moved = others.map((r) => (known(r) ? Math.abs(z(r) - z(all)) : -1));
+  const ends = others.filter(known);
+  return { low: Math.min(...ends), high: Math.max(...ends), named: points[moved.indexOf(Math.max(...moved))].name };
+}
+function correlation(points) {
+  const of = (key) => { const m = mean(points.map((p) => p[key])); return points.map((p) => p[key] - m); };
+  const [x, y] = [of("x"), of("y")], dot = (a, b) => a.reduce((sum, v, i) => sum + v * b[i], 0);
+  const size = Math.sqrt(dot(x, x) * dot(y, y));
+  return size > 0 ? dot(x, y) / size : null;
 }
 function drawCorrelation() {
   const root = cleared("correlation");
@@ -66,7 +79,7 @@ function drawCorrelation() {
     const r2 = found("r2", task, chosen.proxy), r = (found("pearson", task, chosen.proxy) || {}).value;
     const ends = found("pearson", task, chosen.proxy) || {};
     const text = r2 && known(r2.value) ? `${signedR2(r2.value, r)} ${signedInterval(ends)}` : "R² n/a";
-    scatter(root, points, { title: label(task), side: { text, alarm: r < 0 }, summary: leverage(task, chosen.proxy, points.length), what });
+    scatter(root, points, { title: label(task), side: { text, alarm: r < 0 }, summary: leverage(points.length, found("pearson_leave_one_out", task, chosen.proxy)), what });
   }
 }
 // The interval of R² with the sign of the correlation's ends.
@@ -90,23 +103,29 @@ function drawCompute() {
   const root = cleared("compute"), statistic = chosen.statistic;
   const priced = D.proxies.filter((p) => D.ratios[p]);
   if (!priced.length) return element(root, "p", { class: "note" }, "The compute of these scales is not known: give their parameters and tokens.");
-  const bent = BENT.has(statistic) ? bend : null;
-  const panels = shownTasks().map(({ name: task }) => [task, priced.map((proxy) => ({ proxy, at: 1 / D.ratios[proxy], ...atCompute(statistic, task, proxy, chosen.group) })).filter((row) => known(row.value))]).filter(([, rows]) => rows.length);
-  for (const [task, rows] of panels) { // one axis for all, but where the order is inverted
+  const bent = BENT.has(statistic) ? bend : null, early = Object.keys(D.checkpoints).filter((name) => D.checkpoints[name]);
+  // what trains nothing stands left of all compute, the next one nearer
+  const least = Math.min(...[...priced.map((p) => 1 / D.ratios[p]), ...early.map((name) => 1 / D.checkpoints[name])]);
+  const places = { scale: priced.map((p) => [p, 1 / D.ratios[p]]), checkpoint: early.map((name) => [name, 1 / D.checkpoints[name]]), rival: D.rivals.map((name, i) => [name, least / 3 ** (D.rivals.length - i)]) };
+  for (const { name: task } of shownTasks()) { // one axis for all, but where the order is inverted
+    const rows = Object.entries(places).flatMap(([kind, each]) => each.map(([proxy, at]) => ({ proxy, at, kind, ...atCompute(statistic, task, proxy, chosen.group) }))).filter((row) => known(row.value));
+    if (!rows.some((row) => row.kind === "scale")) continue;
     const low = Math.min(...rows.flatMap((r) => [r.value, r.low]).filter(known));
     const bottom = low >= 0 ? 0 : bent ? Math.max(-0.998, low) : low - 0.05;
     drawComputePanel(root, task, rows, { statistic, bent, bottom, priced });
   }
 }
-function drawComputePanel(root, task, rows, { statistic, bent, bottom, priced }) {
+function drawComputePanel(root, task, every, { statistic, bent, bottom, priced }) {
+  const rows = every.filter((row) => row.kind === "scale");
   const figure = element(root, "figure"), caption = element(figure, "figcaption");
   element(caption, "bdi", {}, label(task));
-  const width = 340, height = 262, least = Math.min(...priced.map((p) => 1 / D.ratios[p]));
-  const first = rows[0], last = rows.at(-1), value = (row) => `${fixed(row.value)} ${interval(row.low, row.high)}`.trim();
-  const summary = rows.length > 1 ? `${value(first)} at ${label(first.proxy)}, ${cheaper(D.ratios[first.proxy])}; ${value(last)} at ${label(last.proxy)}, ${cheaper(D.ratios[last.proxy])}.` : `${value(first)} at ${label(first.proxy)}, ${cheaper(D.ratios[first.proxy])}.`;
+  const width = 340, height = 262, least = Math.min(...every.map((row) => row.at));
+  const without = (row) => (statistic === "r2" ? withoutOne(found("pearson_leave_one_out", task, row.proxy, chosen.group)) : "");
+  const told = (row) => [`${fixed(row.value)} ${interval(row.low, row.high)}`.trim() + ` at ${label(row.proxy)}`, cheaper(D.ratios[row.proxy]), without(row)].filter(Boolean).join(", ");
+  const summary = `${(rows.length > 1 ? [rows[0], rows.at(-1)] : rows).map(told).join("; ")}.`;
   const svg = chart(figure, width, height, `${label(task)}, ${statisticName(statistic)}: ${summary}`);
   const yticks = bent ? bentTicks(bottom) : undefined;
-  const place = axes(svg, { width, height, log: true, x: [least / 1.7, 1.4], y: [bottom, bent ? 0.998 : 1.02], xlabel: "compute ÷ the reference's", ylabel: statisticName(statistic), bent, yticks, top: 24 });
+  const place = axes(svg, { width, height, log: true, x: [least / 1.7, 1.4], from: Math.min(...every.filter((row) => row.kind !== "rival").map((row) => row.at)) / 1.7, y: [bottom, bent ? 0.998 : 1.02], xlabel: "compute ÷ the reference's", ylabel: statisticName(statistic), bent, yticks, top: 24 });
   const { X, Y } = place, ceilings = rows.map((r) => r.ceiling).filter(known);
   if (ceilings.length) {
     const limits = found("reference_noise_ceiling", task, rows[0].proxy, chosen.group) || {};
@@ -118,10 +137,16 @@ function drawComputePanel(root, task, rows, { statistic, bent, bottom, priced })
   for (const p of priced) if (!D.variants[p] && X(1 / D.ratios[p]) > free) { element(svg, "text", { x: X(1 / D.ratios[p]), y: 15, "text-anchor": "middle" }, clipped(label(p), 9)); free = X(1 / D.ratios[p]) + Math.min(label(p).length, 9) * 6.5; }
   const mark = look(task);
   element(svg, "polyline", { points: rows.filter((r) => !D.variants[r.proxy]).map((r) => `${X(r.at)},${Y(r.value)}`).join(" "), fill: "none", style: `stroke:${color(mark)}`, "stroke-width": 1.4, "stroke-dasharray": LINES[mark.dash] });
-  for (const r of rows) {
+  const scales = new Set(every.filter((r) => r.kind === "checkpoint").map((r) => r.proxy.split("@")[0]));
+  for (const scale of scales) { // a curve of its own, which ends where the scale stands
+    const run = every.filter((r) => r.proxy === scale || (r.kind === "checkpoint" && r.proxy.startsWith(`${scale}@`))).sort((a, b) => a.at - b.at);
+    element(svg, "polyline", { class: "early", points: run.map((r) => `${X(r.at)},${Y(r.value)}`).join(" "), fill: "none", style: `stroke:${color(mark)}`, "stroke-dasharray": "1 3" });
+  }
+  const kinds = { rival: "trains nothing", checkpoint: "a checkpoint, not annealed" };
+  for (const r of every) {
     bar(svg, mark, { X, Y: (v) => Y(Math.max(Math.min(v, bent ? 0.998 : 1), bottom)) }, r.at, r.low, r.high);
-    const variant = { ...mark, filled: !D.variants[r.proxy] };
-    hint(drawMark(svg, variant, X(r.at), Y(r.value), 4.6), `${label(task)} · ${label(r.proxy)}`, [`${statisticName(statistic)} ${fixed(r.value, 3)} ${interval(r.low, r.high, 3)}`, cheaper(D.ratios[r.proxy]), `n = ${r.n}`, ...(known(r.ceiling) ? [`noise ceiling ${fixed(r.ceiling, 3)}`] : [])]);
+    const shown = { ...mark, filled: !D.variants[r.proxy], ...(r.kind === "rival" ? { marker: "*" } : {}) };
+    hint(drawMark(svg, shown, X(r.at), Y(r.value), r.kind === "checkpoint" ? 2.6 : 4.6), `${label(task)} · ${label(r.proxy)}`, [`${statisticName(statistic)} ${fixed(r.value, 3)} ${interval(r.low, r.high, 3)}`, ...(kinds[r.kind] ? [kinds[r.kind]] : []), ...(r.kind === "rival" ? [] : [cheaper(1 / r.at)]), `n = ${r.n}`, ...[without(r)].filter(Boolean), ...(known(r.ceiling) ? [`noise ceiling ${fixed(r.ceiling, 3)}`] : [])]);
   }
   oneStop(svg);
   element(figure, "p", { class: "summary" }, summary);
@@ -189,6 +214,7 @@ function startFigures() {
   const grouped = (name) => D.memberships[name] ? ` (${D.memberships[name].join(", ")})` : "";
   legend($$("legend"), families.size < D.distributions.length ? [] : D.distributions.map((name) => [label(name) + grouped(name), look(name), false]));
   $$("equal-note").textContent = D.proxy === D.proxies[0] ? `${label(D.proxy)} is the smallest proxy as well, so that Figures 12 and 13 equal Figures 1 and 5, and are not shown twice.` : "";
+  $$("besides-note").textContent = [...(D.rivals.length ? ["Stars on the left train nothing."] : []), ...(Object.keys(D.checkpoints).length ? ["Dotted are checkpoints of a scale, not annealed."] : [])].join(" ");
   drawFigures();
   drawMixtures();
   drawVariants();

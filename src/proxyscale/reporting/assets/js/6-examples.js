@@ -29,10 +29,10 @@ function openExample(i) {
   const all = D.examples[chosen.task], root = cleared("example-detail"), value = all.r2[chosen.proxy][i];
   const points = D.distributions.map((name, j) => {
     const [x, y] = [all.losses[chosen.proxy][j][i], all.losses[D.reference][j][i]];
-    return known(x) && known(y) ? { x, y, look: look(name), title: label(name), lines: [`${label(chosen.proxy)}: ${number(x, 4)}`, `${label(D.reference)}: ${number(y, 4)}`] } : null;
+    return known(x) && known(y) ? { x, y, name, look: look(name), title: label(name), lines: [`${label(chosen.proxy)}: ${number(x, 4)}`, `${label(D.reference)}: ${number(y, 4)}`] } : null;
   }).filter(Boolean);
   const told = known(value) ? signedR2(Math.abs(value), value) : "R² n/a";
-  scatter(root, points, { title: `Example ${all.ids[i]}`, side: { text: told, alarm: value < 0 }, summary: `${told}, ${points.length} distributions.`, what: lossWord(chosen.task) });
+  scatter(root, points, { title: `Example ${all.ids[i]}`, side: { text: told, alarm: value < 0 }, summary: `${told}, ${leverage(points.length, leftOut(points))}`, what: lossWord(chosen.task) });
   if (!all.texts) return;
   const [prompt, scored, cut] = all.texts[i];
   const text = element(root, "pre", { dir: "auto" });
