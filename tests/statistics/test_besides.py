@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -146,7 +148,14 @@ def test_seeds_that_go_together_are_told_with_what_follows():
     truth, shared = rng.standard_normal((n, 1)), 0.1 * rng.standard_normal((n, 3))
     both = {s: {"t": 5 + truth + shared + 0.02 * rng.standard_normal((n, 3))} for s in ("s", "ref")}
     own = {s: {"t": 5 + truth + 0.1 * rng.standard_normal((n, 3))} for s in ("s", "ref")}
-    told = [words(verdict(every_statistic(*tables(v), SPEC))[0]) for v in (both, own)]
+    turned = {"s": {"u": 10 + truth - (both["s"]["t"] - 5 - truth)}, "ref": {"u": both["ref"]["t"]}}
+    two = {s: both[s] | turned[s] for s in both}
+    told = [words(verdict(every_statistic(*tables(v), SPEC))[0]) for v in (both, own, two)]
     assert "Differences of s from seed to seed go with the reference's (r 0.9" in told[0]
     assert "so that R² may pass its ceiling." in told[0]
     assert "from seed to seed" not in told[1]
+    # against each other they leave less to be explained, not more: the two ways are told apart
+    assert "go with the reference's on t (r 0.9" in told[2]
+    assert re.search(
+        r"go against the reference's on u \(r -0\.9\d \[[^]]*\]\), so that R² may stay", told[2]
+    )

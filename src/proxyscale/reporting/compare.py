@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,10 @@ from proxyscale.tables.weights import read_weights
 MOST_TASKS = 20  # in the table of the console
 COSTS = ("parameters", "tokens", "flops")
 ONE_COLUMN = ("scale", "seed", "task", "example", "step")
+WITHOUT = "pearson_leave_one_out"
 COLUMNS = {
     "r2": "R²",
+    WITHOUT: "less one (most moved by)",
     "spearman": "Spearman",
     "kendall": "Kendall",
     "decision_accuracy": "decisions right",
@@ -215,6 +218,7 @@ def _rows(grid: Grid, statistics: pa.Table) -> tuple[list[list[str]], int]:
         value, low, high = (row[key] for key in ("value", "low", "high"))
         text = "n/a" if value is None else f"{value:.3f} {_interval(low, high)}".rstrip()
         text += " r < 0" * (row["statistic"] == "r2" and (row["task"], row["proxy"]) in falling)
+        text = _less_one(row) if row["statistic"] == WITHOUT else text
         cell = cells.setdefault((row["task"], row["proxy"]), {"n": str(row["n"])})
         cell[row["statistic"]] = text
         if row["statistic"] == "r2":
@@ -235,6 +239,14 @@ def _rows(grid: Grid, statistics: pa.Table) -> tuple[list[list[str]], int]:
         if (task, proxy) in cells
     ]
     return found, len(tasks) - len(shown)
+
+
+def _less_one(row: Mapping[str, Any]) -> str:
+    """R² with the sign of r where any one recipe is left out, and the recipe that moves r most."""
+    if row["low"] is None:
+        return ""
+    least, most = (math.copysign(r * r, r) for r in (row["low"], row["high"]))
+    return f"{least:z.3f} to {most:z.3f} ({row['named']})"
 
 
 def _interval(low: float | None, high: float | None) -> str:

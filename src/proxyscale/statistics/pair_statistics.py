@@ -166,10 +166,12 @@ def _regret_rows(pair: Pair, found: Decisions, confidence: float) -> Iterator[Ro
 def _next_rows(name: str, x: Array, y: Array, found: Decisions, confidence: float) -> Iterator[Row]:
     """The expected regret next time, and the smallest that is excluded with confidence."""
     n = len(y)
-    ends = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
-    accuracies = np.array([found.accuracy, ends[1], ends[0]])
-    ahead = regrets.next_regret(accuracies, float(np.std(y, ddof=1)), n)
-    yield _row(name, ahead[0], n, ahead[1:])
+    _, right = intervals.decision_interval(np.asarray(found.accuracy), n, confidence, found.pairs)
+    accuracies = np.array([found.accuracy, right])
+    value, least = regrets.next_regret(accuracies, float(np.std(y, ddof=1)), n)
+    # its upper end is a bound like the one below, on one side of two
+    most = regrets.next_bound(x, y, (1 + confidence) / 2, found)
+    yield _row(name, value, n, (least, most))
     yield _row(f"{name}_excluded", regrets.next_bound(x, y, confidence, found), n)
 
 

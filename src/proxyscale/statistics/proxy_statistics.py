@@ -50,7 +50,7 @@ from proxyscale.statistics.objective import NAME, STANDARDIZED, Objective, in_sd
 from proxyscale.statistics.pair_statistics import NEGATIVE, Extent, Pair, noise_rows, pair_rows
 from proxyscale.statistics.seed_noise import Noise, chosen_noise, pools_of, seed_noise
 
-DEFINITIONS = "3"  # to be raised when the meaning of a statistic changes
+DEFINITIONS = "4"  # to be raised when the meaning of a statistic changes
 OWN_UNIT = "in its own unit"  # of a metric that is no loss
 # Levels: what is told over distributions, of scales, of what trains nothing, of checkpoints.
 DISTRIBUTION, RIVAL, CHECKPOINT = "distribution", "rival", "checkpoint"

@@ -146,16 +146,23 @@ def _on(tasks: Sequence[str], found: Verdict) -> str:
 
 
 def _together(found: Verdict) -> list[str]:
-    """That seeds move proxy and reference alike, where they do, and what follows."""
-    if not found.together:
-        return []
-    most = max(found.together, key=lambda one: abs(one.value))
-    where = _on([one.task for one in found.together], found)
-    at = f" on {most.task}" if len(found.together) > 1 else ""
-    return [
-        f"Differences of {most.scale} from seed to seed go with the reference's{where} (r "
-        f"{most.value:.2f} [{most.low:.2f}, {most.high:.2f}]{at}), so that R² may pass its ceiling."
-    ]
+    """That seeds move proxy and reference alike, or against each other, and what follows."""
+    told = []
+    for sign, way, follows in (
+        (1, "with", "may pass its ceiling"),
+        (-1, "against", "may stay below its ceiling whatever the proxy knows"),
+    ):
+        mine = [one for one in found.together if one.value * sign > 0]
+        if not mine:
+            continue
+        most = max(mine, key=lambda one: abs(one.value))
+        where = _on([one.task for one in mine], found)
+        at = f" on {most.task}" if len(mine) > 1 else ""
+        told.append(
+            f"Differences of {most.scale} from seed to seed go {way} the reference's{where} (r "
+            f"{most.value:.2f} [{most.low:.2f}, {most.high:.2f}]{at}), so that R² {follows}."
+        )
+    return told
 
 
 def _rivals(found: Verdict) -> list[str]:
