@@ -121,6 +121,28 @@ def test_trust_in_regret_takes_the_bound_below_the_level(kind, row):
     assert "cannot be told" in words(unknown)
 
 
+@pytest.mark.parametrize(
+    ("bound", "told"),
+    [
+        (3.71, "its expected regret is 1.17× the compute, and only more than 3.71× is excluded."),
+        (700.0, "its expected regret is 1.17× the compute, and nothing up to 100× is excluded."),
+    ],
+)
+def test_a_regret_in_compute_is_told_up_to_a_hundred_times(bound, told):
+    more = {"regret_next_compute": 1.17, "regret_next_compute_excluded": bound}
+    assert told in words(verdict(table({"a": (0.9, 0.9, 0.9)}, **more), {"compute": 1.2})[0])
+    dear = more | {"regret_next_compute": 400.0, "regret_next_compute_excluded": 900.0}
+    found = verdict(table({"a": (0.9, 0.9, 0.9)}, **dear), {"compute": 1.2})[0]
+    assert "its expected regret is more than 100× the compute, and nothing up" in words(found)
+
+
+def test_a_scale_worse_than_a_coin_has_its_ties_told_too():
+    told = words(verdict(table({"a": (0.5, 0.5, 0.4)}, proxy_ties=0.25))[0])
+    assert "orders 40% of pairs right, worse than a coin, 25% of them tied and counted" in told
+    told = words(verdict(table({"a": (0.5, 0.5, 0.7)}, proxy_ties=0.001))[0])
+    assert "orders 70% of pairs right, less than 1% of them tied and counted one half" in told
+
+
 def test_too_few_distributions_are_told():
     found = verdict(table({"a": (0.7, 0.8, 1.0)}, n=6))[0]
     told = words(found)

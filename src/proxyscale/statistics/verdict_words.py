@@ -215,20 +215,26 @@ def _finding(trial: Trial, found: Verdict, unit: str) -> str:
     right = f"orders {trial.accuracy:.0%} of pairs{of} right"
     if trial.tied == 1:
         right = f"has one value for all {trial.n} distributions and orders nothing"
-    elif trial.accuracy < 0.5:
-        right += ", worse than a coin"
-    elif trial.tied > 0:
-        right += f", {trial.tied:.0%} of them tied and counted one half"
+    else:
+        right += ", worse than a coin" * (trial.accuracy < 0.5)
+        share = f"{trial.tied:.0%}" if trial.tied >= 0.005 else "less than 1%"
+        right += f", {share} of them tied and counted one half" * (trial.tied > 0)
     if found.trust.kind == DECISIONS:
         return f"{right}, which proves only {trial.bound:.0%}"
     if np.isnan(trial.bound):
         told = "the compute" if found.trust.kind == COMPUTE else "the regret"
         return f"{right}; {told} that this costs cannot be told"
-    estimate, bound = (_cost(found, v, unit) for v in (trial.estimate, trial.bound))
-    return f"{right}; its expected regret is {estimate}, and only more than {bound} is excluded"
-
-
-def _cost(found: Verdict, value: float, unit: str) -> str:
     if found.trust.kind == REGRET:
-        return _amount(found, value, unit)
-    return f"> {MOST_COMPUTE:g}×" if value > MOST_COMPUTE else f"{value:.3g}×"
+        estimate, bound = (_amount(found, v, unit) for v in (trial.estimate, trial.bound))
+        return f"{right}; its expected regret is {estimate}, and only more than {bound} is excluded"
+    known = "only more than" if trial.bound <= MOST_COMPUTE else "nothing up to"
+    bound = min(trial.bound, MOST_COMPUTE)
+    return (
+        f"{right}; its expected regret is {_times(trial.estimate)} the compute, and {known} "
+        f"{bound:.3g}× is excluded"
+    )
+
+
+def _times(value: float) -> str:
+    """A factor of compute."""
+    return f"{'more than ' * (value > MOST_COMPUTE)}{min(value, MOST_COMPUTE):.3g}×"
