@@ -75,6 +75,19 @@ def test_the_measure_that_is_foretold_best_is_named(browser: Browser) -> None:
     assert {"n/a"} == {cell for row in rows for cell in row[5:]}
 
 
+def test_signal_to_noise_is_told_of_seeds_and_along_a_run(browser: Browser) -> None:
+    cells = "return [...document.querySelectorAll(arguments[0] + ' tbody tr')]"
+    cells += ".map((row) => [...row.cells].map((cell) => cell.textContent))"
+    seeds, along = browser.run(cells, "#signal"), browser.run(cells, "#waver")
+    assert [row[0] for row in seeds] == ["objective", *TASKS]
+    assert all(float(cell) > 0 for row in seeds for cell in row[1:])
+    known = {row[0]: row[1:] for row in along if {*row[1:]} != {"n/a"}}
+    first, *others, last = known[TASKS[0]]
+    assert {*known} == {TASKS[0]}
+    assert first == last != "n/a"
+    assert {*others} == {"n/a"}
+
+
 def test_a_chart_is_one_stop_of_the_tab_key(browser: Browser, folder: Path) -> None:
     browser.viewport(1280)
     browser.open(folder / "r.html")

@@ -60,9 +60,9 @@ def generated(seed):
 def tables(study):
     losses, runs = [], []
     for place, (scale, tasks) in enumerate(study.items()):
-        n, seeds = next(iter(tasks.values())).shape
-        for recipe in np.flatnonzero(~np.isnan(next(iter(tasks.values()))[:, 0])).tolist():
-            for seed in range(seeds):
+        first = next(iter(tasks.values()))
+        for recipe in np.flatnonzero(~np.isnan(first[:, 0])).tolist():
+            for seed in range(first.shape[1]):
                 key = {"scale": scale, "distribution": f"d{recipe}", "draw": 0, "seed": seed}
                 runs.append(key | {"role": "outside", "flops": 10.0**place})
                 losses += [

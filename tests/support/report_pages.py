@@ -63,6 +63,13 @@ def write_page(out: Path, study: Study | None = None) -> None:
         | {"proxy": next(iter(SCALES)), "reference": "ref", "value": 0.9, "named": "bits_per_byte"}
         for task in tasks[: 0 if study else 2]
     ]
-    statistics = pa.concat_tables([found["statistics"], laws, as_table(best)])
+    wavers = [
+        row | {"statistic": f"{whose}checkpoint_signal_to_noise"}
+        for row in found["statistics"].to_pylist()
+        if (row["statistic"], row["task"], row["group"]) == ("spearman", tasks[0], "all")
+        if row["proxy"] == next(iter(SCALES)) and not study
+        for whose in ("", "reference_")
+    ]
+    statistics = pa.concat_tables([found["statistics"], laws, as_table(best + wavers)])
     given = {"statistics": statistics, "losses": tables[0], "runs": tables[1], "tables": paths}
     write_report(out, spec, **given, tasks={tasks[0]: task_folder(out.parent / out.stem)})

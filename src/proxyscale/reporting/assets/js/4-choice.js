@@ -31,13 +31,16 @@ function drawFollowing() {
   $$("costs-note").textContent = `Regret with its ${D.percent} interval, and the smallest expected one that is excluded with ${D.percent} confidence; then the factor of compute that would make up for each (– where losses follow no power law between the two largest scales).`;
   sortable($$("following"), ["test set", "proxy", "picks", "unit", "regret here", "regret next time", "excluded beyond", "here, as compute", "next time, as compute", "excluded beyond, as compute"], rows, 4);
 }
-// How far distributions differ, in standard deviations of one seed: test sets by scales.
+// How far distributions differ, in standard deviations of one seed and, where checkpoints were kept, of the last of a run about its trend: test sets by scales.
 function drawSignal() {
-  const group = $$("choice-group").value;
-  const of = (task, scale) => (scale === D.reference ? D.proxies.map((p) => found("reference_signal_to_noise", task, p, group)).find(Boolean) : found("signal_to_noise", task, scale, group));
-  const rows = decided().map((task) => [label(task), ...[...D.proxies, D.reference].map((scale) => { const row = of(task, scale); return row && known(row.value) ? { v: row.value, t: number(row.value, 2) } : "n/a"; })]);
-  $$("signal-block").hidden = rows.every((row) => row.slice(1).every((cell) => cell === "n/a"));
-  sortable($$("signal"), ["test set", ...[...D.proxies, D.reference].map(label)], rows, 1, { whole: true });
+  const group = $$("choice-group").value, names = [...D.proxies, D.reference];
+  const of = (what, task, scale) => (scale === D.reference ? D.proxies.map((p) => found(`reference_${what}`, task, p, group)).find(Boolean) : found(what, task, scale, group));
+  const cell = (row) => (row && known(row.value) ? { v: row.value, t: number(row.value, 2) } : "n/a");
+  for (const [what, block, root] of [["signal_to_noise", "signal-block", "signal"], ["checkpoint_signal_to_noise", "waver-block", "waver"]]) {
+    const rows = decided().map((task) => [label(task), ...names.map((scale) => cell(of(what, task, scale)))]);
+    $$(block).hidden = rows.every((row) => row.slice(1).every((each) => each === "n/a"));
+    sortable($$(root), ["test set", ...names.map(label)], rows, 1, { whole: true });
+  }
 }
 // The measure that each proxy foretells best: test sets by scales.
 function drawMetrics() {
