@@ -6,7 +6,9 @@
 Any table that `proxyscale compare` reads, of two scales or more and a few hundred recipes. Each of
 its recipes is a member of the population; n = 6, 10, 25 are drawn without replacement, and the
 statistic of all recipes is the truth. Told per number and statistic: the coverage of 95 %
-intervals, mean over tasks and the worst task, and how often the verdict's bounds are false.
+intervals, mean over tasks with the standard error that so many draws leave, and the worst task, and
+how often the verdict's bounds are false. Tasks share their draws, so that many of them do not make
+the error small.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ def main() -> None:
         parser.add_argument(f"--{word}")
     for word in LISTS:
         parser.add_argument(f"--{word}", action="append", default=[])
-    parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--draws", type=int, default=4000)
     args = parser.parse_args()
     said = dict.fromkeys((*UNSAID, "weights", "weights_columns"))
     study = OwnRunsStudy.load(config_of(args.table, said | vars(args)))
@@ -57,17 +59,18 @@ def _tell(proxy: str, tasks: dict[str, tuple[np.ndarray, np.ndarray]], draws: in
     for n in SIZES:
         found = {task: coverage(*both, n, draws) for task, both in tasks.items()}
         for name in next(iter(found.values())):
-            values = {task: row[name] for task, row in found.items() if not np.isnan(row[name])}
-            if values:
-                bad = max if name.startswith("false") else min
-                worst = bad(values, key=values.__getitem__)
-                mean = np.mean(list(values.values()))
-                told = f"mean {mean:.3f}  worst {values[worst]:.3f} ({worst})"
-                print(f"n={n:<3} {name:<24} {told}", flush=True)
+            held = {task: row[name] for task, row in found.items() if name in row}
+            values = {task: row.mean() for task, row in held.items()}
+            bad = max if name.startswith("false") else min
+            worst = bad(values, key=values.__getitem__)
+            each = np.mean(list(held.values()), axis=0)
+            error = each.std(ddof=1) / np.sqrt(draws)
+            told = f"mean {each.mean():.3f} ± {error:.3f}  worst {values[worst]:.3f} ({worst})"
+            print(f"n={n:<3} {name:<24} {told}", flush=True)
 
 
-def coverage(x: np.ndarray, y: np.ndarray, n: int, draws: int) -> dict[str, float]:
-    """Shares of draws of n whose intervals hold the truth, or whose bounds are false."""
+def coverage(x: np.ndarray, y: np.ndarray, n: int, draws: int) -> dict[str, np.ndarray]:
+    """Whether the intervals of each draw of n hold the truth, and its bounds are false: [draws]."""
     truth = correlations(x, y) | {"decision_accuracy": decisions(x, y).accuracy}
     rng = np.random.default_rng(n)
     chosen = np.argsort(rng.random((draws, len(x))), axis=1)[:, :n].T
@@ -91,13 +94,13 @@ def coverage(x: np.ndarray, y: np.ndarray, n: int, draws: int) -> dict[str, floa
         found = [interval(round(v[name], 9), n, ratio=ratio) for v, ratio in each]
         ends[name] = tuple(np.array(found).T)
     held = {
-        name: float(np.mean((low - 1e-9 <= truth[name]) & (truth[name] <= high + 1e-9)))
+        name: (low - 1e-9 <= truth[name]) & (truth[name] <= high + 1e-9)
         for name, (low, high) in ends.items()
     }
     bound = intervals.decision_bound(right, n)
-    held["false trust, decisions"] = float(np.mean(bound > truth["decision_accuracy"]))
+    held["false trust, decisions"] = bound > truth["decision_accuracy"]
     excluded = [regrets.next_bound(*columns, 0.95) for columns in zip(a.T, b.T, strict=True)]
-    held["false trust, regret"] = float(np.mean(np.array(excluded) < loss))
+    held["false trust, regret"] = np.array(excluded) < loss
     return held
 
 

@@ -16,7 +16,10 @@ exponentials of normal losses. *Far kind*: one recipe in ten lies four standard 
 - Spearman, Kendall: normal 93.4–97 %. Kendall's 16 values of six points leave 97.3 % at r = .8,
   where the next narrower interval has 94.6 %. Clustered up to 98.4 %.
 - One-sided decision accuracy: false in at most 4.5 % of cases, clustered points included, even if
-  the order within each cluster is a coin toss (where ½ + asin(r_low)/π is false in 27–100 %).
+  the order within each cluster is a coin toss (where ½ + asin(r_low)/π is false in 27–100 %). Of
+  heavy tails and a far kind τ̂ varies more than a normal copula's: false in up to 6.6 % at n ≤ 25
+  and 8.5 % at n = 100. A variance by the jackknife would leave 5.8 %, but cost normal losses up to
+  .02 of the bound at n = 10, a fifth larger one .015 and leave 6.2 %.
 - Where they fail: if a proxy is right for most recipes and random for a rare kind (10–15 %),
   Pearson's interval of a nearly perfect rest covers 60–80 %, and the decision bound is false in up
   to 16 % at n = 10–25: what is not in the sample cannot be bounded by it.

@@ -2,7 +2,8 @@
 
 Trust is in decisions (the share of pairs ordered right), in the regret next time or in the compute
 that makes up for it; a bound holds for recipes of the same kind as these. Under all three a scale
-is falsely trusted in at most 6 % of simulated studies (tests/statistics).
+is falsely trusted in at most 6 % of simulated studies, normal or clustered (tests/statistics); with
+heavy tails (Student's t of three degrees) it is 6 to 8.5 % in decisions (`intervals`).
 """
 
 from __future__ import annotations

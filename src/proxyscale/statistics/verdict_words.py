@@ -228,10 +228,9 @@ def _finding(trial: Trial, found: Verdict, unit: str) -> str:
         estimate, bound = (_amount(found, v, unit) for v in (trial.estimate, trial.bound))
         return f"{right}; its expected regret is {estimate}, and only more than {bound} is excluded"
     known = "only more than" if trial.bound <= MOST_COMPUTE else "nothing up to"
-    bound = min(trial.bound, MOST_COMPUTE)
     return (
         f"{right}; its expected regret is {_times(trial.estimate)} the compute, and {known} "
-        f"{bound:.3g}× is excluded"
+        f"{min(trial.bound, MOST_COMPUTE):.3g}× is excluded"
     )
 
 
