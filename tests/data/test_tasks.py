@@ -132,6 +132,8 @@ def test_scored_tokens_are_the_choices_alone(tokenizer, prompt, choices):
     stem = f"x{prompt}".rstrip(" ")
     space = f"x{prompt}"[len(stem) :]
     assert bytes_of(tokenizer, example.context) == END + stem
+    places = [place for place, letter in enumerate(stem) for _ in letter.encode()]
+    assert all(row.starts.tolist() == places for row in example.rows)
     for choice, tokens in zip(choices, example.continuations, strict=True):
         assert bytes_of(tokenizer, tokens) == space + choice
 
@@ -141,6 +143,7 @@ def test_long_prompts_are_cut_on_the_left_alike_for_all_choices(tokenizer):
     example = coder.encode(Item("abcdefghijklmnopqrst", (" yes", " no")))
     assert example.cut
     assert bytes_of(tokenizer, example.context) == "ijklmnopqrst"
+    assert example.rows[1].starts.tolist() == list(range(20))  # of the whole prompt
     assert [len(c) for c in example.continuations] == [4, 3]
     fits = coder.encode(Item("k", ("x" * 15,)))
     assert bytes_of(tokenizer, fits.context) == "k"
@@ -268,6 +271,7 @@ def test_shots_come_from_the_target_and_are_never_the_scored_one(tmp_path, world
         context = told.decode(row["tokens"][1 : row["scored_from"]])
         *shots, asked = context.split("\n")
         assert asked == row["prompt"].rstrip()
+        assert row["prompt_starts"] == list(range(len(asked)))  # those of the shots are not told
         assert len(set(shots)) == 2
         for shot in shots:
             prompt = next(p for p in replies if shot.startswith(p))

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-from fontTools.ttLib import TTFont
-from matplotlib.font_manager import findfont, fontManager
+from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
-from support.drawn import make, open_figure
+from support.drawn import add_font, make, open_figure, own_fonts
 from support.synthetic_study import synthetic
 
 from proxyscale.figures.faces import FACE, faces, written
@@ -30,8 +29,7 @@ STUDY = {
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that has matplotlib's own fonts alone."""
-    own = [entry for entry in fontManager.ttflist if entry.name.startswith("DejaVu")]
-    monkeypatch.setattr(fontManager, "ttflist", own)
+    monkeypatch.setattr(fontManager, "ttflist", own_fonts())
 
 
 @pytest.mark.usefixtures("bare")
@@ -59,17 +57,9 @@ def test_no_name_of_a_figure_becomes_a_box(name: str) -> None:
 
 @pytest.mark.usefixtures("bare")
 def test_a_font_of_the_machine_is_used_for_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    font = TTFont(findfont(FACE))
-    for table in filter(lambda table: table.isUnicode(), font["cmap"].tables):
-        table.cmap |= {ord(c): "W" for c in "".join((CHINESE, *STUDY["tasks"], "小"))}
-    for record in font["name"].names:
-        if record.nameID in (1, 4, 16):
-            record.string = "Some Han"
-    font.save(tmp_path / "some.ttf")
-    monkeypatch.setattr(fontManager, "ttflist", list(fontManager.ttflist))
-    fontManager.addfont(tmp_path / "some.ttf")
+    add_font(tmp_path / "Some Han.ttf", "".join((CHINESE, *STUDY["tasks"], "小")))
     assert faces(f"mix {CHINESE}") == [FACE, "Some Han"]
     figure, _ = make("correlation_fig1", synthetic(**STUDY))
     (legend,) = figure.subfigs[1].legends

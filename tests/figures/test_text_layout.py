@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.drawn import make, open_figure
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from support.drawn import add_font, boxes, make, own_fonts
 from support.paths import ROOT
 from support.synthetic_study import (
     SCALES,
@@ -25,6 +30,7 @@ from proxyscale import registry
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.figures import text_layout
+from proxyscale.figures.style import Style
 from proxyscale.study.language_study import LanguageStudy as Config
 from proxyscale.study.validation import read_yaml
 
@@ -39,19 +45,85 @@ SHEETS = ("examples_fig4", "prompts_fig18", "prompts_fig19", "influence_fig24", 
 
 @pytest.mark.parametrize("name", SHEETS)
 def test_text_stays_on_the_page_and_apart(study: Study, name: str) -> None:
-    figure = open_figure(name, study)
-    page = figure.bbox.padded(1.0)
-    renderer = figure.canvas.get_renderer()
-    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in figure.texts]
-    for text, box in boxes:
+    figure, _ = make(name, study)
+    assert legible(figure) > 8
+
+
+def legible(figure: Figure) -> int:
+    """How many texts a page has; AssertionError if two overlap or one leaves it."""
+    page, found = figure.bbox.padded(1.0), boxes(figure)
+    for text, box in found:
         assert page.contains(box.x0, box.y0), text
         assert page.contains(box.x1, box.y1), text
-    written = [(t, b) for t, b in boxes if not t.startswith(" ")]  # blank where others write
-    for i, (text, box) in enumerate(written):
-        for other, second in written[:i]:
+    for i, (text, box) in enumerate(found):
+        for other, second in found[:i]:
             width = min(box.x1, second.x1) - max(box.x0, second.x0)
             height = min(box.y1, second.y1) - max(box.y0, second.y0)
             assert width < 1 or height < 2.5, (text, other)
+    return len(found)
+
+
+SCRIPTS = {
+    "chinese": "语料库的第一个问题，答案是什么？\t",
+    "arabic": "ما هو الجواب الأول في هذا النص؟ ",
+    "both": "what is 问题 الجواب ",
+    "devanagari": "पहला प्रश्न क्या है? ",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_texts_of_other_scripts_neither_overlap_nor_become_boxes(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a machine that has no font for them, and on one that has."""
+    words = SCRIPTS[script]
+    study = with_texts(synthetic(tasks=TASKS[1:2], examples=3), words * 20, words * 2)
+    monkeypatch.setattr(fontManager, "ttflist", own_fonts())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of each character that it has not
+        figure, _ = make("prompts_fig18", study)
+        assert legible(figure) > 8
+        by_number = "".join(text.get_text() for text in figure.texts)
+        assert ("\\u" in by_number) == (script != "arabic")
+        told = capsys.readouterr().err.count("no font on this machine")
+        assert told == (script != "arabic")
+        add_font(tmp_path / f"{script}.ttf", words)
+        figure, _ = make("prompts_fig18", study)
+        assert legible(figure) > 8
+        assert "\\u" not in "".join(text.get_text() for text in figure.texts)
+    assert not capsys.readouterr().err
+
+
+def test_text_from_right_to_left_begins_at_the_right() -> None:
+    sheet = text_layout.Sheet(Style(), "title")
+    given, scored = "ما هو الجواب في هذا النص؟", "(الجواب)"
+    sheet.passage(0.5, 0.4, 4.0, 3, text_layout.Passage.of(given, scored), end=True)
+    places = dict(boxes(sheet.finish(2.0)))
+    assert places[given].x1 == pytest.approx(4.5 * sheet.figure.dpi, abs=1)
+    assert places[given].x0 - places[scored].x1 == pytest.approx(0, abs=1)
+
+
+def test_a_cut_prompt_says_how_many_tokens_are_gone() -> None:
+    """Those that no model reads, and those for which a figure has no room."""
+    words = " ".join(f"w{number}" for number in range(100))
+    starts = [match.start() for match in re.finditer("w", words)]
+    row = {"prompt": words, "continuation": " end", "prompt_starts": starts, "scored_from": 200}
+    shown = text_layout.lines(text_layout.Passage.asked(row), 20, 4, end=True)
+    first = int(shown[1][0].split()[0].removeprefix("w"))
+    assert shown[0] == (f"… {first} tokens", "")
+    shown = text_layout.lines(text_layout.Passage.asked(row | {"scored_from": 30}), 40, 4, end=True)
+    first = int(shown[1][0].split()[0].removeprefix("w"))
+    assert 70 < first < 100
+    assert shown[0] == (f"… {first} tokens, 70 of them unread", "")
+    told = [("… 97 tokens, unread", ""), ("w97 w98 w99", " end")]
+    few = row | {"scored_from": 3}
+    assert text_layout.lines(text_layout.Passage.asked(few), 40, 4, end=True) == told
+    unknown = text_layout.Passage.asked(row | {"prompt_starts": None})
+    shown = text_layout.lines(unknown, 20, 4, end=True)
+    left = words.index(shown[1][0])
+    assert shown[0] == (f"… {left} characters", "")
+    few["prompt"] = "\t漢" + words[2:]  # what is written wider than it is
+    assert text_layout.lines(text_layout.Passage.asked(few), 40, 4, end=True) == told
 
 
 def test_examples_are_the_best_the_median_and_the_worst(study: Study) -> None:
@@ -132,17 +204,14 @@ def test_lines_hold_the_text_within_the_box(
     prompt: str, continuation: str, columns: int, rows: int, end: bool
 ) -> None:
     passage = text_layout.Passage.of(prompt, continuation)
-    given, scored = text_layout.lines(passage, columns, rows, end=end)
-    assert len(given) == len(scored) <= rows
-    assert all(len(line) <= columns for line in (*given, *scored))
-    for a, b in zip(given, scored, strict=True):
-        assert not any(x.strip() and y.strip() for x, y in zip(a, b, strict=False))
-    everything, _ = text_layout.lines(passage, columns, 10_000, end=end)
-    _, asked = text_layout.lines(passage, columns, 10_000, end=end)
-    shown = sum(len(line.strip()) > 0 for line in everything) + len("".join(asked).strip())
-    assert bool(shown) == bool(passage.text.strip())
-    letters = "".join("".join(c) for c in (*everything, *asked)).replace(" ", "")
-    assert sorted(letters) == sorted(passage.text.replace(" ", "").replace("\n", ""))
+    shown = text_layout.lines(passage, columns, rows, end=end)
+    assert len(shown) <= rows
+    assert all(text_layout.cells(given + scored) <= columns for given, scored in shown)
+    whole = text_layout.lines(passage, columns, 10_000, end=end)
+    letters = "".join(map("".join, whole)).replace(" ", "")
+    assert letters == passage.text.replace(" ", "").replace("\n", "")
+    asked = "".join(scored for _, scored in whole).replace(" ", "")
+    assert asked == passage.text[passage.scored_from :].replace(" ", "").replace("\n", "")
 
 
 def test_text_is_broken_after_a_space_where_there_is_one() -> None:

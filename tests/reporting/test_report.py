@@ -76,18 +76,22 @@ def test_the_numbers_are_those_of_the_tables(tmp_path: Path, study: Study) -> No
 
 def test_examples_are_spread_over_their_ranks(tmp_path: Path, study: Study) -> None:
     folder = task_folder(tmp_path / "mix")
-    found = data(write(tmp_path / "r.html", study, tasks={"mix": folder}))
+    cut = task_folder(tmp_path / "docs", starts=[0, 3, 7])
+    found = data(write(tmp_path / "r.html", study, tasks={"mix": folder, "docs": cut}))
     shown = found["examples"]["mix"]
     assert shown["of"] == len(shown["ids"]) == 25
     r2 = [abs(value) for value in shown["r2"][found["proxy"]]]
     assert r2 == sorted(r2)
     assert np.mean(np.sign(found["examples"]["trivia_like"]["r2"]["xxs"])) < 0  # inverted there
     example = shown["ids"][3]
-    assert shown["texts"][3] == [f"prompt {example} {TRICKY}", f"choice 2 of {example}", 0]
+    assert shown["texts"][3] == [f"prompt {example} {TRICKY}", f"choice 2 of {example}", ""]
     losses = study["losses"].to_pandas().groupby(["task", "scale", "distribution", "example"])
     true = losses["loss"].mean()["mix", "s", DISTRIBUTIONS[4], example]
     assert shown["losses"]["s"][4][3] == pytest.approx(true, rel=1e-3)
-    assert found["examples"]["docs"]["texts"] is None
+    assert found["examples"]["squad_like"]["texts"] is None
+    example = found["examples"]["docs"]["ids"][3]
+    told = [f"{example} {TRICKY}", f"choice 2 of {example}", "2 tokens, unread"]
+    assert found["examples"]["docs"]["texts"][3] == told
     assert found["material"]["tasks"][0]["in_pool"] == 9
 
 

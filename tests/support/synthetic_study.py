@@ -120,8 +120,11 @@ def with_curves(study: Study) -> Study:
     return study | {"curves": pa.concat_tables(curves)}
 
 
-def with_texts(study: Study) -> Study:
-    """The study with its tasks' examples: four choices where there are accuracies, else one."""
+def with_texts(study: Study, prompt: str = "\tà la ℵ 漢 " * 40, scored: str = "") -> Study:
+    """The study with its tasks' examples: four choices where there are accuracies, else one.
+
+    `prompt` ends what is given, where something is; `scored` is what is asked for, else the task.
+    """
     asked = {}
     for task in study["losses"]["task"].unique().to_pylist():
         mine = study["losses"].filter(pc.equal(study["losses"]["task"], task))
@@ -133,8 +136,8 @@ def with_texts(study: Study) -> Study:
                 "gold": choice == example % choices,
                 "tokens": [1, 2],
                 "scored_from": 1,
-                "prompt": "" if task == "mix" else f"What is x{example}?\n" + "\tà la ℵ 漢 " * 40,
-                "continuation": f" {task} {choice} " * 3,
+                "prompt": "" if task == "mix" else f"What is x{example}?\n{prompt}",
+                "continuation": scored or f" {task} {choice} " * 3,
             }
             for example in mine["example"].unique().to_pylist()
             for choice in range(choices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,12 +14,13 @@ STATES = "<!-- <script> <!--<script </script > --> </SCRIPT\n> <![CDATA[ ]]> <!-
 TRICKY = f"</script><b>&amp; “quoted”\n\tand `$title` ${{js}} {STATES}"
 
 
-def task_folder(folder: Path) -> Path:
-    """A task's artifact with 25 examples, four choices each."""
+def task_folder(folder: Path, starts: Sequence[int] | None = None) -> Path:
+    """A task's artifact with 25 examples, four choices each, of whose prompts a token is read."""
     rows = [
         {
             **{"example": example, "choice": choice, "gold": choice == 2, "tokens": [1, 2]},
             **{"scored_from": 1, "prompt": f"prompt {example} {TRICKY}"},
+            "prompt_starts": starts,
             "continuation": f"choice {choice} of {example}",
         }
         for example in range(25)

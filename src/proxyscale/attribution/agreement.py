@@ -107,7 +107,8 @@ def _pairs(scores: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
 def _first(target: pa.Table) -> dict[str, Any]:
     """The first target example and its gold choice."""
     row = target.filter(target["gold"]).slice(0, 1).to_pylist()[0]
-    return {key: row[key] for key in ("example", "prompt", "continuation")}
+    kept = ("example", "prompt", "prompt_starts", "scored_from", "continuation")
+    return {key: row[key] for key in kept}
 
 
 def _extremes(scores: Mapping[str, np.ndarray], texts: Candidates) -> list[dict[str, Any]]:

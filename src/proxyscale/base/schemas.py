@@ -46,6 +46,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("tokens", pa.list_(pa.uint32())),
             ("scored_from", pa.uint32()),  # tokens[scored_from:] are scored, given all before them
             ("prompt", pa.string()),
+            ("prompt_starts", pa.list_(pa.uint32())),  # where in it its tokens begin, if known
             ("continuation", pa.string()),
             ("bytes", pa.uint32()),  # of the scored text, without the space before it
             ("characters", pa.uint32()),
@@ -97,6 +98,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("task", pa.string()),
             ("example", pa.uint32()),  # of the task's target
             ("prompt", pa.string()),
+            ("prompt_starts", pa.list_(pa.uint32())),
+            ("scored_from", pa.uint32()),
             ("continuation", pa.string()),
             ("scale", pa.string()),
             ("side", pa.string()),  # helpful or harmful

@@ -100,6 +100,7 @@ def _rows(examples: Sequence[Example]) -> pa.Table:
             "tokens": np.concatenate([row.context, row.scored]),
             "scored_from": len(row.context),
             "prompt": example.item.prompt_of(choice),
+            "prompt_starts": row.starts,
             "continuation": example.item.choices[choice],
             "bytes": len(row.text.encode()),
             "characters": len(row.text),

@@ -27,17 +27,22 @@ NOTHING = np.zeros(0, np.uint32)
 class Row(NamedTuple):
     """A choice in tokens, u32: what stands before it, what is scored, and the text of that.
 
-    The text is without the space before it, as lm-evaluation-harness counts its length.
+    The text is without the space before it, as lm-evaluation-harness counts its length. `starts`
+    are the places in the prompt where its tokens begin, those that are cut off too.
     """
 
     context: np.ndarray
     scored: np.ndarray
     text: str
+    starts: np.ndarray
 
     @classmethod
-    def of(cls, context: Sequence[int], scored: Sequence[int], text: str) -> Row:
+    def of(
+        cls, context: Sequence[int], scored: Sequence[int], text: str, starts: Sequence[int] = ()
+    ) -> Row:
         """A row of so many numbers."""
-        return cls(np.array(context, np.uint32), np.array(scored, np.uint32), text)
+        before, after, places = (np.array(part, np.uint32) for part in (context, scored, starts))
+        return cls(before, after, text, places)
 
 
 class Example(NamedTuple):
@@ -70,6 +75,10 @@ class _Choice(NamedTuple):
     starts: list[int]
     scored: list[int]
     joined: bool
+
+    def within(self, begin: int) -> list[int]:
+        """Where the tokens of the text from `begin` on begin in it."""
+        return [start - begin for start in self.starts[1:] if start >= begin]
 
 
 class _Stream(NamedTuple):
@@ -194,7 +203,7 @@ class Coder:
             self.drop(item, reason)
             return None
         rows = [
-            Row.of(one.context[-room:], one.scored, choice.lstrip())
+            Row.of(one.context[-room:], one.scored, choice.lstrip(), one.within(len(given)))
             for one, choice in zip(choices, item.choices, strict=True)
         ]
         starts = choices[item.gold].starts

@@ -64,7 +64,7 @@ def examples(data: FigureData) -> tuple[Figure, Rows]:
             points = _points(data, task, example)
             _draw(panels[-1], data, points)
             gold = next(choice for choice in asked[example] if choice["gold"])
-            text = Passage.of(gold["prompt"], gold["continuation"])
+            text = Passage.asked(gold)
             below = top + PANEL + 0.45
             sheet.passage(left, below, width - 0.1, LINES, text, end=bool(gold["prompt"]))
             facts = {"task": task, "rule": rule, "example": example, "pearson": r}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FACE = "DejaVu Sans"  # comes with matplotlib
+TOLD = 20  # characters that are named
 NAMES = {"task", "group", "proxy", "reference", "scale", "distribution", "source"}  # columns
 
 
@@ -58,31 +60,49 @@ def names_in(given: Any) -> Iterator[str]:
 
 
 def faces(text: str) -> list[str]:
-    """The families to write a text in, matplotlib's own first: so many more as it needs of this
-    machine's, those that have most of what is missing. What none has is told on stderr."""
+    """The families to write a name in; what none of this machine's has is told on stderr."""
+    found, lacking = fitting(text, FACE)
+    tell_lacking(lacking)
+    return found
+
+
+def fitting(text: str, own: str) -> tuple[list[str], set[int]]:
+    """The families to write a text in, one of matplotlib's own first: so many more as it needs of
+    this machine's, those that have most of what is missing; and the characters that none has."""
     from matplotlib.font_manager import fontManager
 
-    found = [FACE]
-    missing = {ord(c) for c in text if c.isprintable()} - _writable((FACE,))
+    found = [own]
+    missing = {ord(c) for c in text if c.isprintable()} - _writable((own,))
     plain = {e.fname: e.name for e in fontManager.ttflist if e.style == "normal"} if missing else {}
     while missing:
         best = max(sorted(plain), key=lambda path: len(missing & _characters(path)), default="")
         if not best or not missing & _characters(best):
-            told = "".join(map(chr, sorted(missing)))
-            print(f"no font on this machine has {told}: written by number", file=sys.stderr)
             break
         found.append(plain[best])
         missing -= _characters(best)
-    return found
+    return found, missing
+
+
+def tell_lacking(characters: Collection[int]) -> None:
+    """Say on stderr which characters no font of this machine has, the first of them by name."""
+    if characters:
+        told = "".join(map(chr, sorted(characters)[:TOLD]))
+        more = f" and {len(characters) - TOLD:,} more" if len(characters) > TOLD else ""
+        print(f"no font on this machine has {told}{more}: written by number", file=sys.stderr)
 
 
 def written(text: str, families: Sequence[str]) -> str:
     r"""The text as these families can write it: what they lack by its number, as `\u8bed`."""
     known = _writable(tuple(families))
-    return "".join(
-        c if ord(c) in known or not c.isprintable() else c.encode("unicode_escape").decode()
-        for c in text
-    )
+    return "".join(c if ord(c) in known or c == "\n" else _by_number(c) for c in text)
+
+
+def _by_number(character: str) -> str:
+    if character.isspace():
+        return " "
+    if unicodedata.category(character) == "Cf":  # of how others are written: nothing to be seen
+        return ""
+    return character.encode("unicode_escape").decode()
 
 
 def make_legible(figure: Figure, families: Sequence[str]) -> None:

@@ -213,15 +213,14 @@ class FigureData:
         return 1 / ratio
 
     def asked(self, task: str) -> dict[int, Rows]:
-        """The choices of every example of a task's holdout: prompt, continuation, gold, choice.
+        """The choices of every example of a task's holdout, without their tokens.
 
         UserError if the task's table was not given.
         """
         if task not in self.given.get("asked", {}):
             raise UserError(f"the examples of {task!r} are needed", where="tasks", value=task)
-        columns = ["example", "choice", "gold", "prompt", "continuation"]
         found: dict[int, Rows] = {}
-        for row in self.given["asked"][task].select(columns).to_pylist():
+        for row in self.given["asked"][task].drop_columns("tokens").to_pylist():
             found.setdefault(row["example"], []).append(row)
         return found
 

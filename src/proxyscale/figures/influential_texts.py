@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from proxyscale.base.errors import UserError
 from proxyscale.figures.figure_data import FigureData, Rows
 from proxyscale.figures.style import SMALL
-from proxyscale.figures.text_layout import EDGE, Passage, Sheet, clean
+from proxyscale.figures.text_layout import EDGE, Passage, Sheet
 from proxyscale.registry import figure
 
 if TYPE_CHECKING:
@@ -54,9 +54,10 @@ def influence(data: FigureData, place: int) -> tuple[Figure, Rows]:
         f"A target example of {data.style.label(task)}, and pool text scored for it",
     )
     first = table.slice(0, 1).to_pylist()[0]
-    asked = Passage.of(first["prompt"], first["continuation"])
+    table = table.drop_columns(["prompt_starts", "scored_from"])
+    room = sheet.width - 3 * EDGE
     top = 0.32
-    top += sheet.passage(2 * EDGE, top, sheet.width - 3 * EDGE, 7, asked, end=True) + 0.08
+    top += sheet.passage(2 * EDGE, top, room, 7, Passage.asked(first), end=True) + 0.08
     rows: Rows = []
     for scale in dict.fromkeys(named):
         mine = table.filter(pc.equal(table["scale"], scale)).to_pylist()
@@ -79,7 +80,7 @@ def _columns(sheet: Sheet, data: FigureData, top: float, scale: str, rows: Rows)
         for row in sorted((r for r in rows if r["side"] == side), key=lambda r: r["rank"]):
             told = f"{row['source']}, score {row['score']:+.1f} sd".replace("-", "−")
             sheet.write(left + 0.1, below, told, size=SMALL)
-            text = Passage(clean(row["text"]), len(row["text"]) * 4)
+            text = Passage.of(row["text"])
             below += sheet.passage(left + 0.1, below + 0.03, width - 0.2, LINES, text, end=False)
             below += 0.17
         bottom = max(bottom, below)

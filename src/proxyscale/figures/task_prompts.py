@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from proxyscale.figures.figure_data import FigureData, Rows
 from proxyscale.figures.style import SMALL
-from proxyscale.figures.text_layout import EDGE, Passage, Sheet, clean
+from proxyscale.figures.text_layout import EDGE, Passage, Sheet
 from proxyscale.registry import figure
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 READS = ("statistics", "losses", "runs", "asked")
 EXAMPLES, LINES = 2, 9  # of a task; of an example
+SHOWN = ("example", "choice", "gold", "prompt", "continuation")  # in the CSV
 
 
 @figure(
@@ -56,21 +57,23 @@ def _prompts(data: FigureData, tasks: Sequence[str]) -> tuple[Figure, Rows]:
         top += 0.24
         for example in sorted(examples)[:EXAMPLES]:
             top += _example(sheet, top, examples[example]) + 0.1
-            rows += [{"task": task} | row for row in examples[example]]
+            shown = [{name: row[name] for name in SHOWN} for row in examples[example]]
+            rows += [{"task": task} | row for row in shown]
     return sheet.finish(top), rows
 
 
 def _example(sheet: Sheet, top: float, choices: Rows) -> float:
     """Write one example, with its choices if it has any; its height."""
     start, left, room = top, 2 * EDGE, sheet.width - 3 * EDGE
-    prompt, answer = choices[0]["prompt"], choices[0]["continuation"]
+    first = choices[0]
     if len(choices) == 1:
-        return sheet.passage(left, top, room, LINES, Passage.of(prompt, answer), end=bool(prompt))
-    rows = max(2, LINES - len(choices))
-    top += sheet.passage(left, top, room, rows, Passage.of(prompt, ""), end=True)
+        passage = Passage.asked(first)
+        return sheet.passage(left, top, room, LINES, passage, end=bool(first["prompt"]))
+    prompt = Passage.asked(first | {"continuation": ""})
+    top += sheet.passage(left, top, room, max(2, LINES - len(choices)), prompt, end=True)
     for choice in choices:
-        text = _marked(clean(choice["continuation"]).strip("\n").rstrip(), choice["gold"])
-        passage = Passage(text, 0 if choice["gold"] else len(text))
+        text = _marked(choice["continuation"].expandtabs(4).strip("\n").rstrip(), choice["gold"])
+        passage = Passage.of(*(("", text) if choice["gold"] else (text, "")))
         top += sheet.passage(left, top, room, 1, passage, end=False)
     return top - start
 

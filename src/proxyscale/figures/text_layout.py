@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from proxyscale.figures.faces import files_of, fitting, tell_lacking, written
 from proxyscale.figures.layout import shorten
 from proxyscale.figures.style import COLORS, GREY, INK, PALE, POINTS, TEXT, Style
 
@@ -22,44 +26,97 @@ SCORED = COLORS[1]
 
 
 class Passage(NamedTuple):
-    """A text, of which everything from `scored_from` on (in characters) is asked for."""
+    """A text as `families` can write it, of which all from `scored_from` on is asked for.
+
+    `starts` are the places where tokens begin in what stands before that, None if they are not
+    known; a model reads none of the first `unread`, and the text begins after them.
+    """
 
     text: str
     scored_from: int
+    families: tuple[str, ...] = (FACE,)
+    lacking: frozenset[int] = frozenset()
+    starts: tuple[int, ...] | None = None
+    unread: int = 0
 
     @classmethod
-    def of(cls, prompt: str, continuation: str) -> Passage:
+    def asked(cls, row: Mapping[str, Any]) -> Passage:
         """An example as it is put to a model; a text without a prompt is scored as a whole."""
-        prompt, continuation = clean(prompt), clean(continuation)
-        whole = prompt + continuation
-        return cls(whole, len(prompt))
+        return cls.of(row["prompt"], row["continuation"], row["prompt_starts"], unread(row))
+
+    @classmethod
+    def of(
+        cls, given: str, scored: str = "", starts: Sequence[int] | None = None, unread: int = 0
+    ) -> Passage:
+        """What is given, with the places where its tokens begin, and what is scored."""
+        families, lacking = fitting(given + scored, FACE)
+        begin = starts[unread] if starts and unread else 0
+        read, asked = (_clean(text, families) for text in (given[begin:], scored))
+        if starts is not None:
+            starts = [len(_clean(given[begin:at], families)) for at in starts[unread:]]
+        places = None if starts is None else tuple(starts)
+        return cls(read + asked, len(read), tuple(families), frozenset(lacking), places, unread)
+
+    def gone(self, begin: int) -> str:
+        """How much of the prompt stands before what is shown, the text from `begin` on."""
+        starts = None if self.starts is None else [*self.starts, self.scored_from]
+        return "… " + left_out(begin, starts, self.unread)
 
 
-def clean(text: str) -> str:
-    """The text with tabs as spaces, and a box for what the face cannot show."""
-    known = _characters()
-    text = text.expandtabs(4).replace("\r", "")
-    return "".join(c if c == "\n" or ord(c) in known else "□" for c in text)
+def unread(row: Mapping[str, Any]) -> int:
+    """How many tokens at the beginning of a test example's prompt no model reads."""
+    starts = row["prompt_starts"]
+    return max(0, len(starts) - int(row["scored_from"])) if starts else 0
+
+
+def left_out(begin: int, starts: Sequence[int] | None, unread: int) -> str:
+    """How much of a prompt stands before a place: tokens, characters where there are none.
+
+    `starts` are the places where the tokens after the first `unread` begin, and the prompt's end.
+    """
+    if starts is None:
+        return f"{begin:,} characters"
+    tokens = unread + sum(end <= begin for end in starts[1:])
+    of_them = "" if tokens == unread else f"{unread:,} of them "
+    return f"{tokens:,} token{'s' * (tokens != 1)}" + (f", {of_them}unread" if unread else "")
+
+
+def _clean(text: str, families: Sequence[str]) -> str:
+    return written(text.expandtabs(4).replace("\r", ""), families)
 
 
 @functools.cache
-def _characters() -> frozenset[int]:
-    from matplotlib import font_manager
+def _cells(character: str, families: tuple[str, ...]) -> float:
+    """How many columns a character takes, in the first of the faces that has it."""
+    from matplotlib.font_manager import get_font
+    from matplotlib.ft2font import LoadFlags
 
-    path = font_manager.findfont(font_manager.FontProperties(family=FACE))
-    return frozenset(font_manager.get_font(path).get_charmap())
+    for path in files_of(families):
+        font = get_font(path)
+        if font.get_char_index(ord(character)):
+            font.set_size(TYPE, POINTS)
+            glyph = font.load_char(ord(character), flags=LoadFlags.NO_HINTING)
+            return float(glyph.linearHoriAdvance) / 65536 / (ADVANCE * TYPE)
+    return 0.0
 
 
-def spans(text: str, columns: int) -> list[tuple[int, int]]:
-    """Start and end of every line of at most `columns` characters, broken after a space, else after
-    a mark, and within a word only where there is neither."""
+def cells(text: str, families: tuple[str, ...] = (FACE,)) -> float:
+    """How many columns a text takes."""
+    return sum(_cells(character, families) for character in text)
+
+
+def spans(text: str, columns: int, families: tuple[str, ...] = (FACE,)) -> list[tuple[int, int]]:
+    """Start and end of every line of at most so many columns, broken after a space, else after a
+    mark, and within a word only where there is neither."""
     found = []
     for line in re.finditer(r"[^\n]*\n|[^\n]+\Z", text):
         start, end = line.start(), line.end() - line.group().endswith("\n")
-        while end - start > columns:
-            cut = start + _break(text[start : start + columns + 1], columns)
-            found.append((start, cut))
-            start = cut
+        widths = [_cells(character, families) for character in text[start:end]]
+        while sum(widths) > columns:
+            fits = sum(wide <= columns for wide in itertools.accumulate(widths))
+            cut = _break(text[start : start + fits + 1], max(fits, 1))
+            found.append((start, start + cut))
+            start, widths = start + cut, widths[cut:]
         found.append((start, end))
     return found
 
@@ -73,26 +130,25 @@ def _break(line: str, columns: int) -> int:
     return columns
 
 
-def lines(passage: Passage, columns: int, rows: int, *, end: bool) -> tuple[list[str], list[str]]:
-    """At most `rows` lines, twice: what is given and what is scored, blank where the other is.
+def lines(passage: Passage, columns: int, rows: int, *, end: bool) -> list[tuple[str, str]]:
+    """At most `rows` lines, each in two parts: what is given and what is scored.
 
-    Of a text that is too long the beginning is shown, or with `end` the end, and before it how many
-    characters are left out.
+    Of a text that is too long the beginning is shown, or with `end` the end, and before it how much
+    is left out.
     """
-    found = [(a, b) for a, b in spans(passage.text, columns) if passage.text[a:b].strip()]
-    kept = found[-rows:] if end else found[:rows]
-    given, scored = [], []
+    text = passage.text
+    found = [(a, b) for a, b in spans(text, columns, passage.families) if text[a:b].strip()]
+    told = end and rows > 1 and (len(found) > rows or passage.unread > 0)
+    kept = found[-rows + told :] if end else found[:rows]
+    shown = []
+    if told:
+        shown.append((passage.gone(kept[0][0] if len(kept) < len(found) else 0)[:columns], ""))
     for number, (start, stop) in enumerate(kept):
-        line, edge = passage.text[start:stop], max(0, passage.scored_from - start)
-        if len(found) > rows and number == (0 if end else len(kept) - 1):
-            if end and rows > 1:
-                given.append(f"… {kept[1][0]:,} characters"[:columns])
-                scored.append("")
-                continue
+        line, edge = text[start:stop], max(0, passage.scored_from - start)
+        if not told and len(found) > rows and number == (0 if end else len(kept) - 1):
             line = "…" + line[1:] if end else _whole_words(line, columns - 1) + "…"
-        given.append(line[:edge])
-        scored.append(" " * min(edge, len(line)) + line[edge:])
-    return given, scored
+        shown.append((line[:edge], line[edge:]))
+    return shown
 
 
 def _whole_words(line: str, columns: int) -> str:
@@ -114,10 +170,12 @@ class Sheet:
         corner = ScaledTranslation(0, 1, BboxTransformTo(self.figure.bbox))
         self.place = Affine2D().scale(1, -1) + self.figure.dpi_scale_trans + corner
         self.axes: list[tuple[Axes, tuple[float, float, float, float]]] = []
+        self.lacking: set[int] = set()
         self.write(EDGE, 0.22, shorten(title, (self.width - 2 * EDGE) * POINTS, TEXT + 0.5))
 
     def finish(self, height: float) -> Figure:
-        """The page, of that height."""
+        """The page, of that height; which characters no font has is told."""
+        tell_lacking(self.lacking)
         self.figure.set_size_inches(self.width, height)
         for ax, (left, top, wide, high) in self.axes:
             across, up = left / self.width, (height - top - high) / height
@@ -147,13 +205,27 @@ class Sheet:
     def passage(
         self, left: float, top: float, width: float, rows: int, passage: Passage, *, end: bool
     ) -> float:
-        """A passage in a box of that width, in at most `rows` lines; its height."""
-        columns = int(width * POINTS / (ADVANCE * TYPE))
-        both = lines(passage, columns, rows, end=end)
-        for texts, color in zip(both, (INK, SCORED), strict=True):
-            for i, text in enumerate(texts):
+        """A passage in a box of that width, in at most `rows` lines; its height.
+
+        What is written from right to left begins at the right.
+        """
+        self.lacking |= passage.lacking
+        cell = ADVANCE * TYPE / POINTS
+        shown = lines(passage, int(width / cell), rows, end=end)
+        leftward = _is_leftward(passage.text)
+        start, way = (left + width, -1) if leftward else (left, 1)
+        for i, parts in enumerate(shown):
+            at, base = start, top + (i + 0.8) * STEP
+            for text, color in zip(parts, (INK, SCORED), strict=True):
                 if text.strip():
-                    base = top + (i + 0.8) * STEP
-                    words: dict[str, Any] = {"size": TYPE, "family": FACE, "color": color}
-                    self.figure.text(left, base, text, transform=self.place, **words)
-        return len(both[0]) * STEP
+                    words: dict[str, Any] = {"size": TYPE, "family": list(passage.families)}
+                    words |= {"color": color, "ha": "right" if leftward else "left"}
+                    self.figure.text(at, base, text, transform=self.place, **words)
+                at += way * cell * cells(text, passage.families)
+        return len(shown) * STEP
+
+
+def _is_leftward(text: str) -> bool:
+    """Whether the first character that has a direction is written from right to left."""
+    ways = (unicodedata.bidirectional(character) for character in text)
+    return next((way != "L" for way in ways if way in ("L", "R", "AL")), False)

@@ -19,6 +19,7 @@ from proxyscale.data.accounts import dropped_told, prior_told
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.selection_gains import method_marks
 from proxyscale.figures.style import COLORS, PREDICTORS, Mark, Style, marks, predictor_marks
+from proxyscale.figures.text_layout import left_out, unread
 from proxyscale.statistics.grid import Array
 from proxyscale.statistics.guesses import guesses
 from proxyscale.statistics.objective import NAME
@@ -158,19 +159,20 @@ def _rounded_short(values: Array) -> list[float | None]:
 
 
 def _texts(folder: Path, chosen: list[int]) -> list[list[Any]]:
-    """[prompt, scored text, characters of the prompt that are left out] of each chosen example;
-    the right one of several choices."""
-    table = artifacts.read(
-        folder / "holdout.parquet", "task", ["example", "gold", "prompt", "continuation"]
-    )
+    """[prompt, scored text, how much of the prompt is left out] of each chosen example; the right
+    one of several choices."""
+    columns = ["example", "gold", "prompt", "prompt_starts", "scored_from", "continuation"]
+    table = artifacts.read(folder / "holdout.parquet", "task", columns)
     rows = {row["example"]: row for row in table.to_pylist() if row["gold"]}
-    return [_shown(rows[i]) if i in rows else ["", "", 0] for i in chosen]
+    return [_shown(rows[i]) if i in rows else ["", "", ""] for i in chosen]
 
 
 def _shown(row: Mapping[str, Any]) -> list[Any]:
-    prompt = row["prompt"]
-    cut = max(len(prompt) - SHOWN_TEXT, 0)
-    return [prompt[cut:], row["continuation"][:SHOWN_TEXT], cut]
+    prompt, starts, lost = row["prompt"], row["prompt_starts"], unread(row)
+    cut = max(len(prompt) - SHOWN_TEXT, starts[lost] if lost else 0, 0)
+    read = None if starts is None else [*starts[lost:], len(prompt)]
+    told = left_out(cut, read, lost) if cut else ""
+    return [prompt[cut:], row["continuation"][:SHOWN_TEXT], told]
 
 
 def costs_data(runs: pa.Table, reference: str) -> list[dict[str, Any]]:

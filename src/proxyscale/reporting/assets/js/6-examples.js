@@ -36,7 +36,7 @@ function openExample(i) {
   if (!all.texts) return;
   const [prompt, scored, cut] = all.texts[i];
   const text = element(root, "pre", { dir: "auto" });
-  if (cut) element(text, "em", {}, `[${cut.toLocaleString("en-US")} characters before are left out] `);
+  if (cut) element(text, "em", {}, `[left out before this: ${cut}] `);
   text.appendChild(document.createTextNode(prompt));
   element(text, "mark", { title: "the scored text" }, scored);
 }
