@@ -28,7 +28,7 @@ vision: $(VENV)/run.stamp
 	$(BIN)/snakemake --cores $(CORES) --configfile workflow/studies/vision.yaml
 
 test: $(VENV)/test.stamp
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check src tests workflow

@@ -52,6 +52,12 @@ MINIMAL: dict[str, Any] = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that run the workflow come first: at the end none of them is left to one of several
+    processes."""
+    items.sort(key=lambda item: item.path.parent.name != "workflow")
+
+
 @pytest.fixture
 def minimal() -> dict[str, Any]:
     """A small valid study, the test's own to spoil."""

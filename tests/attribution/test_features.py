@@ -185,6 +185,17 @@ def test_shards_side_by_side_are_the_whole(files, tmp_path):
     assert np.array_equal(found.numpy(), np.array(parts.values))
 
 
+def test_a_task_more_is_all_that_is_made(files, tmp_path):
+    pool, run, spec = files / "pool" / "manifest.json", files / "run0", FEATURES | {"candidates": 8}
+    tasks = {"a": files / "task"}
+    features.features(tmp_path, run, pool, tasks, spec, "", "")
+    before = {path: path.stat().st_ino for path in tmp_path.rglob("features.npy")}
+    features.features(tmp_path, run, pool, tasks | {"b": files / "task"}, spec, "", "")
+    after = {path: path.stat().st_ino for path in tmp_path.rglob("features.npy")}
+    assert before.items() <= after.items()
+    assert after.keys() - before.keys() == {features.target_part(tmp_path, "b") / "features.npy"}
+
+
 def test_shards_of_different_jobs_never_meet(files, tmp_path):
     spec = {"candidates": 8, "shards": 2, **FEATURES}
     for number, seed in enumerate((0, 1)):

@@ -24,6 +24,17 @@ from proxyscale.data.tokens import load_tokenizer
 # The client waits seconds between two attempts, which a test need not.
 QUICK = "import sys, time; time.sleep = lambda seconds: None; "
 JOB = QUICK + "from proxyscale.cli.main import main; sys.exit(main(sys.argv[1:]))"
+# Several jobs, one after the other, in one process: their codes, and their words apart.
+JOBS = (
+    QUICK
+    + """
+import json
+from proxyscale.cli.main import main
+for words in json.loads(sys.argv[1]):
+    print(main(words))
+    print("\\f", end="", file=sys.stderr)
+"""
+)
 Fault = Callable[[str, str, int], str | None]
 
 
@@ -52,11 +63,25 @@ def run(hub: Hub, folder: Path, script: str, *arguments: str) -> subprocess.Comp
 
 def corpus(server: Hub, folder: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """The job that reads the dataset into a corpus below `folder`."""
+    return run(server, folder, JOB, *words(server, folder, **options))
+
+
+def refusals(server: Hub, folder: Path, *asked: dict[str, Any]) -> list[str]:
+    """What such jobs say that end with a mistake of the user's."""
+    given = json.dumps([words(server, folder, **options) for options in asked])
+    done = run(server, folder, JOBS, given)
+    assert done.stdout.split() == ["2"] * len(asked), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.split("\f")[:-1]
+
+
+def words(server: Hub, folder: Path, **options: Any) -> list[str]:
+    """The command line of the job."""
     named = {"hub": server.repository, "revision": COMMIT, **options}
     limits = {"documents": named.pop("documents", None)}
     spec = json.dumps({"kind": "hub", "options": named, **limits})
     out = str(folder / "out")
-    return run(server, folder, JOB, "corpus", "--source", "a", "--spec", spec, "--out", out)
+    return ["corpus", "--source", "a", "--spec", spec, "--out", out]
 
 
 def read(folder: Path) -> list[str]:
@@ -153,32 +178,25 @@ def test_a_file_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     assert "hint: delete " in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [
+def test_what_the_hub_does_not_have(tmp_path: Path) -> None:
+    lacking = [
         ({"revision": "f" * 40}, "cannot be read"),
         ({"hub": "lab/nothing"}, "cannot be read"),
         ({"split": "test", "data_dir": "data"}, "test"),
         ({"column": "txet", "data_dir": "data"}, "did you mean 'text'?"),
-    ],
-)
-def test_what_the_hub_does_not_have(tmp_path: Path, options: dict[str, Any], told: str) -> None:
+    ]
     with Hub("lab/texts", FILES) as hub:
-        done = corpus(hub, tmp_path, **options)
-    assert done.returncode == 2, done.stderr
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
+        said = refusals(hub, tmp_path, *(options for options, _ in lacking))
+    for words, (_, told) in zip(said, lacking, strict=True):
+        assert told in words
 
 
-@pytest.mark.parametrize("streaming", [True, False])
-def test_a_hub_that_is_down_is_a_clear_error(tmp_path: Path, streaming: bool) -> None:
+def test_a_hub_that_is_down_is_a_clear_error(tmp_path: Path) -> None:
     hub = Hub("lab/texts", FILES)
     hub.server.server_close()
-    done = corpus(hub, tmp_path, streaming=streaming)
-    assert done.returncode == 2
-    assert "hub: lab/texts: cannot be read: " in done.stderr
-    assert "hint: is the hub up" in done.stderr
-    assert "Traceback" not in done.stderr
+    for said in refusals(hub, tmp_path, {"streaming": True}, {"streaming": False}):
+        assert "hub: lab/texts: cannot be read: " in said
+        assert "hint: is the hub up" in said
 
 
 def test_records_of_a_task_and_a_tokenizer_come_from_the_hub(tmp_path: Path) -> None:

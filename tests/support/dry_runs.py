@@ -15,26 +15,38 @@ from pathlib import Path
 from support.paths import ROOT
 
 LOADED = multiprocessing.get_context("forkserver")
-LOADED.set_forkserver_preload(["snakemake.cli", "pandas", "pyarrow.parquet", "scipy.stats"])
+LOADED.set_forkserver_preload(
+    ["snakemake.cli", "pandas", "pyarrow.parquet", "pydantic", "scipy.stats", "psutil"]
+)
 
 
 def dry_run(folder: Path, *arguments: str) -> str:
     """What `snakemake --dry-run` says in a folder, or AssertionError."""
-    return _said(_snakemake, folder, "--dry-run", *arguments)
+    code, said = ended(folder, *arguments)
+    assert code == 0, said
+    return said
+
+
+def ended(folder: Path, *arguments: str) -> tuple[int | None, str]:
+    """How `snakemake --dry-run` ends in a folder, and what it says."""
+    return _ended(_snakemake, folder, "--dry-run", *arguments)
 
 
 def proxyscale(folder: Path, *arguments: str) -> str:
     """What a command for people says in the folder of a workflow, or AssertionError."""
-    return _said(_proxyscale, folder, *arguments)
+    code, said = _ended(_proxyscale, folder, *arguments)
+    assert code == 0, said
+    return said
 
 
-def _said(main: Callable[[list[str]], None], folder: Path, *arguments: str) -> str:
+def _ended(
+    main: Callable[[list[str]], None], folder: Path, *arguments: str
+) -> tuple[int | None, str]:
     said = folder / ".dry-run"
     job = LOADED.Process(target=_called, args=(main, folder, list(arguments), said))
     job.start()
     job.join()
-    assert job.exitcode == 0, said.read_text()
-    return said.read_text()
+    return job.exitcode, said.read_text()
 
 
 def _called(
@@ -57,7 +69,9 @@ def _snakemake(arguments: list[str]) -> None:
 
 
 def _proxyscale(arguments: list[str]) -> None:
-    sys.path.insert(0, "src")
+    source = os.path.abspath("src")
+    sys.path.insert(0, source)
+    os.environ["PYTHONPATH"] = source
     from proxyscale.cli.main import main
 
     sys.exit(main(arguments))

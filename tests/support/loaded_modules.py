@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from proxyscale.base import job_server
@@ -24,8 +25,8 @@ DOORS = {
     "statistics.guesses",
     "vision.verbs",
 }
-# The first job of every verb, engine and figure is watched, in an interpreter of its own: what a
-# server of jobs has loaded tells nothing of them.
+# The first job of every verb that is named, engine and figure is watched, in an interpreter of its
+# own: what a server of jobs has loaded tells nothing of them.
 HOOK = """
 import atexit, json, os, sys
 
@@ -34,6 +35,8 @@ def option(words, name):
 
 
 def first(words):
+    if words[0] not in WATCHED:
+        return False
     engine = json.loads(option(words, "--spec") or "{}") if words[0] == "train" else {}
     named = [words[0], str(engine.get("training", {}).get("engine")), option(words, "--module")]
     try:
@@ -60,9 +63,10 @@ if "-m" in words and words[words.index("-m") + 1] == "proxyscale":
 """
 
 
-def watch(folder: Path) -> None:
-    """Let every job of the workflow in a folder leave there which modules it had loaded."""
-    (folder / "src/sitecustomize.py").write_text(f"SERVER = {job_server.ENVIRONMENT!r}\n{HOOK}")
+def watch(folder: Path, named: Collection[str]) -> None:
+    """Let the first jobs of these verbs leave in a workflow's folder which modules they loaded."""
+    told = f"SERVER = {job_server.ENVIRONMENT!r}\nWATCHED = {set(named)!r}\n"
+    (folder / "src/sitecustomize.py").write_text(told + HOOK)
 
 
 def verbs(folder: Path) -> set[str]:

@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from support.dry_runs import dry_run
+from support.dry_runs import dry_run, proxyscale
 from support.loaded_modules import watch
 from support.paths import ROOT
 
@@ -92,7 +92,8 @@ class Workflow:
 
     targets: tuple[str, ...] = ()
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, watched: Collection[str] = ()) -> None:
+        """Of the verbs that are watched, the first jobs tell what they load."""
         self.folder = folder
         self.config = study()
         for name in WORKFLOW:
@@ -102,7 +103,8 @@ class Workflow:
                 shutil.copytree(source, folder / name, symlinks=True, ignore=ignore)
             else:
                 shutil.copy(source, folder / name)
-        watch(folder)
+        if watched:
+            watch(folder, watched)
         (folder / "plugin.py").write_text(PLUGIN)
         (folder / "unused.py").write_text(UNUSED)
         rng = np.random.default_rng(0)
@@ -118,9 +120,13 @@ class Workflow:
         ]
         (folder / "last.jsonl").write_text("\n".join(records) + "\n")
 
+    def write(self) -> None:
+        """Write the study as it is now."""
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+
     def snakemake(self, *arguments: str) -> str:
         """Run Snakemake with the study as it is now; its output, or AssertionError."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        self.write()
         command = [sys.executable, "-m", "snakemake", "--printshellcmds", *self.asked(arguments)]
         done = subprocess.run(
             command,
@@ -135,7 +141,7 @@ class Workflow:
 
     def dry_run(self, *arguments: str) -> str:
         """What Snakemake says that it would do now."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        self.write()
         return dry_run(self.folder, *self.asked(arguments))
 
     def asked(self, arguments: Sequence[str]) -> list[str]:
@@ -147,17 +153,9 @@ class Workflow:
         return self.snakemake("--cores", "2")
 
     def proxyscale(self, *arguments: str) -> str:
-        """Run a verb for people on the study as it was last given to Snakemake; its output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "proxyscale", *arguments],
-            cwd=self.folder,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.folder / "src")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        """What a verb for people says of the study as it is now."""
+        self.write()
+        return proxyscale(self.folder, *arguments)
 
     def stale(self, *targets: str) -> Counter[str]:
         """Jobs that Snakemake would run now for the targets (default: all), by rule."""

@@ -322,7 +322,8 @@ def test_mixtures_are_regressed_where_weights_are_given(
 
 
 def test_a_study_of_own_runs_trains_nothing(tmp_path: Path, long: Frame) -> None:
-    workflow = Workflow(tmp_path)
+    kinds = {"own_runs", "statistics", "figure", "report"}
+    workflow = Workflow(tmp_path, watched=kinds)
     long.to_csv(tmp_path / "runs.csv", index=False)
     workflow.config = {
         "study": "mine",
@@ -331,13 +332,13 @@ def test_a_study_of_own_runs_trains_nothing(tmp_path: Path, long: Frame) -> None
         "runs": {"table": "runs.csv", "tokens_per_parameter": 20},
     }
     jobs = workflow.stale()
-    assert set(jobs) == {"own_runs", "statistics", "figure", "report"}
+    assert set(jobs) == kinds
     said = workflow.snakemake("--cores", "2")
     assert re.search(
         r"^Losses of 60M .* On neither task .*\nresults/report.html$", said, re.MULTILINE
     )
     assert not workflow.stale()
-    assert verbs(tmp_path) == set(jobs)  # and their digests cover what they load
+    assert verbs(tmp_path) == kinds  # and their digests cover what they load
     workflow.snakemake("--report", "all.zip")
     found = artifacts.read(tmp_path / "results/statistics.parquet", "statistics").to_pandas()
     found = found.sort_values(["task", "proxy", "statistic"], ignore_index=True)

@@ -129,7 +129,7 @@ def test_micro_batches_add_up_to_the_batch(data: Path, tmp_path: Path, tokens: i
     np.testing.assert_allclose(parts, whole, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("micro", [None, 32])
+@pytest.mark.parametrize("micro", [pytest.param(None, marks=pytest.mark.slow), 32])
 def test_two_processes_train_as_one(data: Path, tmp_path: Path, micro: int | None) -> None:
     """torchrun and gloo, which stand for torchrun and NCCL."""
     whole = trained(data, tmp_path / "whole")

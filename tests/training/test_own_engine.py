@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from proxyscale.data.pool import Pool
 from proxyscale.training import evaluate, language_model, native
 from proxyscale.training.batches import Batches, draw_ids
 from proxyscale.training.export import export
+from proxyscale.training.model import LanguageModel
 
 TRAINERS = ROOT / "tests/trainers"
 MODEL = {"parametrization": "standard", "width": 32, "heads": 2, "layers": 2}
@@ -54,7 +56,7 @@ def by(script: str, more: str = "") -> str:
 
 
 def python(program: str) -> str:
-    """A trainer that is one line of Python; `leave` writes the scale's own weights."""
+    """A trainer that is a few lines of Python."""
     return f"{sys.executable} -c {shlex.quote(program)} {{data}} {{order}} {{spec}} {{out}}"
 
 
@@ -116,9 +118,8 @@ def test_two_real_trainers_lose_what_the_native_engine_loses(
     assert not (tmp_path / "run/engine").exists()
 
 
-LEAVE = """
+READ = """
 import json, sys, numpy as np
-from proxyscale.training import language_model as l
 data, order, spec, out = sys.argv[1:]
 told = json.load(open(spec))
 """
@@ -126,7 +127,7 @@ told = json.load(open(spec))
 
 @pytest.mark.parametrize("form", ["npy", "bin"])
 def test_it_sees_the_batches_that_every_engine_sees(data: Path, tmp_path: Path, form: str) -> None:
-    program = LEAVE + (
+    program = READ + (
         "d = told['data']; read = np.load if data.endswith('.npy') else "
         "lambda p: np.fromfile(p, d['dtype']).reshape(d['shape']);"
         f"np.save('{tmp_path}/seen.npy', read(data));"
@@ -142,42 +143,74 @@ def test_it_sees_the_batches_that_every_engine_sees(data: Path, tmp_path: Path, 
     assert len(own.order) > ROWS / 2
 
 
-SAVE = "m = l.build(told['model'], 0);"
-WRITE = "l.save(m, __import__('pathlib').Path(out) / 'model.safetensors');"
+def left(
+    folder: Path,
+    spoil: Callable[[LanguageModel], Any] = lambda model: None,
+    curve: str = "",
+    **model: Any,
+) -> str:
+    """A trainer that leaves the scale's own weights, spoilt, and perhaps a curve."""
+    folder.mkdir()
+    made = language_model.build({**SPEC["model"], **MODEL, **model}, 0)
+    spoil(made)
+    language_model.save(made, folder / "model.safetensors")
+    if curve:
+        (folder / "curve.csv").write_text(curve)
+    return f"env DATA={{data}} cp -r {folder}/. {{out}}"
+
+
+def has_no_number(model: LanguageModel) -> None:
+    model.norm.weight.data[0] = float("nan")
+
+
+def has_no_bias(model: LanguageModel) -> None:
+    del model.norm.bias
+
+
+def is_at_odds(model: LanguageModel) -> None:
+    model.head.weight.data.normal_(0, 9)
 
 
 @pytest.mark.parametrize(
-    ("program", "told"),
+    ("more", "told"),
     [
-        ("print('out of memory'); sys.exit(1)", "its last words:\nout of memory"),
-        ("", "the trainer left no config.json and no model.safetensors"),
-        (SAVE + "m.norm.weight.data[0] = float('nan');" + WRITE, "norm.weight has values that"),
-        (SAVE + "del m.norm.bias;" + WRITE, "the weights left differ in norm.bias"),
+        ({"spoil": has_no_number}, "norm.weight has values that"),
+        ({"spoil": has_no_bias}, "the weights left differ in norm.bias"),
+        ({"mlp_ratio": 2}, r"the weight blocks.0.down.weight is \(32, 64\), not"),
         (
-            "told['model']['mlp_ratio'] = 2;" + SAVE + WRITE,
-            r"the weight blocks.0.down.weight is \(32, 64\), not",
-        ),
-        (
-            SAVE + WRITE + "open(out + '/curve.csv', 'w').write('step,tokens,loss\\n9,99,1\\n')",
+            {"curve": "step,tokens,loss\n9,99,1\n"},
             "the trainer saw 99 tokens, the run has 7,680",
         ),
-        (SAVE + "m.head.weight.data.normal_(0, 9);" + WRITE, "on what it saw last, a model"),
+        ({"spoil": is_at_odds}, "on what it saw last, a model"),
     ],
 )
-def test_what_it_leaves_is_checked(data: Path, tmp_path: Path, program: str, told: str) -> None:
+def test_what_it_leaves_is_checked(
+    data: Path, tmp_path: Path, more: dict[str, Any], told: str
+) -> None:
     with pytest.raises(UserError, match=told):
-        trained(data, tmp_path / "run", spec(python(LEAVE + program)))
+        trained(data, tmp_path / "run", spec(left(tmp_path / "left", **more)))
+    assert not (tmp_path / "run/manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("sh -c 'echo out of memory {data}; exit 1'", "its last words:\nout of memory"),
+        ("true {data} {out}", "the trainer left no config.json and no model.safetensors"),
+        ("trainz --data {data} --out {out}", "trainz cannot be run: No such file"),
+    ],
+)
+def test_a_trainer_that_fails_is_a_clear_error(
+    data: Path, tmp_path: Path, command: str, told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        trained(data, tmp_path / "run", spec(command))
     assert not (tmp_path / "run/manifest.json").exists()
 
 
 def test_another_size_than_the_scales_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="parameters, the scale 999"):
-        trained(data, tmp_path / "run", spec(python(LEAVE + SAVE + WRITE), parameters=999))
-
-
-def test_a_trainer_that_is_not_there_is_a_clear_error(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="trainz cannot be run: No such file"):
-        trained(data, tmp_path / "run", spec("trainz --data {data} --out {out}"))
+        trained(data, tmp_path / "run", spec(left(tmp_path / "left"), parameters=999))
 
 
 def test_without_a_curve_its_end_is_measured_here(data: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ RUN = re.compile(
 
 def test_a_run_of_every_scale_comes_before_all_others(tmp_path: Path):
     workflow = Workflow(tmp_path)
-    told = RUN.findall(workflow.snakemake("--dry-run"))
+    told = RUN.findall(workflow.dry_run())
     ranked = sorted(told, key=lambda run: -int(run[2]))
     assert len(ranked) == 9
     assert [scale for scale, *_ in ranked[:3]] == ["xs", "s", "ref"]

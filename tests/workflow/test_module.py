@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from support.dry_runs import dry_run
 from support.paths import ROOT
 from support.workflow_run import Workflow
 
@@ -39,12 +40,20 @@ def test_another_workflow_uses_this_one_as_a_module(tmp_path: Path) -> None:
     said = called(own, "--cores", "1", "results/pool/manifest.json")
     assert re.search(r"^pool [\d,]+ examples", said, re.MULTILINE)
     assert (own / "results/study.json").is_file(), "the folder is claimed"
-    counts = dict(re.findall(r"^(\w+) +(\d+)$", called(own, "--dry-run"), re.MULTILINE))
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", dry_run(own), re.MULTILINE))
     assert counts["train"] == "9"
     assert not counts.keys() & {"pool", "pack", "corpus"}
 
+    module = (own / "Snakefile").read_text()
+    prefixed = module.replace("    config:\n", '    prefix:\n        "in"\n    config:\n')
+    (own / "Snakefile").write_text(prefixed)
+    asked = dry_run(own, "--printshellcmds")
+    assert len(re.findall(r"\bin/results/", asked)) > 500
+    assert re.findall(r"(?<!in/)\bresults/.{0,60}", asked) == []
+
 
 def test_a_folder_may_be_told(tmp_path: Path) -> None:
-    said = called(ROOT, "--directory", str(tmp_path), "--dry-run", "results/pool/manifest.json")
+    here = "--directory", str(tmp_path / "there")
+    said = dry_run(tmp_path, *here, "-s", str(ROOT / "Snakefile"), "results/pool/manifest.json")
     assert re.search(r"^pool +1$", said, re.MULTILINE)
     assert f"no config.yaml here: the study is {ROOT}/config.yaml" in said

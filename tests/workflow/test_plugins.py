@@ -105,7 +105,9 @@ def test_a_method_that_needs_losses_has_them_made(tmp_path: Path) -> None:
     assert stale["candidate_losses"] == 2
     assert stale["train"] == 2 + 2 * 4  # the proxies; random, dsir and two surprising selections
     assert "features" not in stale
-    said = workflow.snakemake("--dry-run", "results/distributions/surprising-by-xs-50pc.parquet")
+    said = workflow.dry_run(
+        "--printshellcmds", "results/distributions/surprising-by-xs-50pc.parquet"
+    )
     assert "scores/xs/random-subset/100.losses.parquet" in said
 
 

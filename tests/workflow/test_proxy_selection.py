@@ -279,16 +279,18 @@ def test_figure_1_does_not_wait_for_selections(tmp_path: Path) -> None:
     assert not Counter({"gains": 1, "selection_collect": 1}) - everything
 
 
+RARE = {"features", "score", "compare_scores", "mixtures", "effects", "gains", "gains_figure"}
+
+
 @pytest.mark.slow
 def test_a_study_with_selections_runs_to_its_end(tmp_path: Path) -> None:
-    workflow = Workflow(tmp_path)
+    workflow = Workflow(tmp_path, watched=RARE)
     small(workflow)
     workflow.config["attribution"]["compare"] = {"scored_on": "a", "tasks": ["last"], "sample": 100}
     weights = {"method": "mixture", "weights": {"a": 1, "b": 2}}
     workflow.config["distributions"] |= {"chosen": {"method": "dsir", "task": "last"}, "b": weights}
     workflow.run()
-    rare = {"features", "score", "compare_scores", "mixtures", "effects", "gains", "gains_figure"}
-    assert verbs(tmp_path) >= rare
+    assert verbs(tmp_path) == RARE
     rows = artifacts.read_csv(tmp_path / "results/tables/selection.csv")
     assert {row["measured_on"] for row in rows} == {"text", "last"}
     assert all(row["seeds"] == 2 for row in rows)

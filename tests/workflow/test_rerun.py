@@ -13,7 +13,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from support.dry_runs import proxyscale
 from support.loaded_modules import verbs
 from support.workflow_run import Workflow, study
 
@@ -23,6 +22,7 @@ from proxyscale.study.language_study import TABLES, LanguageStudy
 from proxyscale.study.validation import validated
 
 RUNS = 9
+CODE = "src/proxyscale"
 FIGURE = {"figure": len(LanguageStudy(validated(Config, study())).figures)}
 COSTS = {"table": len(TABLES)}
 READING = {"collect": 1, "statistics": 1, "next_steps": 1, "report": 1, **FIGURE, **COSTS}
@@ -32,13 +32,14 @@ CHOSEN = {"composition": 1, "rivals": 1}  # what reads distributions, besides tr
 POOLED = {"tokenizer": 1, "pack": 3, "pool": 1, **TESTED}
 POOLED |= {"select": 3, **CHOSEN, **TRAINED}
 ONE_TASK = {"items": 1, "overlap": 3, "task": 1, "rivals": 1, "evaluate": RUNS, **READING}
+MADE = {"corpus", "composition", *POOLED}
 Edit = Callable[[Workflow], None]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A study that has run to its end."""
-    workflow = Workflow(tmp_path_factory.mktemp("workflow"))
+    workflow = Workflow(tmp_path_factory.mktemp("workflow"), watched=MADE)
     (workflow.folder / "said").write_text(workflow.run())
     return workflow
 
@@ -82,20 +83,17 @@ def test_every_job_says_one_line_and_the_end_two_sentences(finished: Workflow) -
 
 
 def test_digests_cover_what_jobs_load(finished: Workflow) -> None:
-    made = {"corpus", "composition", *POOLED}
-    assert verbs(finished.folder) == made
+    assert verbs(finished.folder) == MADE
 
 
 def test_the_plan_knows_what_is_stale_and_what_it_took(workflow: Workflow) -> None:
     def rows(told: str) -> dict[str, list[str]]:
         return {line.split()[0]: line.split()[1:] for line in told.splitlines() if line.strip()}
 
-    workflow.stale()  # writes the config
     done = workflow.proxyscale("plan")
     assert "to do: 0 jobs, 0s of CPU time" in done
     assert rows(done)["train"][:3] == ["9"] * 3
     config(scales__s__width=12, tasks__b=TASK)(workflow)
-    workflow.stale()
     told = rows(workflow.proxyscale("plan", "--cores", "2"))
     assert told["train"][:3] == ["9", "6", "6"]  # measured in time: those of the same size
     assert told["task"][:3] == ["3", "2", "2"]
@@ -147,91 +145,82 @@ def reverse_keys(workflow: Workflow) -> None:
     workflow.config = {**reversed_(workflow.config), "tasks": tasks}
 
 
-def put_back(edit: Edit) -> Edit:
-    def both(workflow: Workflow) -> None:
-        edit(workflow)
-        workflow.config = study()
+def together(*edits: Edit) -> Edit:
+    """Several edits at once, of each of which the stale jobs tell."""
 
-    return both
+    def all_of_them(workflow: Workflow) -> None:
+        for edit in edits:
+            edit(workflow)
+
+    return all_of_them
 
 
 TASK = {"kind": "text", "sources": ["b"], "examples": 10, "target_examples": 0}
 
+MEANINGLESS = {
+    "nothing": lambda w: None,
+    "comment in training code": file(f"{CODE}/training/native.py", lambda t: t + "# more\n"),
+    "docstring of training code": file(
+        f"{CODE}/training/language_model.py", lambda t: t.replace('"""', '"""So: ', 1)
+    ),
+    "layout of training code": file(f"{CODE}/training/evaluate.py", lambda t: t + "\n\n\n"),
+    "docstring in a plugin": file("plugin.py", lambda t: t.replace("Rows", "So: rows")),
+    "plugin that nothing uses": file("unused.py", lambda t: t + "X = 1\n"),
+    "key order": reverse_keys,
+    "corpus file touched": touch,
+}
 TABLE: list[tuple[str, Edit, dict[str, int]]] = [
-    ("nothing", lambda w: None, {}),
-    (
-        "comment in training code",
-        file("src/proxyscale/training/native.py", lambda t: t + "# more\n"),
-        {},
-    ),
-    (
-        "docstring in training code",
-        file("src/proxyscale/training/native.py", lambda t: t.replace('"""', '"""So: ', 1)),
-        {},
-    ),
-    (
-        "layout of training code",
-        file("src/proxyscale/training/native.py", lambda t: t + "\n\n\n"),
-        {},
-    ),
-    (
-        "meaning of training code",
-        file("src/proxyscale/training/native.py", lambda t: t + "X = 1\n"),
-        TRAINED,
-    ),
+    ("nothing that means anything", together(*MEANINGLESS.values()), {}),
     (
         "meaning of what training and evaluation import",
-        file("src/proxyscale/training/language_model.py", lambda t: t + "X = 1\n"),
+        file(f"{CODE}/training/language_model.py", lambda t: t + "X = 1\n"),
         TRAINED,
     ),
     (
         "meaning of evaluation",
-        file("src/proxyscale/training/evaluate.py", lambda t: t + "X = 1\n"),
+        file(f"{CODE}/training/evaluate.py", lambda t: t + "X = 1\n"),
         {"evaluate": RUNS, **READING},
     ),
     (
-        "plugin",
-        file("plugin.py", lambda t: t + "X = 1\n"),
-        {"select": 1, **CHOSEN, "train": 3, "evaluate": 3, **READING},
+        "a plugin, a distribution added, another larger",
+        together(
+            file("plugin.py", lambda t: t + "X = 1\n"),
+            config(distributions__b={"method": "source", "sources": "b"}),
+            config(distributions__a__size=50),
+        ),
+        {"select": 3, **CHOSEN, "train": 9, "evaluate": 9, **READING},
     ),
-    ("docstring in a plugin", file("plugin.py", lambda t: t.replace("Rows", "So: rows")), {}),
-    ("plugin that nothing uses", file("unused.py", lambda t: t + "X = 1\n"), {}),
-    ("plugin no longer named", config(plugins=["plugin.py"]), {"report": 1}),  # shows the config
-    ("figure code", file("src/proxyscale/figures/draw.py", lambda t: t + "X = 1\n"), FIGURE),
+    ("figure code", file(f"{CODE}/figures/draw.py", lambda t: t + "X = 1\n"), FIGURE),
     (
-        "code of one figure",
-        file("src/proxyscale/figures/r2_by_compute.py", lambda t: t + "X = 1\n"),
-        {"figure": 1},
+        "code of one figure, style of another, how runs are executed, a plugin no longer named",
+        together(
+            file(f"{CODE}/figures/r2_by_compute.py", lambda t: t + "X = 1\n"),
+            config(figures__style__correlation_fig1={"width": 5.0}, plugins=["plugin.py"]),
+            config(execution__micro_batch_tokens=16, scales__s__gpus=0.5, scales__s__compile=True),
+        ),
+        {"figure": 2, "report": 1},  # the report shows the config
     ),
     (
         "statistics code",
-        file("src/proxyscale/statistics/proxy_statistics.py", lambda t: t + "X = 1\n"),
+        file(f"{CODE}/statistics/proxy_statistics.py", lambda t: t + "X = 1\n"),
         {"statistics": 1, "next_steps": 1, "report": 1, **FIGURE},
     ),
     (
         "code is off",
         lambda w: (
             config(code="off")(w),
-            w.edit("src/proxyscale/training/native.py", lambda t: t + "X=1"),
+            w.edit(f"{CODE}/training/native.py", lambda t: t + "X=1"),
         ),
         {"corpus": 3, **POOLED},
     ),
     (
-        "figure style",
-        config(figures__style__compute_fig2={"width": 5.0}),
-        {"figure": 1, "report": 1},
+        "engine of a scale, another added, another widened",
+        together(
+            config(scales__s__engine="llm-foundry", scales__m={"width": 12, "layers": 1}),
+            config(scales__xs__width=6),
+        ),
+        {"train": 9, "evaluate": 9, **READING},
     ),
-    (
-        "how runs are executed",
-        config(execution__micro_batch_tokens=16, scales__s__gpus=0.5, scales__s__compile=True),
-        {"report": 1},
-    ),
-    (
-        "engine of a scale",
-        config(scales__s__engine="llm-foundry"),
-        {"train": 3, "evaluate": 3, **READING},
-    ),
-    ("key order", reverse_keys, {}),
     ("order of the tasks", config(tasks=lambda t: dict(reversed(t.items()))), READING),
     ("rivals dropped", config(rivals=[]), {"statistics": 1, "report": 1, **FIGURE}),
     (
@@ -246,44 +235,25 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
         {"checkpoints": 1, **TRAINED},
     ),
     ("seed added", config(seeds=2), {"train": RUNS, "evaluate": RUNS, **READING}),
-    (
-        "scale added",
-        config(scales__m={"width": 12, "layers": 1}),
-        {"train": 3, "evaluate": 3, **READING},
-    ),
-    ("scale widened", config(scales__s__width=12), {"train": 3, "evaluate": 3, **READING}),
     ("scale dropped", config(scales=lambda s: {k: s[k] for k in ("xs", "ref")}), READING),
     (
-        "distribution added",
-        config(distributions__b={"method": "source", "sources": "b"}),
-        {"select": 1, **CHOSEN, "train": 3, "evaluate": 3, **READING},
+        "a task added, template of another",
+        config(tasks__last__prompt="Q: {prompt}", tasks__b=TASK),
+        {**ONE_TASK, "items": 2, "overlap": 6, "task": 2},
     ),
     (
-        "size of a distribution",
-        config(distributions__a__size=50),
-        {"select": 1, **CHOSEN, "train": 3, "evaluate": 3, **READING},
-    ),
-    ("task added", config(tasks__b=TASK), ONE_TASK),
-    (
-        "template of a task",
-        config(tasks__last__prompt="Q: {prompt}"),
-        ONE_TASK,
-    ),
-    (
-        "window of a task",  # its items stay as they are
-        config(tasks__last__overlap_window=5),
-        {k: v for k, v in ONE_TASK.items() if k != "items"},
+        "records of a task changed by a byte, window of another",  # whose items stay as they are
+        together(
+            file("last.jsonl", lambda t: t[:12] + ("x" if t[12] != "x" else "y") + t[13:]),
+            config(tasks__text__overlap_window=5),
+        ),
+        {**ONE_TASK, "items": 1, "overlap": 6, "task": 2},
     ),
     (
         "task dropped",
         config(tasks=lambda t: {"text": t["text"]}),
         # figures 3 and 19 need another
         {"rivals": 1, **READING, "figure": FIGURE["figure"] - 2},
-    ),
-    (
-        "records of a task changed by a byte",
-        file("last.jsonl", lambda t: t[:12] + ("x" if t[12] != "x" else "y") + t[13:]),
-        ONE_TASK,
     ),
     (
         "source added",
@@ -298,13 +268,11 @@ TABLE: list[tuple[str, Edit, dict[str, int]]] = [
         {k: v for k, v in POOLED.items() if k not in ("tokenizer", "items")}
         | {"pack": 2, "overlap": 4},
     ),
-    ("corpus file touched", touch, {}),
     (
         "corpus file changed by a byte",
         file("a.jsonl", lambda t: t[:12] + ("x" if t[12] != "x" else "y") + t[13:]),
         {"corpus": 1, **POOLED},
     ),
-    ("edit taken back", put_back(config(pool__length=32)), {}),
 ]
 
 
@@ -314,9 +282,17 @@ def test_only_what_is_stale_runs(workflow: Workflow, edit: Edit, stale: dict[str
     assert workflow.stale() == Counter(stale)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MEANINGLESS)
+def test_what_means_nothing_makes_nothing_stale(workflow: Workflow, name: str) -> None:
+    """Of those that the first row has together, which one it is."""
+    MEANINGLESS[name](workflow)
+    assert workflow.stale() == Counter()
+
+
 def test_threads_cores_and_resources_make_nothing_stale(workflow: Workflow) -> None:
-    words = workflow.snakemake(
-        *("--dry-run", "--cores", "7", "--set-threads", "train=3", "--resources", "gpu=1"),
+    words = workflow.dry_run(
+        *("--cores", "7", "--set-threads", "train=3", "--resources", "gpu=1"),
         *("--set-resources", "train:mem_mb=100", "--default-resources", "mem_mb=50"),
     )
     assert "Nothing to be done" in words
@@ -329,10 +305,12 @@ NEW = {"train": 3, "evaluate": 3, **READING}
 @pytest.mark.parametrize(
     ("lost", "edit", "stale"),
     [
-        ("distributions/mix.parquet", None, {}),
-        ("tasks/text/holdout.parquet", None, {}),
-        ("runs/ref/mix/0-0/model.safetensors", None, {}),
-        ("runs/ref/mix/0-0/losses/text.parquet", None, {}),
+        (
+            "distributions/mix.parquet tasks/text/holdout.parquet "
+            "runs/ref/mix/0-0/model.safetensors runs/ref/mix/0-0/losses/text.parquet",
+            None,
+            {},
+        ),
         ("runs/ref/mix/0-0/losses/text.parquet", ADDED, {**NEW, "evaluate": 4}),
         # Snakemake takes what is made again for new: the runs on this distribution follow.
         (
@@ -344,20 +322,21 @@ NEW = {"train": 3, "evaluate": 3, **READING}
         ("statistics.parquet", None, {"statistics": 1, "report": 1, **FIGURE}),
     ],
 )
-def test_a_deleted_file_is_made_again_where_it_is_needed(
+def test_deleted_files_are_made_again_where_they_are_needed(
     workflow: Workflow, lost: str, edit: Edit | None, stale: dict[str, int]
 ) -> None:
-    path = workflow.folder / "results" / lost
-    kept = path.read_bytes()
-    stat = path.stat()
-    path.unlink()
+    paths = [workflow.folder / "results" / name for name in lost.split()]
+    kept = [(path, path.read_bytes(), path.stat()) for path in paths]
+    for path in paths:
+        path.unlink()
     try:
         if edit:
             edit(workflow)
         assert workflow.stale() == Counter(stale)
     finally:
-        path.write_bytes(kept)
-        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        for path, held, stat in kept:
+            path.write_bytes(held)
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def losses(folder: Path) -> Any:
@@ -381,8 +360,7 @@ def test_a_copy_is_adopted_as_far_as_it_is_as_said(finished: Workflow, tmp_path:
     left_out = ".snakemake", "__pycache__"
     copied = beside(finished, tmp_path / "copied", *left_out, copied_by=shutil.copy)
     count = sum(POOLED.values()) + 3
-    copied.stale()  # writes the config
-    told = proxyscale(copied.folder, "adopt")
+    told = copied.proxyscale("adopt")
     assert f"\n{count} of {count} jobs are marked as done\n" in told
     assert "not as said" not in told
     assert copied.stale() == Counter()
@@ -393,14 +371,13 @@ def test_a_copy_is_adopted_as_far_as_it_is_as_said(finished: Workflow, tmp_path:
     shutil.copy(results / "distributions/mix.parquet", results / "distributions/long.parquet")
     source("training/native", "import os\n", "import os\n\nX = 1\n")(copied)
     config(scales__s__width=12)(copied)
-    copied.stale()
     shutil.rmtree(copied.folder / ".snakemake")
-    told = proxyscale(copied.folder, "adopt")
+    told = copied.proxyscale("adopt")
     assert re.search(r"^not as said: train/s/\S+ and 1 more: .*model\.width: 12, was 8", told, re.M)
     assert "long: {results}/distributions/long.parquet is not the file that was made" in told
     stale = {**TRAINED, **CHOSEN, "select": 1}
     assert copied.stale() == Counter(stale)
-    told = proxyscale(copied.folder, "adopt", "--code")
+    told = copied.proxyscale("adopt", "--code")
     assert re.search(r"^taken from an earlier version: train/\S+ and \d more: code", told, re.M)
     few = len(["xs/mix", "s/mix", "s/a", "s/long", "xs/long", "ref/long"])
     assert copied.stale() == Counter(stale | {"train": few, "evaluate": few})
@@ -414,7 +391,7 @@ def test_what_has_no_record_is_done_as_far_as_snakemake_knows(
     source("training/native", "import os\n", "import os\n\nX = 1\n")(older)
     before = older.stale()
     assert before["train"] == RUNS
-    told = proxyscale(older.folder, "adopt", "--code")
+    told = older.proxyscale("adopt", "--code")
     changed = (
         rf"^not as said: train/\S+ and {RUNS} more: it has no record and would be another now$"
     )

@@ -16,6 +16,7 @@ from support.workflow_run import Workflow, study
 from proxyscale.study.language_study import LanguageStudy
 
 SCORED = {"task": "last", "scored_on": "proxy", "scale": "xs"}
+WATCHED = {"features", "score", "select"}
 CHOSEN = ("dsdm", "bot-dsdm", "dsir", "clear")
 FILTER = '''
 
@@ -59,7 +60,7 @@ class Scored(Workflow):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     """A study whose distributions are there."""
-    workflow = Scored(tmp_path_factory.mktemp("scored"))
+    workflow = Scored(tmp_path_factory.mktemp("scored"), watched=WATCHED)
     workflow.edit("plugin.py", lambda text: text + FILTER)
     workflow.config = scored()
     workflow.run()
@@ -102,7 +103,7 @@ def test_a_proxy_is_trained_where_it_scores_and_is_not_compared(workflow: Scored
 
 
 def test_digests_cover_what_jobs_load(workflow: Scored) -> None:
-    assert verbs(workflow.folder) >= {"select", "train", "features", "score"}
+    assert verbs(workflow.folder) == WATCHED
 
 
 def change(workflow: Scored, *path: str, value: Any) -> None:
@@ -133,6 +134,7 @@ def test_only_what_is_stale_runs(
     assert workflow.stale() == Counter(stale)
 
 
+@pytest.mark.slow
 def test_a_task_more_is_the_only_part_of_the_features_that_is_made(
     workflow: Scored, tmp_path: Path
 ) -> None:

@@ -22,13 +22,15 @@ TARGETS = [*(f"results/{name}.pdf" for name in FIGURES), "results/tables/tab15.c
 TARGETS += ["results/report.html"]
 # which images influence another follows from scores alone
 READ = {"image_statistics": 1, "figure": len(FIGURES) - 1, "report": 1}
+WATCHED = {name for name, (verb, _) in VERBS.items() if "vision" in verb.__module__}
+WATCHED |= {"figure", "report"}
 READING = {"collect_ensembles": 1, **READ}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A study whose statistics and figures are made."""
-    workflow = Workflow(tmp_path_factory.mktemp("images"))
+    workflow = Workflow(tmp_path_factory.mktemp("images"), watched=WATCHED)
     workflow.config = image_study()
     said = workflow.snakemake("--cores", "2", "--", *TARGETS)
     assert "Scores from narrow foretell wide on 6 subsets with LDS" in said
@@ -56,8 +58,7 @@ def test_everything_is_made(workflow: Workflow) -> None:
 
 
 def test_digests_cover_what_jobs_load(workflow: Workflow) -> None:
-    of_vision = {name for name, (verb, _) in VERBS.items() if "vision" in verb.__module__}
-    assert verbs(workflow.folder) == of_vision | {"figure", "report"}
+    assert verbs(workflow.folder) == WATCHED
 
 
 def row(folder: Path, **values: str) -> dict[str, float]:
