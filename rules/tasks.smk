@@ -36,6 +36,9 @@ rule items:
 
 rule overlap:
     """Search a pack's documents for the items of a test set."""
+
+    # Packing has parted the text into words once for all test sets. Each is looked for by itself,
+    # since one more must make nothing stale of the others.
     input:
         pack=manifest(paths.pack()),
         words=ancient(inside(paths.pack(), "words.npy")),
