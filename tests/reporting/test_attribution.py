@@ -98,3 +98,13 @@ def test_scores_that_may_be_worth_nothing_are_called_so(own: float, said: str) -
     assert said in headline
     assert "an LDS of 0.30 [0.20, 0.40], 10× cheaper" in sentence
     assert "perfect scores would reach 0.80" in sentence
+
+
+def test_narrow_scores_that_may_be_worth_nothing_are_no_share_of_the_references() -> None:
+    rows = [lds("trak/8", "narrow", -0.05, 10), lds("trak/8", "wide", 0.4, 1)]
+    headline, sentence = attribution_words(as_table(rows), "wide", ["narrow", "wide"])
+    assert headline == "Scores through narrow are not known to foretell wide"
+    assert "an LDS of -0.05 [-0.15, 0.05], 10× cheaper" in sentence
+    # of truths that were trained once no ceiling is known
+    blind = [row | {"ceiling": None} for row in rows]
+    assert "perfect" not in attribution_words(as_table(blind), "wide", ["narrow", "wide"])[1]

@@ -117,7 +117,21 @@ def test_counterfactuals_are_read_by_draw(margins: pa.Table) -> None:
         if (row["statistic"], row["example"], row["group"]) == ("pearson", 9, "all")
     ]
     assert found == pytest.approx(expected, abs=1e-6)
+    x, y = means["narrow"].to_numpy(), means["wide"].to_numpy()
+    others = [np.corrcoef(np.delete(x, i), np.delete(y, i))[0, 1] for i in range(len(x))]
+    (moved,) = [
+        row
+        for row in rows
+        if (row["statistic"], row["example"], row["group"]) == ("pearson_leave_one_out", 9, "all")
+    ]
+    assert (moved["low"], moved["high"]) == pytest.approx((min(others), max(others)), abs=1e-6)
+    most = np.abs(np.arctanh(others) - np.arctanh(expected)).argmax()
+    name, draw = means.index[most]
+    shares = dict(REMOVALS["removals"])[name]
+    assert moved["named"] == f"{name} {shares[draw - len(shares)]:.0%}"
     figure, points = counterfactual_margins.counterfactual(margins, as_table(rows), STYLE, REMOVALS)
+    told = figure.subfigs[0].axes[1].texts[0].get_text()
+    assert f"(most: {moved['named']})" in told
     assert len(points) == 8
     assert "image 5: R² all" in figure.subfigs[0].axes[0].get_title()
 

@@ -12,7 +12,7 @@ import numpy as np
 from proxyscale.figures import signed_r2
 from proxyscale.figures.figure_data import Estimate, FigureData, Rows
 from proxyscale.figures.layout import even_ticks, page, shorten
-from proxyscale.figures.signed_r2 import NO_LEVER, squared
+from proxyscale.figures.signed_r2 import NO_LEVER, short, squared
 from proxyscale.figures.style import ALARM, GREY, INK, PALE, POINTS, SMALL, keys
 from proxyscale.registry import figure
 
@@ -209,8 +209,8 @@ def told(estimate: Estimate, r: Estimate, lever: signed_r2.Lever) -> str:
     first = signed_r2.told(estimate.value, r.value)
     if math.isnan(r.low):
         return f"{first}\nno interval, n = {estimate.n}"
-    text = f"{first}{NEWLINE if r.value < 0 else ' '}[{_short(squared(r.low))}, "
-    text += f"{_short(squared(r.high))}]"
+    text = f"{first}{NEWLINE if r.value < 0 else ' '}[{short(squared(r.low))}, "
+    text += f"{short(squared(r.high))}]"
     return text + _less_one(lever, 0.7)
 
 
@@ -218,10 +218,6 @@ def _less_one(lever: signed_r2.Lever, inches: float, start: str = "less one: ") 
     """What one distribution less makes of R², on lines of their own; nothing if it is not known."""
     if not lever["most_influential"]:
         return ""
-    ends = " to ".join(_short(lever[f"{end}_without_one"]) for end in ("least", "most"))
+    ends = " to ".join(short(lever[f"{end}_without_one"]) for end in ("least", "most"))
     name = shorten(lever["most_influential"], inches * POINTS, SMALL)
     return f"\n{start}{ends}\n(most: {name})"
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")

@@ -37,6 +37,11 @@ def told(value: float, r: float) -> str:
     return f"R² = −{value:.2f} (inverted)" if r < 0 else f"R² = {value:.2f}"
 
 
+def short(value: float) -> str:
+    """A number of two digits, with a minus sign."""
+    return f"{value:.2f}".replace("-", "−")
+
+
 def levers(
     data: FigureData, group: str = "all", level: str = "distribution"
 ) -> dict[tuple[str, str], Lever]:

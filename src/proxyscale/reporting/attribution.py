@@ -34,13 +34,16 @@ def attribution_words(statistics: pa.Table, reference: str, scales: list[str]) -
     narrow = next(name for name in scales if (best, name) in rows)
     own, cheap = rows[best, reference], rows[best, narrow]
     saved = f", {cheaper(cheap['compute_ratio'])}" if cheap["compute_ratio"] else ""
+    most = own["ceiling"]
+    perfect = "" if most is None else f"; perfect scores would reach {most:.2f}"
     sentence = (
         f"Over {own['n']} subsets, scores through {narrow} foretell {reference} with an LDS of "
-        f"{_told(cheap)}{saved}, its own with {_told(own)}; perfect scores would reach "
-        f"{own['ceiling']:.2f}."
+        f"{_told(cheap)}{saved}, its own with {_told(own)}{perfect}."
     )
     if not (own["low"] or 0) > 0:
         return f"{reference}'s own scores are not known to foretell it", sentence
+    if not (cheap["low"] or 0) > 0:
+        return f"Scores through {narrow} are not known to foretell {reference}", sentence
     worth = cheap["value"] / own["value"]
     return f"Scores through {narrow} are {worth:.0%} as good as {reference}'s own{saved}", sentence
 

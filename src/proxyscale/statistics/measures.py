@@ -13,6 +13,7 @@ import numpy as np
 
 from proxyscale.statistics.grid import Array
 
+LEVERED = 4  # points of which one can be left out
 BLOCK = 2_000_000  # pairs that are held at once, where each must be looked at
 
 
@@ -39,6 +40,16 @@ def leave_one_out(x: Array, y: Array) -> Array:
         flat = (xx <= small * (x * x).sum(axis=0)) | (yy <= small * (y * y).sum(axis=0))
         r = np.where(flat, np.nan, xy / np.sqrt(np.where(flat, 1, xx * yy)))
     return np.clip(r, -1, 1)
+
+
+def levers(x: Array, y: Array) -> tuple[Array, int] | None:
+    """`leave_one_out` of four points or more, and the point that moves Fisher's z most of all; None
+    where no correlation is defined."""
+    r, others = pearson(x, y), leave_one_out(x, y)
+    if len(x) < LEVERED or np.isnan(r) or np.isnan(others).all():
+        return None
+    moved = np.abs(np.arctanh(others * (1 - 1e-9)) - np.arctanh(r * (1 - 1e-9)))
+    return others, int(np.nanargmax(moved))
 
 
 def correlations(x: Array, y: Array) -> dict[str, float]:

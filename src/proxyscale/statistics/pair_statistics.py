@@ -13,7 +13,7 @@ import numpy as np
 
 from proxyscale.statistics import intervals, rank_intervals, regrets, seed_noise
 from proxyscale.statistics.grid import Array
-from proxyscale.statistics.measures import Decisions, correlations, decisions, leave_one_out
+from proxyscale.statistics.measures import Decisions, correlations, decisions, levers
 from proxyscale.statistics.seed_noise import Noise
 
 TOP = 3
@@ -100,15 +100,13 @@ def _correlation_rows(pair: Pair, confidence: float, extent: Extent) -> Iterator
     if limit > 0 and n > 2:
         corrected = np.clip(np.array([values["pearson"], *r_ends]) / limit, -1, 1)
     yield _row("pearson_corrected", corrected[0], n, corrected[1:])
-    others = leave_one_out(x, y) if n >= intervals.LEAST else np.full(n, np.nan)
-    if np.isnan(others).all() or np.isnan(values["pearson"]):
+    if (found := levers(x, y)) is None:
         return
-    moved = np.abs(np.arctanh(others * (1 - 1e-9)) - np.arctanh(values["pearson"] * (1 - 1e-9)))
-    lever = pair.names[int(np.nanargmax(moved))]
-    for name, found in (("r2", others**2), ("pearson", others)):
-        extremes = np.nanmin(found), np.nanmax(found)
-        signed = _sign(name, values)
-        yield _row(f"{name}_leave_one_out", values[name], n, extremes, named=lever, unit=signed)
+    others, most = found
+    for name, each in (("r2", others**2), ("pearson", others)):
+        extremes = np.nanmin(each), np.nanmax(each)
+        facts = {"named": pair.names[most], "unit": _sign(name, values)}
+        yield _row(f"{name}_leave_one_out", values[name], n, extremes, **facts)
 
 
 def _sign(statistic: str, values: Mapping[str, float]) -> str | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from proxyscale.base.tables import where
 from proxyscale.statistics import intervals
-from proxyscale.statistics.measures import pearson
+from proxyscale.statistics.measures import levers, pearson
 
 Row = dict[str, Any]
 INTERVALS = {"r2": intervals.r2_interval, "pearson": intervals.pearson_interval}
@@ -40,7 +40,8 @@ def margin_points(losses: pa.Table, spec: Mapping[str, Any], image: int) -> list
 
 
 def counterfactual_rows(losses: pa.Table, spec: Mapping[str, Any]) -> Iterator[Row]:
-    """R² and Pearson of every test image of Figure 14, over all distributions and each group."""
+    """R² and Pearson of every test image of Figure 14, over all distributions and each group, and
+    what one distribution less makes of r."""
     section = spec["counterfactuals"]
     groups = {"all": [name for name, _ in spec["removals"]], **spec["groups"]}
     for image in section["images"]:
@@ -54,10 +55,11 @@ def counterfactual_rows(losses: pa.Table, spec: Mapping[str, Any]) -> Iterator[R
             for name, interval in INTERVALS.items():
                 low, high = interval(proxy, large, spec["confidence"])
                 value = r**2 if name == "r2" else r
-                yield {
-                    **place,
-                    "statistic": name,
-                    "value": value,
-                    "low": float(low),
-                    "high": float(high),
-                }
+                ends = {"low": float(low), "high": float(high)}
+                yield place | {"statistic": name, "value": value} | ends
+            if (found := levers(proxy, large)) is not None:
+                others, most = found
+                named = f"{own[most]['distribution']} {own[most]['share']:.0%}"
+                ends = {"low": float(np.nanmin(others)), "high": float(np.nanmax(others))}
+                moved = {"statistic": "pearson_leave_one_out", "value": r, "named": named}
+                yield place | moved | ends

@@ -10,8 +10,8 @@
 - `scores_spearman`: between the scores of two scales (`proxy` and `reference`), over the pool's
   images, mean over test images; `scores_spearman_corrected`: as between noiseless scores.
 - `accuracy`: top-1 of the models that TRAK reads; interval over models (Student).
-- `r2`, `pearson` at level `example`: margins of one test image at the small width and at the
-  reference, over the training distributions of Figure 14, models averaged.
+- `r2`, `pearson`, `pearson_leave_one_out` at level `example`: margins of one test image at the
+  small width and at the reference, over the training distributions of Figure 14, models averaged.
 
 Relative compute is that of attribution, training included, against the reference with most models.
 """

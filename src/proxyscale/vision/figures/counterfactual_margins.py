@@ -9,19 +9,23 @@ import pyarrow as pa
 
 from proxyscale.base.tables import where
 from proxyscale.figures.figure_data import FigureData, Rows
-from proxyscale.figures.layout import even_ticks, page
-from proxyscale.figures.style import PALE, Style, keys, marks
+from proxyscale.figures.layout import even_ticks, page, shorten
+from proxyscale.figures.signed_r2 import lever, short
+from proxyscale.figures.style import PALE, POINTS, SMALL, Style, keys, marks
 from proxyscale.registry import figure
 from proxyscale.vision.counterfactuals import margin_points
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 @figure(
     "counterfactual_fig14",
     caption="Margins of single test images at a small and at a large width, models averaged, a "
-    "point per training distribution; larger points leave more out.",
+    "point per training distribution; larger points leave more out. Above, R² over all of them and "
+    "over each group; in the panel what one distribution less makes of it, and which moves it "
+    "most.",
     reads=("statistics", "losses"),
     family="resnet",
     exists=lambda facts: facts.counterfactuals,
@@ -36,7 +40,8 @@ def counterfactual(
 ) -> tuple[Figure, Rows]:
     """A panel per test image, a point per training distribution: mean margins over models.
 
-    Larger points leave more out. Titles give R² over all distributions and over each group.
+    Larger points leave more out. Titles give R² over all distributions and over each group; in the
+    panel stands what one distribution less makes of each, and which one moves it most.
     """
     section = spec["counterfactuals"]
     removals = dict(spec["removals"])
@@ -63,10 +68,32 @@ def counterfactual(
             mark = looks[point["distribution"]]
             ax.plot(point["proxy"], point["large"], ls="none", **mark.look(size))
             rows.append({"test_image": image} | point)
+        _tell_without_one(ax, statistics, spec, style, image)
         even_ticks(ax.xaxis)
         even_ticks(ax.yaxis)
         ax.grid(color=PALE, lw=0.4)
     return figure, rows
+
+
+def _tell_without_one(
+    ax: Axes, statistics: pa.Table, spec: Mapping[str, Any], style: Style, image: int
+) -> None:
+    """What one distribution less makes of R², of all and of each group, above the points."""
+    place = {"statistic": "pearson_leave_one_out", "level": "example", "example": image}
+    found = {row["group"]: lever(row) for row in where(statistics, **place).to_pylist()}
+    lines = [
+        line
+        for group in ("all", *spec["groups"])
+        if (one := found.get(group))
+        for line in (
+            f"{style.label(group)} less one: {short(one['least_without_one'])} to "
+            f"{short(one['most_without_one'])}",
+            f"(most: {shorten(one['most_influential'], 0.9 * POINTS, SMALL)})",
+        )
+    ]
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.1 * len(lines) * (high - low))
+    ax.text(0.03, 0.98, "\n".join(lines), transform=ax.transAxes, va="top", fontsize=SMALL)
 
 
 def _title(statistics: pa.Table, spec: Mapping[str, Any], style: Style, image: int) -> str:

@@ -14,7 +14,7 @@ function drawAttribution() {
   const mark = (group) => looks[methods.indexOf(group) % looks.length];
   legend(element(root, "div", { class: "legend" }), methods.map((group) => [methodName(group), mark(group), true]));
   const [first, last] = [at(D.widths[0]), at(D.reference)];
-  const summary = `${methodName(best)}: LDS ${fixed(first.value)} ${interval(first.low, first.high)} through ${label(D.widths[0])}, ${cheaper(first.compute_ratio)}, and ${fixed(last.value)} ${interval(last.low, last.high)} through ${label(D.reference)} itself; perfect scores would reach ${fixed(ceiling)}.`;
+  const summary = `${methodName(best)}: LDS ${fixed(first.value)} ${interval(first.low, first.high)} through ${label(D.widths[0])}, ${cheaper(first.compute_ratio)}, and ${fixed(last.value)} ${interval(last.low, last.high)} through ${label(D.reference)} itself${known(ceiling) ? `; perfect scores would reach ${fixed(ceiling)}` : ""}.`;
   const width = room(root, 1080), height = Math.max(280, width * 0.36), xs = of.map((row) => 1 / row.compute_ratio);
   const svg = chart(root, width, height, `LDS against compute: ${summary}`);
   const ends = of.flatMap((row) => [row.value, row.low, row.high]).filter(known);
