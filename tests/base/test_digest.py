@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
+from support.paths import ROOT
 
 from proxyscale.base import digest
 from proxyscale.base.digest import code_digest, covered, meaning, part
@@ -131,6 +134,25 @@ def test_a_module_that_is_run_by_its_name_counts() -> None:
     source = 'command = ["-m", "proxyscale.training.llm_foundry_worker", "proxyscale.nothing"]'
     assert meaning(source).imported == {"training.llm_foundry_worker"}
     assert "training.schedule" in covered("training.llm_foundry")
+
+
+# Where a module is loaded by a name that no import statement has: an engine and a figure, of which
+# digests are told; transformers; what a server of jobs has for all; a plugin, whose file counts.
+BY_NAME = {
+    *("registry.py", "cli/serve_jobs.py", "cli/table_verbs.py", "study/scales.py"),
+    *("training/engines.py", "training/hugging_face.py"),
+}
+LOADERS = {"import_module", "__import__", "spec_from_file_location", "run_module", "run_path"}
+
+
+def test_digests_are_told_of_every_module_that_is_loaded_by_its_name() -> None:
+    root, found = ROOT / "src/proxyscale", set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = getattr(node, "func", None)
+            if getattr(called, "attr", getattr(called, "id", None)) in LOADERS:
+                found.add(str(path.relative_to(root)))
+    assert found == BY_NAME
 
 
 def test_a_folder_is_no_module() -> None:

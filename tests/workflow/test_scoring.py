@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,18 @@ class Scored(Workflow):
     targets = tuple(f"results/distributions/{name}.parquet" for name in (*CHOSEN, "text"))
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Scored:
+def made(folder: Path, watched: Collection[str] = ()) -> Scored:
     """A study whose distributions are there."""
-    workflow = Scored(tmp_path_factory.mktemp("scored"), watched=WATCHED)
+    workflow = Scored(folder, watched=watched)
     workflow.edit("plugin.py", lambda text: text + FILTER)
     workflow.config = scored()
     workflow.run()
     return workflow
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    return made(tmp_path_factory.mktemp("scored"))
 
 
 @pytest.fixture
@@ -102,8 +107,9 @@ def test_a_proxy_is_trained_where_it_scores_and_is_not_compared(workflow: Scored
     )
 
 
-def test_digests_cover_what_jobs_load(workflow: Scored) -> None:
-    assert verbs(workflow.folder) == WATCHED
+@pytest.mark.slow
+def test_digests_cover_what_jobs_load(tmp_path: Path) -> None:
+    assert verbs(made(tmp_path, WATCHED).folder) == WATCHED
 
 
 def change(workflow: Scored, *path: str, value: Any) -> None:
@@ -118,6 +124,7 @@ EDITS: list[tuple[tuple[str, ...], Any, dict[str, int]]] = [
     (("distributions", "mix", "size"), 40, {}),
     (("attribution", "ridge"), 1.0, {"score": 1, **SELECTED}),
     (("attribution", "dimension"), 32, {"features": 2, "score": 1, **SELECTED}),
+    (("attribution", "shards"), 3, {"feature_shard": 6, "features": 2, "score": 1, **SELECTED}),
     (("attribution", "models"), 1, {}),  # one of every draw at least
     (("scales", "xs", "width"), 8, {"train": 2, "features": 2, "score": 1, **SELECTED}),
     (("scales", "ref", "width"), 32, {}),
@@ -147,6 +154,7 @@ def test_a_task_more_is_the_only_part_of_the_features_that_is_made(
     assert (made / "pool/features.npy").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_candidates_are_shared_by_jobs(workflow: Scored) -> None:
     chosen = examples(workflow, "dsdm")
     workflow.config["attribution"] |= {"shards": 3, "keep": "fp16"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,18 @@ WATCHED |= {"figure", "report"}
 READING = {"collect_ensembles": 1, **READ}
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+def made(folder: Path, watched: Collection[str] = ()) -> Workflow:
     """A study whose statistics and figures are made."""
-    workflow = Workflow(tmp_path_factory.mktemp("images"), watched=WATCHED)
+    workflow = Workflow(folder, watched=watched)
     workflow.config = image_study()
     said = workflow.snakemake("--cores", "2", "--", *TARGETS)
     assert "Scores from narrow foretell wide on 6 subsets with LDS" in said
     return workflow
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    return made(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture
@@ -57,8 +62,9 @@ def test_everything_is_made(workflow: Workflow) -> None:
     assert workflow.stale(*TARGETS) == Counter()
 
 
-def test_digests_cover_what_jobs_load(workflow: Workflow) -> None:
-    assert verbs(workflow.folder) == WATCHED
+@pytest.mark.slow
+def test_digests_cover_what_jobs_load(tmp_path: Path) -> None:
+    assert verbs(made(tmp_path, WATCHED).folder) == WATCHED
 
 
 def row(folder: Path, **values: str) -> dict[str, float]:
