@@ -13,8 +13,9 @@ BIN := $(VENV)/bin
 CORES ?= all
 
 # TORCH=cpu takes torch without CUDA's libraries, of which a machine without a GPU has no use.
-TORCH_cpu = $(BIN)/pip install --constraint requirements.lock torch torchvision \
-    --index-url https://download.pytorch.org/whl/cpu
+INSTALL_cpu := $(if $(shell command -v uv),uv pip install --python $(BIN)/python --torch-backend cpu,\
+    $(BIN)/pip install --index-url https://download.pytorch.org/whl/cpu)
+TORCH_cpu = $(INSTALL_cpu) --constraint requirements.lock torch torchvision
 
 .PHONY: figure1 all vision test check bench mutants test-slurm test-gpu test-lm-eval foundry test-foundry
 
