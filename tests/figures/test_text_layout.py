@@ -67,7 +67,6 @@ SCRIPTS = {
     "chinese": "语料库的第一个问题，答案是什么？\t",
     "arabic": "ما هو الجواب الأول في هذا النص؟ ",
     "both": "what is 问题 الجواب ",
-    "devanagari": "पहला प्रश्न क्या है? ",
 }
 
 
@@ -183,7 +182,7 @@ def test_every_figure_of_a_study_can_be_drawn() -> None:
     names = [name for name in Config.load(config).figures if name != "selection_fig8"]
     assert len(names) == 15
     assert set(names) <= set(registry.figure.entries)
-    drawn = with_curves(with_scores(with_texts(synthetic(examples=4))))
+    drawn = with_curves(with_scores(with_texts(synthetic(tasks=TASKS[2:5], examples=4))))
     for name in set(names) - {"influence_fig26"}:
         assert make(name, drawn)[1], name
     without = json.loads(json.dumps(config))
