@@ -205,6 +205,10 @@ def test_histogram_counts_every_example_once(study: Study) -> None:
     assert panels(figure)[0].yaxis.get_major_formatter()(0.25) == "25%"
     negative = {row["task"] for row in rows if row["share_negative"] > 0.2}
     assert negative == {"trivia_like"}
+    for panel, task in zip(panels(figure), TASKS, strict=True):
+        falls = sum(row["share_negative"] for row in rows if row["task"] == task)
+        told = panel.texts[0].get_text().splitlines()[0]
+        assert told.endswith(f" ({falls:.0%} r < 0)") == (falls > 0)
 
 
 def test_variants_of_a_scale_stand_beside_the_line() -> None:

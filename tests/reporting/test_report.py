@@ -16,8 +16,10 @@ from support.synthetic_study import DISTRIBUTIONS, SCALES, SIMILAR, TASKS, Study
 from support.task_folders import TRICKY, task_folder
 
 from proxyscale.base import artifacts
+from proxyscale.base.tables import where
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, DARK, Style, predictor_marks
+from proxyscale.reporting.answer import Answer
 from proxyscale.reporting.report import ASSETS, write_report
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.scaling_laws import extrapolate
@@ -74,6 +76,23 @@ def test_the_numbers_are_those_of_the_tables(tmp_path: Path, study: Study) -> No
     assert ratios == pytest.approx(told | {"ref": 1.0}, rel=1e-8)
 
 
+def test_the_headline_says_which_groups_say_otherwise(study: Study) -> None:
+    one = where(study["statistics"], task="mix")
+    seen = set()
+    for level in (0.5, 0.6, 0.7, 0.8, 0.9, 0.98):
+        found = Answer(one, level, 0.95, "nats")
+        trusted = [
+            v.trusted.scale if v.trusted else None
+            for v in (found.found[0], verdict(one, level, group="similar")[0])
+        ]
+        seen.add(trusted[0] == trusted[1])
+        if trusted[0] != trusted[1]:
+            assert found.headline.endswith("; otherwise among similar")
+        elif not found.found[0].contrary:
+            assert "otherwise" not in found.headline
+    assert seen == {True, False}
+
+
 def test_examples_are_spread_over_their_ranks(tmp_path: Path, study: Study) -> None:
     folder = task_folder(tmp_path / "mix")
     cut = task_folder(tmp_path / "docs", starts=[0, 3, 7])
@@ -83,6 +102,7 @@ def test_examples_are_spread_over_their_ranks(tmp_path: Path, study: Study) -> N
     r2 = [abs(value) for value in shown["r2"][found["proxy"]]]
     assert r2 == sorted(r2)
     assert np.mean(np.sign(found["examples"]["trivia_like"]["r2"]["xxs"])) < 0  # inverted there
+    assert found["examples"]["trivia_like"]["median"]["xxs"] < 0 < shown["median"]["xxs"]
     example = shown["ids"][3]
     assert shown["texts"][3] == [f"prompt {example} {TRICKY}", f"choice 2 of {example}", ""]
     losses = study["losses"].to_pandas().groupby(["task", "scale", "distribution", "example"])

@@ -25,7 +25,7 @@ TOP = 0.7  # of the height, for bars and lines; words stand above
 @figure(
     "histogram_fig5",
     caption="Share of each task's test examples by the R² of their losses over the distributions; "
-    "the solid line is the median.",
+    "the solid line is the median, whatever the sign; hatched are those with r < 0.",
     exists=lambda facts: facts.examples,
 )
 def of_proxy(data: FigureData) -> tuple[Figure, Rows]:
@@ -112,7 +112,8 @@ def _draw_bars(ax: Axes, bar: Rows, top: float) -> None:
         ax.axvline(fact["median"], ymax=TOP, color=INK, lw=1.2)
         if not math.isnan(fact["ceiling"]):
             ax.axvline(fact["ceiling"], ymax=TOP, color=INK, lw=1.0, ls=(0, (1, 1.5)))
-    lines = [f"median {fact['median']:.2f}" if fact["n"] else "R² n/a", f"n = {fact['n']}"]
+    falls = f" ({negative.sum():.0%} r < 0)" if negative.any() else ""
+    lines = [f"median {fact['median']:.2f}{falls}" if fact["n"] else "R² n/a", f"n = {fact['n']}"]
     lines += [f"{fact['undefined']} n/a"] if fact["undefined"] else []
     ax.text(0.03, 0.97, "\n".join(lines), transform=ax.transAxes, va="top", fontsize=SMALL)
     ax.set(xlim=(0, 1), ylim=(0, top / TOP))

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from proxyscale.base.errors import UserError
-from proxyscale.base.progress import cheaper
+from proxyscale.base.progress import cheaper, few
 from proxyscale.statistics.trials import COMPUTE, DECISIONS, REGRET, Trial, Trust, trials, trust_of
 from proxyscale.statistics.verdict import OVERALL, Verdict, verdict
 from proxyscale.statistics.verdict_words import words
@@ -33,19 +33,12 @@ class Answer:
 
     @property
     def headline(self) -> str:
-        """The verdict in a few words."""
+        """The verdict in a few words, and the groups that say otherwise."""
         if not self.found:
             return "No verdict"
         first = self.found[0]
-        where = "every test set" if first.task == OVERALL else first.task
-        if first.trusted is None:
-            if first.scales == 1:
-                return f"{first.failed[0].scale} is not known to be trustworthy on {where}"
-            return f"None of these scales is known to be trustworthy on {where}"
-        ratio = first.trusted.compute_ratio
-        known = ratio == ratio
-        saved = f"{cheaper(ratio)} than the reference" if known else "what that saves is not known"
-        return f"{first.trusted.scale} can be trusted on {where}, {saved}"
+        groups = dict.fromkeys([*(e[0] for e in first.elsewhere), *(c[0] for c in first.contrary)])
+        return _briefly(first) + f"; otherwise among {few(list(groups))}" * bool(groups)
 
     @property
     def paragraphs(self) -> str:
@@ -75,6 +68,19 @@ class Answer:
             "ladders": shown,
             "note": _note(self.trust, self.confidence),
         }
+
+
+def _briefly(first: Verdict) -> str:
+    """The scale that can be trusted and what that saves, or that none can."""
+    where = "every test set" if first.task == OVERALL else first.task
+    if first.trusted is None:
+        if first.scales == 1:
+            return f"{first.failed[0].scale} is not known to be trustworthy on {where}"
+        return f"None of these scales is known to be trustworthy on {where}"
+    ratio = first.trusted.compute_ratio
+    known = ratio == ratio
+    saved = f"{cheaper(ratio)} than the reference" if known else "what that saves is not known"
+    return f"{first.trusted.scale} can be trusted on {where}, {saved}"
 
 
 def _ladder(tested: Mapping[str, list[Trial]]) -> list[dict[str, Any]]:

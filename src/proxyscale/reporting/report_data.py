@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,13 +118,9 @@ def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]
     found = {}
     for task in data.tasks:
         ids = data.grid.examples[task]
-        known = {
-            proxy: {i: e.value for i, e in data.examples("r2", proxy, task).items()}
-            for proxy in data.proxies
-        }
-        falls = {proxy: set(data.falling(proxy, task).tolist()) for proxy in data.proxies}
-        by_r2 = known[data.proxy]
-        ranked = sorted((i for i in by_r2 if not math.isnan(by_r2[i])), key=by_r2.__getitem__)
+        known = {proxy: _signed_r2(data, proxy, task) for proxy in data.proxies}
+        sizes = {i: abs(r2) for i, r2 in known[data.proxy].items() if not math.isnan(r2)}
+        ranked = sorted(sizes, key=sizes.__getitem__)
         if not ranked:
             continue
         places = np.unique(np.linspace(0, len(ranked) - 1, EXAMPLES).round().astype(int))
@@ -134,11 +130,8 @@ def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]
         found[task] = {
             "ids": chosen,
             "of": len(ids),
-            "median": {p: _number(float(np.nanmedian(list(v.values())))) for p, v in known.items()},
-            "r2": {
-                p: [_signed(values.get(i), i in falls[p]) for i in chosen]
-                for p, values in known.items()
-            },
+            "median": {p: _middle(v.values()) for p, v in known.items()},
+            "r2": {p: [_number(v.get(i), 3) for i in chosen] for p, v in known.items()},
             "losses": {
                 scale: [_rounded_short(row) for row in means[data.grid.index(scale)]]
                 for scale in data.grid.scales
@@ -148,10 +141,16 @@ def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]
     return found
 
 
-def _signed(value: float | None, falls: bool) -> float | None:
-    """R² with the sign of the correlation."""
-    short = _number(value, 3)
-    return -short if falls and short else short
+def _signed_r2(data: FigureData, proxy: str, task: str) -> dict[int, float]:
+    """R² of each example with the sign of its correlation."""
+    falls = set(data.falling(proxy, task).tolist())
+    found = data.examples("r2", proxy, task)
+    return {i: -e.value if i in falls else e.value for i, e in found.items()}
+
+
+def _middle(values: Iterable[float]) -> float | None:
+    known = [value for value in values if not math.isnan(value)]
+    return _number(float(np.median(known))) if known else None
 
 
 def _rounded_short(values: Array) -> list[float | None]:
