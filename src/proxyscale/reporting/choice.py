@@ -75,7 +75,8 @@ class _Words:
         for scale in others[:MOST_NAMES]:
             yield self._here(scale, proxies[scale])
         if (more := len(others) - MOST_NAMES) > 0:
-            yield f"{more} more pick others than {self._name(self.reference)}: see the table."
+            pick, reference = "picks" if more == 1 else "pick", self._name(self.reference)
+            yield f"{more} more {pick} others than {reference}: see the table."
         yield from self._next(known[0], proxies[known[0]])
 
     def _so(self, alike: list[str]) -> str:

@@ -96,8 +96,9 @@ function drawGains() {
   for (const task of new Set(rows.map((row) => row.selected_for || row.measured_on))) {
     const mine = [...rows.filter((row) => row.selected_for === task), ...forNone].filter((row) => row.measured_on === task && known(row.gain));
     const series = kinds.map((_, i) => ({ mark: mark(i), points: mine.filter((row) => kind(row) === i).map((row) => ({ at: names.indexOf(via(row)), value: row.gain, low: row.gain_low, high: row.gain_high, open: !(row.gain_low > 0 || row.gain_high < 0), title: `${label(row.method)}, ${via(row)}`, lines: [`gain ${fixed(row.gain, 3)} ${interval(row.gain_low, row.gain_high, 3)}`, ...(known(row.overlap_with_reference) ? [`${fixed(100 * row.overlap_with_reference, 0)}% of what ${label(D.trained)} selects for itself`] : [])] })) }));
-    const helps = mine.filter((row) => row.gain_low > 0).length;
-    dots(root, { title: label(task), names, series, ylabel: `gain${axisUnit}`, xlabel: "proxy that was asked", summary: `${helps} of ${mine.length} selections help, ${mine.filter((row) => row.gain_high < 0).length} harm.` });
+    const helps = mine.filter((row) => row.gain_low > 0).length, harms = mine.filter((row) => row.gain_high < 0).length;
+    const does = (count, what) => `${count} ${what}${count === 1 ? "s" : ""}`;
+    dots(root, { title: label(task), names, series, ylabel: `gain${axisUnit}`, xlabel: "proxy that was asked", summary: `Of ${mine.length} selection${mine.length === 1 ? "" : "s"} ${does(helps, "help")}, ${does(harms, "harm")}.` });
   }
   sortable($$("gains-table"), ["selected for", "method", "proxy", "share", "measured on", "gain", "overlap with the reference's own", "Spearman of scores"], rows.map((row) => [row.selected_for ? label(row.selected_for) : "no test set", label(row.method), via(row), { v: row.fraction, t: `${number(100 * row.fraction)}%` }, label(row.measured_on), withInterval({ value: row.gain, low: row.gain_low, high: row.gain_high }), row.overlap_with_reference, row.scores_spearman]), 3);
 }
