@@ -84,8 +84,10 @@ def test_the_study_of_ones_own_ends_in_a_report(own: Path) -> None:
     assert (own / "results/mine/report.html").stat().st_size > 10_000
 
 
-def test_the_readme_is_short() -> None:
+def test_the_readme_and_the_report_that_it_links_to_are_short() -> None:
     assert len(README.encode()) < 12_000
+    (linked,) = re.findall(r"\]\((\S+\.html)\)", README)
+    assert (ROOT / linked).stat().st_size <= 300_000
 
 
 @pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
