@@ -189,6 +189,7 @@ def _fewest(enough: Callable[[int], bool], low: int) -> int | None:
     return low
 
 
+@functools.lru_cache(maxsize=4096)  # of many tasks with few recipes most are asked for again
 def recipes_needed(accuracy: float, n: int, level: float, confidence: float) -> int | None:
     """The least number of distributions, n or more, whose bound on `accuracy` is above level.
 
