@@ -65,6 +65,29 @@ def test_labels_are_told_and_a_metric_of_no_direction_is_not() -> None:
     assert told({"statistics": table.filter(pc.invert(picks))}) == []
 
 
+def test_what_has_one_value_for_all_picks_nothing() -> None:
+    study = synthetic(tasks=TASKS[:1])
+    rows = study["statistics"].to_pylist()
+
+    def tied(side: str, scales: list[str]) -> str:
+        one = {"statistic": f"{side}_ties", "group": "all"}
+        found = [
+            r | {"value": 1.0} if r["proxy"] in scales and one.items() <= r.items() else r
+            for r in rows
+        ]
+        return told({"statistics": pa.Table.from_pylist(found, study["statistics"].schema)})[0]
+
+    said = tied("proxy", ["xxs"])
+    assert "xxs has one value for all and picks none." in said
+    assert "xxs would" not in said
+    assert "what xs picks" in said
+    said = tied("proxy", PROXIES)
+    assert "; no proxy would." in said
+    assert "Next time" not in said
+    said = tied("reference", PROXIES)
+    assert said == f"On {TASKS[0]}, ref has one value for all: none is better."
+
+
 def test_what_all_pick_is_said_once() -> None:
     study = synthetic(tasks=TASKS[:1])
     rows = study["statistics"].to_pylist()

@@ -95,7 +95,7 @@ def shared(study, scale):
 def check(told, study, level):
     """Hold the words of one verdict against the losses; the bounds are taken as they are told."""
     tasks, scales = list(study["ref"]), [s for s in study if s != "ref"]
-    of_all = told.startswith(("On every", "On all", "On no", "On neither"))
+    of_all = told.startswith(("On every", "On all", "On both", "On no", "On neither"))
     named = re.match(r"On (t\d)", told)
     mine = tasks if of_all else [named[1]]
     shares = {(s, t): share_right(study, s, t) for s in scales for t in tasks}
@@ -108,6 +108,8 @@ def check(told, study, level):
             assert int(trusted["every"]) == len(tasks) > 1
     if told.startswith(("On no task", "On neither")):
         assert len(tasks) > 2 if told.startswith("On no task") else len(tasks) == 2
+    if together := re.match(r"On (both|all (\d+)) tasks together", told):
+        assert int(together[2] or 2) == len(tasks)
     if "the only proxy" in told:
         assert len(scales) == 1
     if "none of these scales" in told or "any of these" in told:

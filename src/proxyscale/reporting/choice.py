@@ -63,21 +63,30 @@ class _Words:
     def of(self, task: str, proxies: Mapping[str, Rows], scales: list[str]) -> Iterator[str]:
         """Who picks what, what the others' picks cost here, and what the cheapest costs next."""
         known = [scale for scale in scales if "pick" in proxies.get(scale, {})]
+        where = "On the objective, over all test sets" if task == NAME else f"On {self._name(task)}"
+        first = proxies[known[0]]
+        if first["reference_ties"]["value"] == 1:
+            yield f"{where}, {self._name(self.reference)} has one value for all: none is better."
+            return
+        best = self._name(first["reference_pick"]["named"])
+        blind = [scale for scale in known if proxies[scale]["proxy_ties"]["value"] == 1]
+        known = [scale for scale in known if scale not in blind]
         alike: list[str] = []
         others: list[str] = []
         for scale in known:
             rows = proxies[scale]
             same = rows["pick"]["named"] == rows["reference_pick"]["named"]
             (alike if same else others).append(scale)
-        best = self._name(proxies[known[0]]["reference_pick"]["named"])
-        where = "On the objective, over all test sets" if task == NAME else f"On {self._name(task)}"
         yield f"{where}, {self._name(self.reference)} would train on {best}; {self._so(alike)}."
         for scale in others[:MOST_NAMES]:
             yield self._here(scale, proxies[scale])
         if (more := len(others) - MOST_NAMES) > 0:
             pick, reference = "picks" if more == 1 else "pick", self._name(self.reference)
             yield f"{more} more {pick} others than {reference}: see the table."
-        yield from self._next(known[0], proxies[known[0]])
+        for scale in blind[:MOST_NAMES]:
+            yield f"{self._name(scale)} has one value for all and picks none."
+        for scale in known[:1]:
+            yield from self._next(scale, proxies[scale])
 
     def _so(self, alike: list[str]) -> str:
         if not alike:

@@ -49,7 +49,8 @@ def _none(found: Verdict, what: str) -> str:
         where = "On no task" if found.tasks > 2 else "On neither task"
         return f"{where} {_any(found)} known to {what}"
     if found.task == OVERALL:
-        return f"On all {found.tasks} tasks together, {_no(found)} known to {what}"
+        every = "both tasks" if found.tasks == 2 else f"all {found.tasks} tasks"
+        return f"On {every} together, {_no(found)} known to {what}"
     return f"{_where(found)}, {_no(found)} known to {what}"
 
 

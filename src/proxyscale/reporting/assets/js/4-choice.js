@@ -4,6 +4,8 @@ const lossUnit = (row) => (row.unit === "loss" ? D.unit : row.unit);
 const pickers = [...D.rivals, ...D.proxies]; // what trains nothing, then scales, cheap to dear
 const UNTOLD = "–";
 const NO_PICK = "nothing is picked: not known which values are better";
+const TIED = "none: all are tied";
+const blind = (task, proxy, group) => (found("proxy_ties", task, proxy, group) || {}).value === 1;
 function drawPicks() {
   const group = $$("choice-group").value;
   const columns = ["test set", ...pickers.map(label), label(D.reference)];
@@ -12,10 +14,12 @@ function drawPicks() {
     const cells = pickers.map((proxy) => {
       const own = found("pick", task, proxy, group), here = found("regret", task, proxy, group);
       if (!own) return "";
+      if (blind(task, proxy, group)) return TIED;
       const right = here && here.value === 0;
       return { v: label(own.named), t: `${right ? "✓ " : ""}${label(own.named)}`, c: right ? "right" : "" };
     });
-    return best ? [label(task), ...cells, label(best.named)] : [label(task), NO_PICK];
+    const flat = D.proxies.some((p) => (found("reference_ties", task, p, group) || {}).value === 1);
+    return best ? [label(task), ...cells, flat ? TIED : label(best.named)] : [label(task), NO_PICK];
   });
   sortable($$("picks"), columns, rows, columns.length, { whole: true });
 }
@@ -26,7 +30,7 @@ function drawFollowing() {
     if (!at("regret")) return null;
     const own = at("regret"), next = at("regret_next"), excluded = at("regret_next_excluded");
     const compute = ["regret_compute", "regret_next_compute", "regret_next_compute_excluded"].map((name) => asCompute(at(name)) || UNTOLD);
-    return [label(task), label(proxy), label(at("pick").named), lossUnit(own), withInterval(own, 2), withInterval(next, 2), excluded && known(excluded.value) ? { v: excluded.value, t: number(excluded.value, 2) } : "n/a", ...compute];
+    return [label(task), label(proxy), blind(task, proxy, group) ? TIED : label(at("pick").named), lossUnit(own), withInterval(own, 2), withInterval(next, 2), excluded && known(excluded.value) ? { v: excluded.value, t: number(excluded.value, 2) } : "n/a", ...compute];
   })).filter(Boolean);
   $$("costs-note").textContent = `Regret with its ${D.percent} interval, and the smallest expected one that is excluded with ${D.percent} confidence; then the factor of compute that would make up for each (– where losses follow no power law between the two largest scales).`;
   sortable($$("following"), ["test set", "proxy", "picks", "unit", "regret here", "regret next time", "excluded beyond", "here, as compute", "next time, as compute", "excluded beyond, as compute"], rows, 4);
