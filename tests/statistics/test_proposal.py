@@ -115,6 +115,19 @@ def test_the_gain_is_over_the_best_mixture_within_the_caps(quick):
     assert not none.allowed
 
 
+def test_what_halves_err_by_is_scaled_to_the_whole(quick, monkeypatch):
+    known, best = trained(16), np.array([[0.5, 0.5, 0.0]])
+
+    def optimism() -> float:
+        rng = np.random.default_rng(0)
+        return proposal.halves(known, known.models(), mean, FREE, best, rng).optimism
+
+    scaled = optimism()
+    monkeypatch.setattr(proposal, "_deviation", lambda *given: 1.0)
+    plain = optimism()
+    assert 0 < scaled / plain < 0.9
+
+
 def test_what_was_chosen_for_its_noise_is_not_promised(quick):
     bare, told = [], []
     for seed in range(4):
@@ -124,7 +137,7 @@ def test_what_was_chosen_for_its_noise_is_not_promised(quick):
         bare.append(found.predicted - found.optimism - 3)
         told.append(found.predicted - 3)
     assert np.mean(bare) < -0.08
-    assert abs(np.mean(told)) < 0.04
+    assert -0.04 < np.mean(told) < 0.04
 
 
 def coverage(known: Trained, weights: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -172,9 +185,12 @@ def test_intervals_cover_on_regmix(n, repeats):
 
 @needs_regmix
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "repeats"), [(16, 4), (32, 4), (64, 4), (128, 2)])
-def test_regmix_promises_hold(n, repeats):
-    """Under fits of all 768 mixtures: the bias of what is promised, and its interval."""
+@pytest.mark.parametrize(
+    ("n", "repeats", "most"), [(16, 10, 0.04), (32, 10, 0.04), (64, 4, 0.02), (128, 4, 0.02)]
+)
+def test_regmix_promises_hold(n, repeats, most):
+    """Under fits of all 768 mixtures: the bias of what is promised, and its interval. Of fewer
+    mixtures than twice the 17 sources it is warned."""
     weights, lost = mixtures("train", "1m")
     more, also = mixtures("test", "1m")
     full = fit_all(np.concatenate([weights, more]), np.concatenate([lost, also]))
@@ -186,4 +202,4 @@ def test_regmix_promises_hold(n, repeats):
         bias.append(found.predicted - truth)
         assert found.low <= truth <= found.high
     print(f"{n} mixtures: bias {np.mean(bias):+.3f}, {np.round(bias, 3)}")
-    assert abs(np.mean(bias)) <= 0.02
+    assert abs(np.mean(bias)) <= most
