@@ -85,7 +85,8 @@ def next_bound(
     plus what resampling these very recipes loses: the copula knows nothing of clusters, tails and
     ties. `found` are their decisions, if they are known already. False in at most 6 %
     (tests/statistics/test_regrets.py) of normal, clustered and heavy-tailed populations, and of
-    proxies rounded to 2, 3 and 5 levels. NaN below four recipes.
+    proxies rounded to 2, 3 and 5 levels; in 7 % with 5 levels at n = 25 and r = .99. NaN below four
+    recipes.
     """
     n, found = len(reference), found or decisions(proxy, reference)
     if n < LEAST or not found.pairs:
