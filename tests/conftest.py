@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from support.own_folders import guard
+
+from proxyscale import registry
 
 sys.modules["torchvision"] = (
     None  # as training/parametrization.py has it, for who imports before it
@@ -56,6 +59,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that run the workflow come first: at the end none of them is left to one of several
     processes."""
     items.sort(key=lambda item: item.path.parent.name != "workflow")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins_go() -> Iterator[None]:
+    """What plugins of one file's tests have registered is unknown to the next file's."""
+    yield
+    for name in [name for name in sys.modules if name.startswith("proxyscale_plugin_")]:
+        del sys.modules[name]
+    kinds = registry.corpus, registry.task, registry.selection, registry.architecture
+    for kind in (*kinds, registry.engine):
+        for name, function in list(kind.functions.items()):
+            if function.__module__.startswith("proxyscale_plugin_"):
+                del kind.functions[name], kind.files[name]
+                registry.selection.declared.pop(name, None)
+    for name, entry in list(registry.figure.entries.items()):
+        if entry.function.__module__.startswith("proxyscale_plugin_"):
+            del registry.figure.entries[name]
 
 
 @pytest.fixture

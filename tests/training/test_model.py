@@ -54,9 +54,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["train", *common, *words, *told]) == 0
     measured = ["--run", str(root / "run"), "--task", str(task), "--code", "1"]
     assert main(["evaluate", *common, *measured, "--out", str(root / "losses")]) == 0
-    spec = json.dumps({"candidates": 40, "dimension": 64, "seed": 0})
+    how = {"candidates": 40, "dimension": 64, "seed": 0, "uncovered": "autograd"}
     out = ["--out", str(root / "features" / "pool" / "manifest.json")]
-    more = ["--pool", str(pool), "--spec", spec, *out]
+    more = ["--pool", str(pool), "--spec", json.dumps(how), *out]
     assert main(["features", *common, *measured, *more]) == 0
     return root
 
