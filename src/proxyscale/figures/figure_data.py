@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import Paths
 from proxyscale.base.progress import cheaper, quantity
-from proxyscale.base.tables import with_constants
+from proxyscale.base.tables import where, with_constants
 from proxyscale.figures.style import Mark, Style, beside, in_groups, marks
 from proxyscale.statistics.gathering import RUN
 from proxyscale.statistics.grid import Array, Grid
@@ -245,7 +244,7 @@ class FigureData:
         return pair + share + self.some
 
     def _size(self, scale: str, unit: str) -> str:
-        rows = self.runs.filter(pc.equal(self.runs["scale"], scale))["parameters"].drop_null()
+        rows = where(self.runs, scale=scale)["parameters"].drop_null()
         return f" ({quantity(rows[0].as_py())}{unit})" if len(rows) else ""
 
     def estimates(
@@ -261,17 +260,13 @@ class FigureData:
         return {row["example"]: _estimate(row) for row in rows.to_pylist()}
 
     def _rows(self, level: str, **values: str) -> pa.Table:
-        table = self._levels.get(level, self.statistics.slice(0, 0))
-        for column, value in values.items():
-            table = table.filter(pc.equal(table[column], value))
-        return table
+        return where(self._levels.get(level, self.statistics.slice(0, 0)), **values)
 
     @cached_property
     def _levels(self) -> dict[str, pa.Table]:
         """Level → its statistics against the reference."""
-        table = self.statistics.filter(pc.equal(self.statistics["reference"], self.reference))
-        names = table["level"].unique().to_pylist()
-        return {name: table.filter(pc.equal(table["level"], name)) for name in names}
+        table = where(self.statistics, reference=self.reference)
+        return {name: where(table, level=name) for name in table["level"].unique().to_pylist()}
 
     def runs_of(self, scale: str, distribution: str, task: str) -> Array:
         """Mean loss of every run (draw and seed) of a scale and distribution: [runs].
@@ -299,8 +294,7 @@ class FigureData:
 
 def read_curves(runs: pa.Table, results: str) -> pa.Table:
     """The curves of all runs (schema curve) with scale, distribution, draw and seed."""
-    parts = []
-    for run in runs.select(RUN).to_pylist():
-        path = f"{Paths(results).run(**run)}/curve.parquet"
-        parts.append(with_constants(artifacts.read(path, "curve"), **run))
-    return pa.concat_tables(parts)
+    return pa.concat_tables(
+        with_constants(artifacts.read(f"{Paths(results).run(**run)}/curve.parquet", "curve"), **run)
+        for run in runs.select(RUN).to_pylist()
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from proxyscale.base.paths import NAME, Paths
 from proxyscale.base.progress import aligned
 from proxyscale.figures.draw import draw_all
 from proxyscale.figures.figure_data import evenly
+from proxyscale.figures.signed_r2 import squared
 from proxyscale.registry import figure
 from proxyscale.reporting.closing_words import ending
 from proxyscale.reporting.report import write_report
@@ -245,7 +245,7 @@ def _less_one(row: Mapping[str, Any]) -> str:
     """R² with the sign of r where any one recipe is left out, and the recipe that moves r most."""
     if row["low"] is None:
         return ""
-    least, most = (math.copysign(r * r, r) for r in (row["low"], row["high"]))
+    least, most = (squared(r) for r in (row["low"], row["high"]))
     return f"{least:z.3f} to {most:z.3f} ({row['named']})"
 
 

@@ -28,7 +28,7 @@ from proxyscale.reporting.attribution import attribution_data, attribution_words
 from proxyscale.reporting.choice import choice_words
 from proxyscale.reporting.decisions import decisions_words
 from proxyscale.reporting.private import config_text, without_paths
-from proxyscale.reporting.statistic_names import MAIN, NAMES
+from proxyscale.reporting.statistic_names import MAIN, NAMES, methods
 from proxyscale.statistics.grid_reading import ROLES
 from proxyscale.statistics.verdict_words import OWN_UNIT
 
@@ -95,7 +95,7 @@ def write_report(
     else:
         parts |= _of_images(shown, data, pictures or {} if texts else {})
     parts |= {
-        "methods": html.escape(_methods(spec["confidence"], len(data["statistics"]))),
+        "methods": html.escape(methods(spec["confidence"], len(data["statistics"]))),
         "versions": html.escape(_versions(runs)),
         "config": html.escape(config_text(spec["config"], spec["order"], texts)),
     }
@@ -279,19 +279,6 @@ def _versions(runs: pa.Table) -> str:
     if not known:
         return "What the runs were trained with is not known."
     return f"Runs were trained with {', '.join(f'{k} {v}' for k, v in known.items())}."
-
-
-def _methods(confidence: float, count: int) -> str:
-    """How the intervals are made, and what their number means."""
-    return (
-        f"Intervals at {confidence:.0%}: of correlations Fisher's z with a jackknife over "
-        "distributions, of rank correlations an inverted test (Blaker's, by simulation; beyond 50 "
-        "distributions a formula), of decision accuracy a binomial bound with as many independent "
-        "pairs as a normal copula has, of regret here Hsu's over seeds, of "
-        "differences Welch's t, of LDS a bootstrap over subsets. They are not corrected for their "
-        f"number: of the {count:,} numbers below about one in {round(1 / (1 - confidence))} "
-        "intervals misses."
-    )
 
 
 def _subtitle(data: FigureData) -> str:

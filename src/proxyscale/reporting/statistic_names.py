@@ -60,3 +60,16 @@ NAMES = {
     **{f"reference_{name}": f"{told}, reference" for name, told in _OF_NOISE.items()},
     **_OF_MIXTURES,
 }
+
+
+def methods(confidence: float, count: int) -> str:
+    """How the intervals are made, and what their number means."""
+    return (
+        f"Intervals at {confidence:.0%}: of correlations Fisher's z with a jackknife over "
+        "distributions, of rank correlations an inverted test (Blaker's, by simulation; beyond 50 "
+        "distributions a formula), of decision accuracy a binomial bound with as many independent "
+        "pairs as a normal copula has, of regret here Hsu's over seeds, of "
+        "differences Welch's t, of LDS a bootstrap over subsets. They are not corrected for their "
+        f"number: of the {count:,} numbers below about one in {round(1 / (1 - confidence))} "
+        "intervals misses."
+    )

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from proxyscale.base.errors import UserError
 from proxyscale.base.progress import cheaper
+from proxyscale.figures.signed_r2 import short, squared
 from proxyscale.statistics.objective import NAME
 from proxyscale.statistics.verdict import verdict
 from proxyscale.statistics.verdict_words import ASSUMPTION, OWN_UNIT, claim
@@ -101,7 +102,7 @@ def _without_one(row: dict[str, Any] | None) -> list[str]:
     """What one distribution less makes of R², with the sign of r; whose absence moves r most."""
     if row is None or row["low"] is None:
         return []
-    ends = (f"{math.copysign(r * r, r):.2f}".replace("-", "−") for r in (row["low"], row["high"]))
+    ends = (short(squared(r)) for r in (row["low"], row["high"]))
     return [f"{' to '.join(ends)} with one left out, most moved by {row['named']}"]
 
 

@@ -268,15 +268,6 @@ class HuggingFace(LanguageModel):
             raise UserError(f"nothing trains these parameters of {self.name}: {', '.join(idle)}")
 
 
-def published(config: Mapping[str, Any], context: int) -> HuggingFace:
-    """A model of this configuration, to be loaded into. UserError as of `architecture`."""
-    kind = architecture(config["model_type"])
-    spec = {"architecture": config["model_type"], "published": config, "context": context}
-    model: HuggingFace = kind(spec | {"parametrization": "standard"})  # type: ignore[assignment]
-    parametrization.set_shapes(model, lambda _: {}, 0, "standard")
-    return model
-
-
 def _meta_shapes(spec: Mapping[str, Any], multiple: int) -> dict[str, list[int]]:
     with torch.device("meta"), Undrawn():
         net = transformers().AutoModelForCausalLM.from_config(configuration(spec, multiple))

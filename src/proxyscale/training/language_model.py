@@ -144,7 +144,10 @@ def load(run: Path, share: float | None = None) -> LanguageModel:
 
 def _left(run: Path, manifest: Mapping[str, Any]) -> LanguageModel:
     """The model of transformers that a trainer of one's own left in a run folder."""
-    model = hugging_face.published(manifest["published"], manifest["context"])
+    config = manifest["published"]
+    said = {"architecture": config["model_type"], "config": {}, "context": manifest["context"]}
+    model = build({**said, "published": config, "parametrization": "standard", "base_width": 1})
+    assert isinstance(model, hugging_face.HuggingFace)
     trained = safetensors.torch.load_file(seals.verified(run / MODEL))
     _filled(model, {f"net.{name}": tensor.float() for name, tensor in trained.items()}, run)
     model.check()

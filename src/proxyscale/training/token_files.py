@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -32,8 +32,12 @@ def write_tokens(path: Path, form: str, kind: np.dtype[Any], batches: Batches) -
     with path.open("wb") as file:
         if form == "npy":
             arrays.write_header(file, kind, (len(batches) * batches.batch, batches.context))
-        for step in range(len(batches)):
-            batches[step].astype(kind).tofile(file)
+        _write(file, kind, batches, range(len(batches)))
+
+
+def _write(file: BinaryIO, kind: np.dtype[Any], batches: Batches, steps: range) -> None:
+    for step in steps:
+        batches[step].astype(kind).tofile(file)
 
 
 def write_mds(folder: Path, kind: np.dtype[Any], batches: Batches, limit: int = SHARD) -> None:
@@ -61,10 +65,9 @@ def write_mds(folder: Path, kind: np.dtype[Any], batches: Batches, limit: int = 
         places = begin + size * np.arange(samples + 1, dtype="<u4")
         with (folder / name).open("wb") as file:
             np.array([samples], dtype="<u4").tofile(file)
-            places.astype("<u4").tofile(file)
+            places.tofile(file)
             file.write(told)
-            for step in range(first, last):
-                batches[step].astype(kind).tofile(file)
+            _write(file, kind, batches, range(first, last))
         raw = {"basename": name, "bytes": begin + samples * size, "hashes": {}}
         shards.append({**columns, "samples": samples, "raw_data": raw, "zip_data": None})
     (folder / "index.json").write_text(json.dumps({"version": 2, "shards": shards}, sort_keys=True))
