@@ -34,6 +34,7 @@ from support.synthetic_study import (
 
 from proxyscale.base.artifacts import write_csv
 from proxyscale.base.errors import UserError
+from proxyscale.base.tables import where
 from proxyscale.figures import draw as draw_module
 from proxyscale.figures.draw import draw, draw_all
 from proxyscale.figures.figure_data import FigureData
@@ -192,12 +193,13 @@ def test_proxies_default_to_the_papers_ratio_and_to_the_cheapest(study: Study) -
 
 def test_histogram_counts_every_example_once(study: Study) -> None:
     figure, rows = make("histogram_fig5", study, proxy="s")
-    table = study["statistics"]
-    for column, value in {"statistic": "r2", "level": "example", "proxy": "s"}.items():
-        table = table.filter(pc.equal(table[column], value))
+    table = where(study["statistics"], statistic="r2", level="example", proxy="s")
     for task in TASKS:
         mine = [row for row in rows if row["task"] == task]
-        values = table.filter(pc.equal(table["task"], task))["value"].to_numpy()
+        values, similar = (
+            where(table, task=task, group=group)["value"].to_numpy() for group in ("all", "similar")
+        )
+        assert mine[0]["median_similar"] == pytest.approx(np.median(similar))
         assert sum(row["share"] for row in mine) == pytest.approx(1)
         assert mine[0]["median"] == pytest.approx(np.median(values))
         top = np.mean(values >= 0.95)
@@ -207,7 +209,9 @@ def test_histogram_counts_every_example_once(study: Study) -> None:
     assert negative == {"trivia_like"}
     for panel, task in zip(panels(figure), TASKS, strict=True):
         falls = sum(row["share_negative"] for row in rows if row["task"] == task)
-        told = panel.texts[0].get_text().splitlines()[0]
+        told, *more = panel.texts[0].get_text().splitlines()
+        median = next(row["median_similar"] for row in rows if row["task"] == task)
+        assert f"similar {median:.2f}" in more
         assert told.endswith(f" ({falls:.0%} r < 0)") == (falls > 0)
 
 
@@ -281,9 +285,11 @@ def test_the_frontier_never_falls_and_extrapolations_can_be_on_it(
     study: Study,
 ) -> None:
     _, rows = make("frontier", with_laws(study))
-    assert list(dict.fromkeys(row["task"] for row in rows)) == ["mean of the tasks", *TASKS]
-    for task in TASKS:
-        mine = [row for row in rows if row["task"] == task]
+    means = [("mean of the tasks", group) for group in ("all", "similar")]
+    places = [*means, *((task, "all") for task in TASKS)]
+    assert list(dict.fromkeys((row["task"], row["group"]) for row in rows)) == places
+    for place in places:
+        mine = [row for row in rows if (row["task"], row["group"]) == place]
         compute = [row["relative_compute"] for row in mine]
         assert compute == sorted(compute)
         on = [row["value"] for row in mine if row["frontier"]]

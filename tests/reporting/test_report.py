@@ -30,7 +30,7 @@ from proxyscale.statistics.verdict_words import words
 @pytest.fixture(scope="module")
 def study() -> Study:
     found = synthetic(falling="trivia_like")
-    laws = extrapolate(read_grid(found["losses"], found["runs"]), reference="ref")
+    laws = extrapolate(read_grid(found["losses"], found["runs"]), reference="ref", groups={})
     return found | {"statistics": pa.concat_tables([found["statistics"], laws])}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -258,13 +259,18 @@ def test_only_the_grid_and_its_groups_enter():
 def test_per_example_r2():
     rng = np.random.default_rng(6)
     values = {s: {f"d{i}": rng.normal(3, 1, 5) for i in range(7)} for s in SCALES}
-    table = summarize(read_grid(*study(values)), reference="ref", groups={})
-    for example in range(5):
-        x, y = ([v[example].astype("f4") for v in values[s].values()] for s in ("xs", "ref"))
-        row = pick(table, level="example", proxy="xs", example=example)
+    groups = {"few": ["d1", "d2", "d5", "d6"], "two": ["d0", "d1"]}
+    table = summarize(read_grid(*study(values)), reference="ref", groups=groups)
+    members = {"all": [f"d{i}" for i in range(7)], "few": groups["few"]}
+    for group, example in itertools.product(members, range(5)):
+        x, y = (
+            [values[s][name][example].astype("f4") for name in members[group]]
+            for s in ("xs", "ref")
+        )
+        row = pick(table, level="example", proxy="xs", example=example, group=group)
         assert row["value"] == pytest.approx(stats.pearsonr(x, y)[0] ** 2, abs=1e-6)
         assert row["low"] <= row["value"] <= row["high"]
-    assert len([r for r in table.to_pylist() if r["level"] == "example"]) == 10
+    assert len([r for r in table.to_pylist() if r["level"] == "example"]) == 20
 
 
 def test_constant_losses_are_null_not_a_number():

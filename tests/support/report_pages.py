@@ -31,7 +31,7 @@ def write_page(out: Path, study: Study | None = None) -> None:
     tables = found["losses"], found["runs"]
     names = found["runs"]["distribution"].unique().to_pylist()
     tasks = found["losses"]["task"].unique().to_pylist()
-    laws = extrapolate(read_grid(*tables), reference="ref")
+    laws = extrapolate(read_grid(*tables), reference="ref", groups={})
     groups: dict[str, tuple[str, ...]] = {} if study else {"similar": SIMILAR}
     chosen: Study = {"selected": {names[2]: tasks[1]}, "baseline": names[0], "groups": groups}
     rows = {

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MEAN = "mean of the tasks"
+Place = tuple[str, str]  # task or MEAN, group
 
 
 @figure(
     "frontier",
     caption="Decision accuracy against the compute spent: single scales, and laws fitted through "
-    "several. The line is the best that can be had for so much compute.",
+    "several; on the mean also among each group. The line is the best that can be had for so much "
+    "compute.",
     exists=lambda facts: facts.compute,
 )
 def frontier(data: FigureData) -> tuple[Figure, Rows]:
@@ -36,9 +38,9 @@ def frontier(data: FigureData) -> tuple[Figure, Rows]:
     line = key("frontier", color=INK, lw=0.9)
     toss = key("coin toss", color=GREY, lw=0.8, ls=(0, (3, 2)))
     every = _frontier_panels(data)
-    panels = {task: told for task, told in every.items() if task not in data.left_out}
+    panels = {place: told for place, told in every.items() if place[0] not in data.left_out}
     figure, axes = page(
-        [data.style.label(task) for task in panels],
+        [_title(*place, data) for place in panels],
         data.style,
         title=f"Decisions of reference {data.style.label(data.reference)} foretold"
         + data.some
@@ -46,40 +48,61 @@ def frontier(data: FigureData) -> tuple[Figure, Rows]:
         xlabel="compute spent on proxies / compute of the reference",
         ylabel="decision accuracy",
         legend=[*keys(looks), line, toss],
-        lead=MEAN in panels,
+        lead=(MEAN, "all") in panels,
     )
-    rows = [row for task, told in panels.items() for row in _frontier_rows(data, task, told)]
+    rows = [row for place, told in panels.items() for row in _frontier_rows(data, place, told)]
     cheapest = min((row["relative_compute"] for row in rows), default=0.1)
     ends = [row["value"] if math.isnan(row["low"]) else row["low"] for row in rows]
     lowest = min([0.43, *ends])
-    for ax, task in zip(axes, panels, strict=True):
-        _draw_frontier(ax, [row for row in rows if row["task"] == task], looks, cheapest, lowest)
+    for ax, place in zip(axes, panels, strict=True):
+        mine = [row for row in rows if (row["task"], row["group"]) == place]
+        _draw_frontier(ax, mine, looks, cheapest, lowest)
     return figure, rows
 
 
-def _frontier_panels(data: FigureData) -> dict[str, dict[str, Estimate]]:
-    """Estimates by predictor: of the mean over the tasks where there are several, of each task."""
-    estimates = data.estimates("decision_accuracy")
-    panels = {
-        task: {proxy: e for (t, proxy), e in estimates.items() if t == task} for task in data.tasks
-    }
+def _title(task: str, group: str, data: FigureData) -> str:
+    """What a panel is of."""
+    said = task if task == MEAN else data.style.label(task)
+    return said if group == "all" else f"{said}, {data.style.label(group)}"
+
+
+def _frontier_panels(data: FigureData) -> dict[Place, dict[str, Estimate]]:
+    """Estimates by predictor: of the mean over the tasks where there are several, among all and
+    among each group; of each task."""
+    means, tasks = {}, {}
+    for group in data.groups:
+        estimates = data.estimates("decision_accuracy", group)
+        panels = {
+            (task, group): {proxy: e for (t, proxy), e in estimates.items() if t == task}
+            for task in data.tasks
+        }
+        if mean := _mean(list(panels.values())):
+            means[MEAN, group] = mean
+        if group == "all":
+            tasks = panels
+    return means | tasks
+
+
+def _mean(panels: list[dict[str, Estimate]]) -> dict[str, Estimate]:
+    """The mean over tasks of every predictor that all of them have; empty where it is one task."""
     known = [
         {proxy: e.value for proxy, e in panel.items() if not math.isnan(e.value)}
-        for panel in panels.values()
+        for panel in panels
     ]
     known = [panel for panel in known if panel]
     if len(known) < 2:
-        return panels
+        return {}
     everywhere = set.intersection(*map(set, known))
-    means = {proxy: float(np.mean([panel[proxy] for panel in known])) for proxy in everywhere}
-    first = {MEAN: {proxy: Estimate(value) for proxy, value in means.items()}}
-    return first | panels
+    return {
+        proxy: Estimate(float(np.mean([panel[proxy] for panel in known]))) for proxy in everywhere
+    }
 
 
-def _frontier_rows(data: FigureData, task: str, estimates: dict[str, Estimate]) -> Rows:
+def _frontier_rows(data: FigureData, place: Place, estimates: dict[str, Estimate]) -> Rows:
     """The task's predictors by compute; on the frontier are those that beat all cheaper ones."""
     names = sorted([*data.proxies, *data.extrapolations], key=lambda p: -data.ratios[p])
     best, rows = -math.inf, []
+    task, group = place
     for name in names:
         estimate = estimates.get(name, Estimate())
         if math.isnan(estimate.value):
@@ -88,14 +111,19 @@ def _frontier_rows(data: FigureData, task: str, estimates: dict[str, Estimate]) 
         facts = {"kind": kind, "relative_compute": data.relative_compute(name)}
         on = estimate.value > best
         best = max(best, estimate.value)
-        rows.append({"task": task, "proxy": name} | facts | {"frontier": on} | estimate._asdict())
+        rows.append(
+            {"task": task, "group": group, "proxy": name}
+            | facts
+            | {"frontier": on}
+            | estimate._asdict()
+        )
     return rows
 
 
-def _below_a_coin(panels: dict[str, dict[str, Estimate]], data: FigureData) -> str:
+def _below_a_coin(panels: dict[Place, dict[str, Estimate]], data: FigureData) -> str:
     """The laws that do worse than a coin, on the mean or else on some task, for the title."""
     worse: dict[str, list[str]] = {}
-    for task, panel in panels.items():
+    for (task, _), panel in ((place, told) for place, told in panels.items() if place[1] == "all"):
         for name in data.extrapolations:
             if panel.get(name, Estimate()).value < 0.5:
                 worse.setdefault(PREDICTORS[name.split(":")[0]], []).append(data.style.label(task))

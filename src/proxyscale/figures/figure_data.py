@@ -254,9 +254,9 @@ class FigureData:
         rows = self._rows(statistic=statistic, level=level, group=group)
         return {(row["task"], row["proxy"]): _estimate(row) for row in rows.to_pylist()}
 
-    def examples(self, statistic: str, proxy: str, task: str) -> dict[int, Estimate]:
-        """The estimates of single test examples, by example."""
-        rows = self._rows(statistic=statistic, level="example", proxy=proxy, task=task)
+    def examples(self, proxy: str, task: str, group: str = "all") -> dict[int, Estimate]:
+        """R² of single test examples over a group of distributions, by example."""
+        rows = self._rows(statistic="r2", level="example", proxy=proxy, task=task, group=group)
         return {row["example"]: _estimate(row) for row in rows.to_pylist()}
 
     def _rows(self, level: str, **values: str) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,8 @@ TOP = 0.7  # of the height, for bars and lines; words stand above
 @figure(
     "histogram_fig5",
     caption="Share of each task's test examples by the R² of their losses over the distributions; "
-    "the solid line is the median, whatever the sign; hatched are those with r < 0.",
+    "the solid line is the median, whatever the sign; hatched are those with r < 0; below, the "
+    "median among the distributions of each group.",
     exists=lambda facts: facts.examples,
 )
 def of_proxy(data: FigureData) -> tuple[Figure, Rows]:
@@ -65,14 +67,14 @@ def histogram(data: FigureData, proxy: str) -> tuple[Figure, Rows]:
     )
     top = max(row["share"] for bar in bars for row in bar)
     for ax, bar in zip(axes, bars, strict=True):
-        _draw_bars(ax, bar, top)
+        _draw_bars(ax, bar, top, {name: data.style.label(name) for name in data.groups[1:]})
         rows += [{"proxy": proxy, "reference": data.reference} | row for row in bar]
     return figure, rows
 
 
 def _bars(data: FigureData, proxy: str, task: str) -> Rows:
     """One row a bin: its edges, the share of examples in it, and of those with r < 0."""
-    r2 = data.examples("r2", proxy, task)
+    r2 = data.examples(proxy, task)
     known = {i: e for i, e in r2.items() if not math.isnan(e.value)}
     values = np.array([e.value for e in known.values()])
     falling = np.isin(list(known), data.falling(proxy, task))
@@ -85,6 +87,7 @@ def _bars(data: FigureData, proxy: str, task: str) -> Rows:
         "ceiling": float(np.median(ceilings)) if len(ceilings) else math.nan,
         "n": len(values),
         "undefined": len(r2) - len(values),
+        **{f"median_{group}": _median(data, proxy, task, group) for group in data.groups[1:]},
     }
     total = max(len(values), 1)
     return [
@@ -97,7 +100,15 @@ def _bars(data: FigureData, proxy: str, task: str) -> Rows:
     ]
 
 
-def _draw_bars(ax: Axes, bar: Rows, top: float) -> None:
+def _median(data: FigureData, proxy: str, task: str, group: str) -> float:
+    """The median of the examples' R² among the distributions of a group; NaN if none has one."""
+    values = [e.value for e in data.examples(proxy, task, group).values()]
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.median(known)) if known else math.nan
+
+
+def _draw_bars(ax: Axes, bar: Rows, top: float, groups: Mapping[str, str]) -> None:
+    """`groups`: name → how it is written."""
     from matplotlib.ticker import FixedLocator, MaxNLocator, MultipleLocator, PercentFormatter
 
     left = np.array([row["from"] for row in bar])
@@ -114,6 +125,8 @@ def _draw_bars(ax: Axes, bar: Rows, top: float) -> None:
             ax.axvline(fact["ceiling"], ymax=TOP, color=INK, lw=1.0, ls=(0, (1, 1.5)))
     falls = f" ({negative.sum():.0%} r < 0)" if negative.any() else ""
     lines = [f"median {fact['median']:.2f}{falls}" if fact["n"] else "R² n/a", f"n = {fact['n']}"]
+    medians = {name: fact[f"median_{name}"] for name in groups}
+    lines += [f"{groups[name]} {m:.2f}" for name, m in medians.items() if not math.isnan(m)]
     lines += [f"{fact['undefined']} n/a"] if fact["undefined"] else []
     ax.text(0.03, 0.97, "\n".join(lines), transform=ax.transAxes, va="top", fontsize=SMALL)
     ax.set(xlim=(0, 1), ylim=(0, top / TOP))

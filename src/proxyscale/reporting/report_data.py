@@ -144,7 +144,7 @@ def examples_data(data: FigureData, tasks: Mapping[str, Path]) -> dict[str, Any]
 def _signed_r2(data: FigureData, proxy: str, task: str) -> dict[int, float]:
     """R² of each example with the sign of its correlation."""
     falls = set(data.falling(proxy, task).tolist())
-    found = data.examples("r2", proxy, task)
+    found = data.examples(proxy, task)
     return {i: -e.value if i in falls else e.value for i, e in found.items()}
 
 

@@ -15,6 +15,7 @@ MAIN = {
 }
 _PLAIN = {
     "r2_leave_one_out": "R², one distribution left out",
+    "r2_log_leave_one_out": "R² of log losses, one distribution left out",
     "pearson_leave_one_out": "Pearson's r, one distribution left out",
     "proxy_ties": "share of pairs that the proxy ties",
     "reference_ties": "share of pairs that the reference ties",

@@ -37,9 +37,8 @@ def every_statistic(
     where all compute is known and there are two proxies of different compute, mixtures regressed
     where there are weights. No regret is told of a metric whose direction is not known.
     """
-    common = {"reference": spec["reference"], "confidence": spec["confidence"]}
     objective = spec.get("objective", STANDARDIZED)
-    grouped = {"groups": spec["groups"], **common}
+    grouped = {key: spec[key] for key in ("reference", "groups", "confidence")}
     found = gathered(losses)
     grid = whole = grid_of(found, runs)
     told = joined(found, runs, besides)
@@ -52,9 +51,9 @@ def every_statistic(
     if besides.checkpoints is not None:
         parts.append(checkpoint_noise(found, besides.checkpoints, grid, **grouped))
     if np.isfinite(grid.flops).all() and len(np.unique(grid.flops)) > 2:
-        parts.append(extrapolate(grid, **common))
+        parts.append(extrapolate(grid, **grouped))
     if weights is not None:
-        parts.append(mixture_regression(weights, grid, **common))
+        parts.append(mixture_regression(weights, grid, **grouped))
     table = pa.concat_tables(parts)
     unknown = [task for task, better in grid.better.items() if better == "unknown"]
     if not unknown:

@@ -100,13 +100,18 @@ def _correlation_rows(pair: Pair, confidence: float, extent: Extent) -> Iterator
     if limit > 0 and n > 2:
         corrected = np.clip(np.array([values["pearson"], *r_ends]) / limit, -1, 1)
     yield _row("pearson_corrected", corrected[0], n, corrected[1:])
-    if (found := levers(x, y)) is None:
-        return
-    others, most = found
-    for name, each in (("r2", others**2), ("pearson", others)):
-        extremes = np.nanmin(each), np.nanmax(each)
-        facts = {"named": pair.names[most], "unit": _sign(name, values)}
-        yield _row(f"{name}_leave_one_out", values[name], n, extremes, **facts)
+    pairs: dict[tuple[str, ...], tuple[Array, Array]] = {("r2", "pearson"): (x, y)}
+    if not np.isnan(values["r2_log"]):
+        pairs[("r2_log",)] = np.log(x), np.log(y)
+    for names, pair_of in pairs.items():
+        if (found := levers(*pair_of)) is None:
+            continue
+        others, most = found
+        for name in names:
+            each = others if name == "pearson" else others**2
+            extremes = np.nanmin(each), np.nanmax(each)
+            facts = {"named": pair.names[most], "unit": _sign(name, values)}
+            yield _row(f"{name}_leave_one_out", values[name], n, extremes, **facts)
 
 
 def _sign(statistic: str, values: Mapping[str, float]) -> str | None:

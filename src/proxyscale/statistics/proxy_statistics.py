@@ -7,8 +7,8 @@ is what the objective makes of all tasks.
 - `r2`, `pearson`, `spearman`, `kendall` (τ-b): over distributions; the `unit` of an R² says where
   r < 0. `r2_log`: of the logarithms of losses. `pearson_corrected`: Pearson ÷ its ceiling, as
   against a reference without seed noise.
-- `r2_leave_one_out`, `pearson_leave_one_out`: low and high are the extremes with one distribution
-  left out, `named` the one that moves the correlation most.
+- `r2_leave_one_out`, `r2_log_leave_one_out`, `pearson_leave_one_out`: low and high are the extremes
+  with one distribution left out, `named` the one that moves the correlation most.
 - `decision_accuracy`: share of pairs of distributions ordered as by the reference, a pair that the
   proxy ties counting one half; `decision_accuracy_decided`: of pairs that the reference's seeds
   decide, n counts pairs. `proxy_ties`, `reference_ties`: the shares of pairs tied.
@@ -83,8 +83,7 @@ def summarize(
         raise UserError(message, where="runs.table")
     tables, besides = [], levels or {}
     for part in parts:
-        there = [grid.distributions.index(name) for name in part.distributions]
-        members = {group: np.flatnonzero(np.isin(there, chosen)) for group, chosen in whole.items()}
+        members = members_of_part(part, grid, whole)
         rows = [
             row | {"unit": row["unit"] or _unit(row, task, objective, part.better[task])}
             for task in part.tasks
@@ -97,10 +96,13 @@ def summarize(
         ]
         tables.append(as_table(rows))
     tables += [
-        _example_table(part, reference, task, confidence, besides)
+        table
         for part in parts
         for task in part.tasks
         if len(part.examples[task]) > 1
+        for table in _example_tables(
+            part, reference, task, members_of_part(part, grid, whole), confidence, besides
+        )
     ]
     return pa.concat_tables(tables)
 
@@ -140,6 +142,12 @@ def group_members(grid: Grid, groups: Mapping[str, Sequence[str]]) -> dict[str, 
                 )
         members[name] = np.array([grid.distributions.index(d) for d in distributions], dtype=int)
     return members
+
+
+def members_of_part(part: Grid, grid: Grid, whole: Mapping[str, Array]) -> dict[str, Array]:
+    """Group → positions of its distributions in a part of the grid, from those in the grid."""
+    there = [grid.distributions.index(name) for name in part.distributions]
+    return {group: np.flatnonzero(np.isin(there, chosen)) for group, chosen in whole.items()}
 
 
 def _task_rows(
@@ -212,33 +220,41 @@ def paired_runs(
     return values[sides[0][a]], values[sides[1][b]], where[sides[0][a]]
 
 
-def _example_table(
-    grid: Grid, reference: str, task: str, confidence: float, besides: Mapping[str, str]
-) -> pa.Table:
-    """R² of every example's losses over all distributions."""
-    ids, n = grid.examples[task], len(grid.distributions)
+def _example_tables(
+    grid: Grid,
+    reference: str,
+    task: str,
+    members: Mapping[str, Array],
+    confidence: float,
+    besides: Mapping[str, str],
+) -> Iterator[pa.Table]:
+    """R² of every example's losses over the distributions of every group of three or more."""
     last = grid.index(reference)
     proxies = [i for i, name in enumerate(grid.scales) if i != last and name not in besides]
-    if n < 3 or not proxies:
-        return as_table([])
-    losses = grid.example_means(task)
+    if not proxies:
+        return
+    means = grid.example_means(task)
+    for group, chosen in members.items():
+        if len(chosen) >= LEAST:
+            place = {"group": group, "task": task, "reference": reference}
+            yield _example_table(grid, place, means[:, chosen], proxies, confidence)
+
+
+def _example_table(
+    grid: Grid, place: Mapping[str, str], losses: Array, proxies: list[int], confidence: float
+) -> pa.Table:
+    """Rows of some distributions: `losses` [scales, distributions, examples]."""
+    ids, n = grid.examples[place["task"]], losses.shape[1]
+    last = grid.index(place["reference"])
     r = np.stack([pearson(losses[i], losses[last]) for i in proxies])
     found = [intervals.r2_interval(losses[i], losses[last], confidence) for i in proxies]
     low, high = (np.stack(ends) for ends in zip(*found, strict=True))
     rows, each = r.size, len(ids)
-    constant = {
-        "statistic": "r2",
-        "level": "example",
-        "group": "all",
-        "task": task,
-        "reference": reference,
-        "version": DEFINITIONS,
-        "n": n,
-    }
+    constant = {"statistic": "r2", "level": "example", "version": DEFINITIONS, "n": n, **place}
     columns = {name: pa.repeat(value, rows) for name, value in constant.items()}
     columns["example"] = pa.array(np.tile(ids, len(proxies)))
     columns["proxy"] = pa.array(np.repeat([grid.scales[i] for i in proxies], each))
-    ratios = np.repeat(grid.compute_ratios(reference)[proxies], each)
+    ratios = np.repeat(grid.compute_ratios(place["reference"])[proxies], each)
     for name, values in (("value", r**2), ("low", low), ("high", high), ("compute_ratio", ratios)):
         columns[name] = pa.array(values.ravel(), mask=np.isnan(values.ravel()))
     columns["unit"] = pa.array([NEGATIVE if x < 0 else None for x in r.ravel()], pa.string())

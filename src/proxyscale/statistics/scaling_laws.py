@@ -15,28 +15,36 @@ import pyarrow as pa
 
 from proxyscale.base.errors import UserError
 from proxyscale.statistics import intervals, rank_intervals
-from proxyscale.statistics.grid import Array, Grid
+from proxyscale.statistics.grid import LEAST, Array, Grid
 from proxyscale.statistics.measures import correlations, decisions
-from proxyscale.statistics.proxy_statistics import as_table
+from proxyscale.statistics.proxy_statistics import as_table, group_members, members_of_part
 from proxyscale.statistics.regrets import pick
 
 EXPONENTS = np.geomspace(1e-3, 3, 400)
 
 
-def extrapolate(grid: Grid, *, reference: str, confidence: float = 0.95) -> pa.Table:
+def extrapolate(
+    grid: Grid,
+    *,
+    reference: str,
+    groups: Mapping[str, Sequence[str]],
+    confidence: float = 0.95,
+) -> pa.Table:
     """Decision accuracy of each law through the 2, 3, … smallest proxies, at their summed compute.
 
-    Rows for group `all`, over the scales that every task has (`Grid.joint_parts`): `law2` from two
-    proxies on, `law3` from three, `loss_to_loss` from two, the last at the price of one
-    distribution's reference run. Tasks with a value that is not positive (a negated metric) follow
-    no power law and are left out, as is a scale of the compute of one named before it. UserError
-    where compute is unknown.
+    Laws are fitted to all distributions and judged among all and among those of each named group,
+    over the scales that every task has (`Grid.joint_parts`): `law2` from two proxies on, `law3`
+    from three, `loss_to_loss` from two, the last at the price of one distribution's reference run.
+    Tasks with a value that is not positive (a negated metric) follow no power law and are left out,
+    as is a scale of the compute of one named before it. UserError where compute is unknown.
     """
     if not np.isfinite(grid.flops).all():
         unknown = [s for s, f in zip(grid.scales, grid.flops, strict=True) if np.isnan(f)]
         raise UserError(f"no compute is known for {', '.join(unknown)}", where="runs: flops")
     rows: list[dict[str, Any]] = []
+    whole = group_members(grid, groups)
     for part in grid.joint_parts(reference):
+        members = members_of_part(part, grid, whole)
         last = part.index(reference)
         known = [i for i, name in enumerate(part.scales) if name not in grid.variants]
         smaller = [i for i in known if i != last]
@@ -45,15 +53,20 @@ def extrapolate(grid: Grid, *, reference: str, confidence: float = 0.95) -> pa.T
             for task in part.tasks
             if (part.means(task) > 0).all()
             for count in range(2, len(smaller) + 1)
-            for row in _law_rows(part, task, smaller[:count], last, confidence)
+            for row in _law_rows(part, task, members, smaller[:count], last, confidence)
         ]
     return as_table(rows)
 
 
 def _law_rows(
-    grid: Grid, task: str, proxies: list[int], last: int, confidence: float
+    grid: Grid,
+    task: str,
+    members: Mapping[str, Array],
+    proxies: list[int],
+    last: int,
+    confidence: float,
 ) -> Iterator[dict[str, Any]]:
-    """One row per law that has enough proxies."""
+    """One row per group and law that has enough proxies; laws are fitted to all distributions."""
     means, n = grid.means(task), len(grid.distributions)
     compute, target = grid.flops[proxies], grid.flops[last]
     total = compute.sum()
@@ -71,22 +84,22 @@ def _law_rows(
     if len(proxies) > 2:
         predictions["law3"] = (scaling_law(compute, means[proxies], target), total, np.arange(n))
     for law, (predicted, spent, of) in predictions.items():
-        accuracy, pairs, *_ = decisions(predicted, means[last, of])
-        ends = intervals.decision_interval(np.asarray(accuracy), len(of), confidence, pairs)
-        low, high = map(float, ends)
-        yield {
+        place = {
             "statistic": "decision_accuracy",
             "level": "distribution",
-            "group": "all",
             "task": task,
             "proxy": f"{law}:{'+'.join(grid.scales[i] for i in proxies)}",
             "reference": grid.scales[last],
-            "value": accuracy,
-            "low": low,
-            "high": high,
-            "n": len(of),
             "compute_ratio": float(target / spent),
         }
+        for group, chosen in members.items():
+            kept = np.isin(of, chosen)
+            if len(chosen) >= LEAST:
+                found = decisions(predicted[kept], means[last, of[kept]])
+                told = np.asarray(found.accuracy), int(kept.sum()), confidence, found.pairs
+                low, high = map(float, intervals.decision_interval(*told))
+                ends = {"value": found.accuracy, "low": low, "high": high, "n": told[1]}
+                yield place | {"group": group} | ends
 
 
 def power_law(compute: Array, losses: Array, target: float) -> Array:
@@ -143,25 +156,39 @@ def mixture_regression(
     grid: Grid,
     *,
     reference: str,
+    groups: Mapping[str, Sequence[str]],
     confidence: float = 0.95,
 ) -> pa.Table:
     """Regress each scale's loss on mixture weights; is its best mixture the reference's?
 
-    `weights` maps each distribution to its share of every source. Predictions are leave-one-out.
+    `weights` maps each distribution to its share of every source. Predictions are leave-one-out,
+    from all other distributions; they are judged among all and among those of each named group.
     For each proxy: `mixture_{form}_spearman` (predicted against the reference's losses) and
     `mixture_{form}_regret` (nats lost by the mixture predicted best; 0 if it is the reference's
     best), form being `linear` or, for positive losses, `log_linear`; the same after `reference_`
     from the reference's own losses. UserError if a distribution has no weights or if there are
     fewer of them than sources.
     """
-    parts = grid.parts(reference)
-    return as_table([row for part in parts for row in _part(part, weights, reference, confidence)])
+    whole = group_members(grid, groups)
+    return as_table(
+        [
+            row
+            for part in grid.parts(reference)
+            for row in _part(
+                part, weights, members_of_part(part, grid, whole), reference, confidence
+            )
+        ]
+    )
 
 
 def _part(
-    grid: Grid, weights: Mapping[str, Sequence[float]], reference: str, confidence: float
+    grid: Grid,
+    weights: Mapping[str, Sequence[float]],
+    members: Mapping[str, Array],
+    reference: str,
+    confidence: float,
 ) -> Iterator[dict[str, Any]]:
-    """Rows of every proxy and task of a grid without holes."""
+    """Rows of every proxy, task and group of a grid without holes."""
     design = _design(grid, weights)
     last = grid.index(reference)
     for task in grid.tasks:
@@ -171,39 +198,41 @@ def _part(
         ):
             place = {
                 "level": "distribution",
-                "group": "all",
                 "task": task,
                 "proxy": scale,
                 "reference": reference,
-                "n": len(design),
                 "compute_ratio": ratio,
             }
             for whose, source in (("", number), ("reference_", last)) if number != last else ():
-                rows = _mixture_rows(whose, design, means[source], means[last], confidence)
-                yield from (place | row for row in rows)
+                for form, predicted in _predictions(design, means[source]).items():
+                    name = f"{whose}mixture_{form}"
+                    for group, chosen in members.items():
+                        here = place | {"group": group, "n": len(chosen)}
+                        if len(chosen) >= LEAST:
+                            rows = _mixture_rows(
+                                name, predicted[chosen], means[last, chosen], confidence
+                            )
+                            yield from (here | row for row in rows)
 
 
-def _mixture_rows(
-    whose: str, design: Array, losses: Array, actual: Array, confidence: float
-) -> Iterator[dict[str, Any]]:
-    """Rows of each form of the regression on one scale's losses."""
+def _predictions(design: Array, losses: Array) -> dict[str, Array]:
+    """What each form of the regression on one scale's losses foretells, in an order of losses."""
     forms = {"linear": losses}
     if (losses > 0).all():
         forms["log_linear"] = np.log(losses)
-    for form, target in forms.items():
-        predicted = leave_one_out_predictions(design, target)
-        value = correlations(predicted, actual)["spearman"]
-        ratio = float(intervals.variance_ratio(predicted, actual))
-        low, high = rank_intervals.spearman_interval(value, len(actual), confidence, ratio)
-        name = f"{whose}mixture_{form}"
-        yield {
-            "statistic": f"{name}_spearman",
-            "value": value,
-            "low": low,
-            "high": high,
-        }
-        lost = actual[pick(predicted)] - actual.min()
-        yield {"statistic": f"{name}_regret", "value": float(lost)}
+    return {form: leave_one_out_predictions(design, target) for form, target in forms.items()}
+
+
+def _mixture_rows(
+    name: str, predicted: Array, actual: Array, confidence: float
+) -> Iterator[dict[str, Any]]:
+    """How predictions order the reference's losses, and what the mixture predicted best loses."""
+    value = correlations(predicted, actual)["spearman"]
+    ratio = float(intervals.variance_ratio(predicted, actual))
+    low, high = rank_intervals.spearman_interval(value, len(actual), confidence, ratio)
+    yield {"statistic": f"{name}_spearman", "value": value, "low": low, "high": high}
+    lost = actual[pick(predicted)] - actual.min()
+    yield {"statistic": f"{name}_regret", "value": float(lost)}
 
 
 def _design(grid: Grid, weights: Mapping[str, Sequence[float]]) -> Array:

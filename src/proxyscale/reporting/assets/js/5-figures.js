@@ -46,7 +46,7 @@ function scatter(parent, points, { title, side, summary, what }) {
   element(figure, "p", { class: "summary" }, summary);
 }
 // What R² would be without one of the distributions, and which moves it most.
-const withoutOne = (r) => (r && known(r.low) ? `with one left out ${fixed(squaredSigned(r.low))} to ${fixed(squaredSigned(r.high))}, most moved by ${label(r.named)}` : "");
+const withoutOne = (r, squared = squaredSigned) => (r && known(r.low) ? `with one left out ${fixed(squared(r.low))} to ${fixed(squared(r.high))}, most moved by ${label(r.named)}` : "");
 function leverage(n, r) {
   const told = withoutOne(r);
   return `${n} distributions${told ? `; ${told}` : ""}.`;
@@ -120,7 +120,10 @@ function drawComputePanel(root, task, every, { statistic, bent, bottom, priced }
   const figure = element(root, "figure"), caption = element(figure, "figcaption");
   element(caption, "bdi", {}, label(task));
   const width = 340, height = 262, least = Math.min(...every.map((row) => row.at));
-  const without = (row) => (statistic === "r2" ? withoutOne(found("pearson_leave_one_out", task, row.proxy, chosen.group)) : "");
+  const without = (row) => {
+    const others = (name) => found(`${name}_leave_one_out`, task, row.proxy, chosen.group);
+    return statistic === "r2" ? withoutOne(others("pearson")) : statistic === "r2_log" ? withoutOne(others("r2_log"), (r2) => r2) : "";
+  };
   const told = (row) => [`${fixed(row.value)} ${interval(row.low, row.high)}`.trim() + ` at ${label(row.proxy)}`, cheaper(D.ratios[row.proxy]), without(row)].filter(Boolean).join(", ");
   const summary = `${(rows.length > 1 ? [rows[0], rows.at(-1)] : rows).map(told).join("; ")}.`;
   const svg = chart(figure, width, height, `${label(task)}, ${statisticName(statistic)}: ${summary}`);
@@ -163,14 +166,15 @@ function drawFrontier() {
   $$("frontier-block").hidden = !laws.length;
   if (!laws.length) return;
   const rows = names.map((name) => {
-    const each = tasks.map((task) => found("decision_accuracy", task, name)).filter((e) => e && known(e.value));
+    const each = tasks.map((task) => found("decision_accuracy", task, name, chosen.group)).filter((e) => e && known(e.value));
     return { name, kind: kindOf(name), at: 1 / D.ratios[name], value: each.length === tasks.length && each.length ? mean(each.map((e) => e.value)) : null };
   }).filter((row) => known(row.value)).sort((a, b) => a.at - b.at);
   if (!rows.length) return element(root, "p", { class: "note" }, "No predictor covers all the test sets that are chosen.");
   legend(element(root, "div", { class: "legend" }), [...new Set(rows.map((r) => r.kind))].map((kind) => [kindName(kind), look(kind), false]));
   const width = room(root, 1080), height = Math.max(280, width * 0.33);
   const best = rows.reduce((a, b) => (b.value > a.value ? b : a)), coin = rows.filter((r) => r.value < 0.5);
-  const summary = `The best is ${predictorName(best.name)} with ${fixed(best.value)}, ${cheaper(1 / best.at)}.${coin.length ? ` Worse than a coin: ${listed(coin.map((r) => predictorName(r.name)))}; such a law bends the losses of these scales the wrong way.` : ""}`;
+  const among = chosen.group === "all" ? "" : `Among ${groupName(chosen.group)}: `;
+  const summary = `${among}${among ? "the" : "The"} best is ${predictorName(best.name)} with ${fixed(best.value)}, ${cheaper(1 / best.at)}.${coin.length ? ` Worse than a coin: ${listed(coin.map((r) => predictorName(r.name)))}; such a law bends the losses of these scales the wrong way.` : ""}`;
   const svg = chart(root, width, height, `decision accuracy against compute: ${summary}`);
   const place = axes(svg, { width, height, log: true, x: [rows[0].at / 1.7, 1.4], y: [Math.max(0, Math.min(0.5, ...rows.map((r) => r.value)) - 0.06), 1.02], xlabel: "compute spent on proxies ÷ the reference's", ylabel: tasks.length > 1 ? "mean decision accuracy" : "decision accuracy" });
   const { X, Y } = place;
@@ -188,18 +192,18 @@ function drawVariants() {
   const pairs = Object.entries(D.variants).filter(([variant]) => variant !== D.reference);
   $$("variants-block").hidden = !pairs.length;
   if (!pairs.length) return;
-  const shown = ["spearman", "decision_accuracy", "r2"];
-  const rows = pairs.flatMap(([variant, main]) => D.tasks.map(({ name }) => [label(name), label(main), label(variant), ...shown.flatMap((s) => [main, variant].map((p) => (atCompute(s, name, p, "all") || {}).value))]));
-  sortable($$("variants"), ["test set", "scale", "variant", ...shown.flatMap((s) => [`${statisticName(s)}, scale`, `${statisticName(s)}, variant`])], rows, 3);
+  const shown = ["spearman", "decision_accuracy"];
+  const rows = pairs.flatMap(([variant, main]) => D.tasks.flatMap(({ name }) => groups.map((group) => [label(name), groupName(group), label(main), label(variant), ...shown.flatMap((s) => [main, variant].map((p) => (atCompute(s, name, p, group) || {}).value))])));
+  sortable($$("variants"), ["test set", "among", "scale", "variant", ...shown.flatMap((s) => [`${statisticName(s)}, scale`, `${statisticName(s)}, variant`])], rows, 4);
 }
 function drawMixtures() {
   const forms = ["linear", "log_linear"].filter((form) => D.statistics.some((row) => row[0] === `mixture_${form}_regret`));
   $$("mixtures-block").hidden = !forms.length;
-  const rows = D.tasks.flatMap(({ name }) => D.proxies.flatMap((proxy) => forms.map((form) => {
-    const [rank, lost, own, ownLost] = ["", "reference_"].flatMap((whose) => ["spearman", "regret"].map((s) => (found(`${whose}mixture_${form}_${s}`, name, proxy) || {}).value));
-    return lost === undefined ? null : [label(name), label(proxy), form.replace("_", "-"), lost === 0 ? "yes" : "no", lost, rank, own, ownLost];
-  }))).filter(Boolean);
-  if (rows.length) sortable($$("mixtures"), ["test set", "proxy", "form", "finds the best mixture", `loses (${D.unit})`, "Spearman", "reference's Spearman", "reference loses"], rows, 4);
+  const rows = D.tasks.flatMap(({ name }) => D.proxies.flatMap((proxy) => groups.flatMap((group) => forms.map((form) => {
+    const [rank, lost, own, ownLost] = ["", "reference_"].flatMap((whose) => ["spearman", "regret"].map((s) => (found(`${whose}mixture_${form}_${s}`, name, proxy, group) || {}).value));
+    return lost === undefined ? null : [label(name), groupName(group), label(proxy), form.replace("_", "-"), lost === 0 ? "yes" : "no", lost, rank, own, ownLost];
+  })))).filter(Boolean);
+  if (rows.length) sortable($$("mixtures"), ["test set", "among", "proxy", "form", "finds the best mixture", `loses (${D.unit})`, "Spearman", "reference's Spearman", "reference loses"], rows, 5);
 }
 
 // --- Controls
@@ -209,7 +213,7 @@ function startFigures() {
   startTasks();
   const shown = D.main.filter((name) => D.statistics.some((row) => row[0] === name));
   options($$("statistic"), shown, "r2", statisticName, (value) => { chosen.statistic = value; drawCompute(); });
-  options($$("group"), groups, "all", groupName, (value) => { chosen.group = value; drawCompute(); });
+  options($$("group"), groups, "all", groupName, (value) => { chosen.group = value; drawCompute(); drawFrontier(); });
   const families = new Map(D.distributions.map((name) => [JSON.stringify(look(name)), name]));
   const grouped = (name) => D.memberships[name] ? ` (${D.memberships[name].join(", ")})` : "";
   legend($$("legend"), families.size < D.distributions.length ? [] : D.distributions.map((name) => [label(name) + grouped(name), look(name), false]));
