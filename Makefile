@@ -49,8 +49,7 @@ test-lm-eval: $(VENV)/lm-eval.stamp
 	OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/lm-eval $(BIN)/pytest -q -rs -s -m lm_eval tests/training tests/tables
 
 bench: $(VENV)/peers.stamp
-	for bench in tests/benchmarks/bench_*.py; do \
-	    OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/peers $(BIN)/python $$bench || exit 1; done
+	OMP_NUM_THREADS=1 PYTHONPATH=$(VENV)/peers $(BIN)/python tests/benchmarks/bench.py
 
 mutants: $(VENV)/test.stamp
 	$(BIN)/python tests/mutants/run.py

@@ -1,22 +1,22 @@
-"""CPU seconds of TRAK's features beside `traker`, and of the projection beside a dense matrix.
+"""TRAK's features beside `traker`, and the projection beside a dense matrix.
 
-One thread, fp32, a model of 1.07M parameters. `traker` (0.3.2, installed without dependencies)
-may lie anywhere on PYTHONPATH; without it our own times alone are printed.
-Run as a script: python tests/benchmarks/bench_attribute.py
+fp32, a model of 1.07M parameters; files and digests are counted in ours. Inner products of
+projected gradients keep their order no worse than the dense matrix keeps it.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import sysconfig
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
+from timing import Row, Work, compared, in_turns
 from torch import Tensor
 
 from proxyscale.attribution import features
@@ -73,15 +73,6 @@ def trained(texts: Tensor, steps: int = 30) -> language_model.LanguageModel:
     return model
 
 
-def seconds(function: Callable[[], object], times: int) -> float:
-    """CPU seconds of one call, the first one aside."""
-    function()
-    start = time.process_time()
-    for _ in range(times):
-        function()
-    return (time.process_time() - start) / times
-
-
 def examples(texts: Tensor) -> features.Examples:
     scored = torch.ones(LENGTH, dtype=torch.bool)
     scored[-1] = False
@@ -93,21 +84,19 @@ def examples(texts: Tensor) -> features.Examples:
     return features.Examples("pool", np.arange(len(texts)), "", read)
 
 
-def ours(folder: Path, model: language_model.LanguageModel, texts: Tensor, dimension: int) -> float:
-    """CPU seconds an example of `featurize`, files and digests included."""
+def ours(folder: Path, model: language_model.LanguageModel, texts: Tensor, dimension: int) -> Work:
+    """`featurize` of all texts, files and digests included."""
     language_model.save(model, folder / "model.safetensors")
     artifacts.write_json(folder / "manifest.json", {"model": SPEC})
     spec = {"dimension": dimension, "seed": 0}
-    names = (folder / str(number) for number in itertools.count())
-    wanted = examples(texts)
-    return seconds(lambda: features.featurize(next(names), folder, wanted, spec), 2) / len(texts)
+    names, wanted = (folder / str(number) for number in itertools.count()), examples(texts)
+    return lambda: features.featurize(next(names), folder, wanted, spec)
 
 
-@torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)
 def theirs(
     folder: Path, model: language_model.LanguageModel, texts: Tensor, dimension: int
-) -> float:
-    """CPU seconds an example of `TRAKer.featurize` with the same model output."""
+) -> Work:
+    """`TRAKer.featurize` of a batch, with the same model output."""
     from trak import TRAKer
     from trak.modelout_functions import AbstractModelOutput
 
@@ -127,7 +116,7 @@ def theirs(
     traker = TRAKer(
         model=model,
         task=Output(),
-        train_set_size=3 * len(texts),
+        train_set_size=100 * len(texts),
         save_dir=str(folder),
         device="cpu",
         proj_dim=dimension,
@@ -138,7 +127,12 @@ def theirs(
     parametrization.width_multiplier = lambda parameter: 1.0
     traker.load_checkpoint(model.state_dict(), model_id=0)
     batches = itertools.cycle(texts.split(BATCH))
-    return seconds(lambda: traker.featurize([next(batches)], num_samples=BATCH), 4) / BATCH
+
+    @torch.backends.mkldnn.flags(enabled=False, allow_tf32=None)
+    def work() -> None:
+        traker.featurize([next(batches)], num_samples=BATCH)
+
+    return work
 
 
 def gradients(model: language_model.LanguageModel, texts: Tensor) -> Iterator[dict[str, Tensor]]:
@@ -167,48 +161,36 @@ def kept(features: Tensor, exact: Tensor) -> float:
     return spearmanr((features @ features.T).numpy()[pairs], exact.numpy()[pairs]).statistic
 
 
-def bench_projection(model: language_model.LanguageModel, texts: Tensor, dimension: int) -> None:
-    parts = list(gradients(model, texts))
+def check_order(parts: list[dict[str, Tensor]], dimension: int) -> None:
+    """AssertionError where ours keeps the order of inner products worse than a dense matrix."""
     whole = torch.cat([flat(part) for part in parts])
-    exact = whole @ whole.T
-    quality: dict[str, list[float]] = {"dense": [], "proxyscale": []}
+    exact, quality = whole @ whole.T, {"dense": 0.0, "ours": 0.0}
     for seed in range(3):
         dense = torch.randn(whole.shape[1], dimension, generator=seeded(seed))
-        quality["dense"].append(kept(whole @ dense, exact))
         sketch = Projection(dimension, seed)
-        features = torch.cat([project(sketch, part) for part in parts])
-        quality["proxyscale"].append(kept(features, exact))
-    block = whole[:BATCH].contiguous()
-    times = {
-        "dense": seconds(lambda: block @ dense, 4) / BATCH,
-        "proxyscale": seconds(lambda: project(sketch, parts[0]), 20) / BATCH,
-    }
-    print(f"\n{f'projection, k = {dimension}':24s} {'CPU ms':>8s}  Spearman of inner products")
-    for name, spent in times.items():
-        told = " ".join(f"{value:.4f}" for value in quality[name])
-        print(f"{name:24s} {1e3 * spent:8.2f}  {np.mean(quality[name]):.4f} ({told})")
-    print(f"ratio {times['dense'] / times['proxyscale']:.1f}")
+        quality["dense"] += kept(whole @ dense, exact) / 3
+        quality["ours"] += kept(torch.cat([project(sketch, part) for part in parts]), exact) / 3
+    assert quality["ours"] > quality["dense"] - 0.01, quality
 
 
-def main() -> None:
+def measured(rounds: int) -> Iterator[Row]:
+    """Examples a second, of the projection and of all that features take."""
     torch.set_num_threads(1)
     texts = rows()
-    model = trained(texts)
-    texts = texts[-96:]
-    bench_projection(trained(rows()), texts, 512)
+    model, texts = trained(texts), texts[-96:]
+    parts = list(gradients(model, texts))
+    check_order(parts, 512)
+    block, sketch = flat(parts[0]).contiguous(), Projection(512, 0)
+    dense = torch.randn(block.shape[1], 512, generator=seeded(0))
+    seconds = in_turns(rounds, lambda: project(sketch, parts[0]), lambda: block @ dense)
+    yield from compared("projection, k = 512", "examples", BATCH, seconds, ["dense matrix"])
     features.BATCH["cpu"] = BATCH
-    with tempfile.TemporaryDirectory() as name:
-        spent = ours(Path(name), model, texts, 256)
-        print(f"\n{'features, k = 256':24s} {'CPU ms':>8s} {'examples/s':>11s}")
-        print(f"{f'proxyscale, batch {BATCH}':24s} {1e3 * spent:8.2f} {1 / spent:11.1f}")
-        try:
-            slow = theirs(Path(name) / "traker", model, texts, 256)
-        except ImportError as error:
-            print(f"traker is not here ({error})")
-            return
-    print(f"{f'traker, batch {BATCH}':24s} {1e3 * slow:8.2f} {1 / slow:11.1f}")
-    print(f"ratio {slow / spent:.1f}")
-
-
-if __name__ == "__main__":
-    main()
+    there = importlib.util.find_spec("trak") is not None
+    for dimension in (256, 4096):
+        with tempfile.TemporaryDirectory() as name:
+            works = [ours(Path(name), model, texts, dimension)]
+            works += [theirs(Path(name) / "traker", model, texts, dimension)] * there
+            own, *other = in_turns(rounds, *works)
+        each = [[seconds / len(texts) for seconds in own], *([s / BATCH for s in o] for o in other)]
+        what = f"TRAK's features, k = {dimension}"
+        yield from compared(what, "examples", 1, each, ["traker"] * there)

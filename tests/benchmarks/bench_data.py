@@ -1,19 +1,27 @@
-"""CPU seconds to read the default study's sources and to pack them, one process after the other."""
+"""The default study's sources: reading, tokenizing and packing, and the search for a test set.
+
+Packing stands beside the tokenizer alone, `tokenizers` on one thread, which is the most that it can
+be; the search beside looking every run of words up in a set, as one writes it first.
+"""
 
 from __future__ import annotations
 
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from timing import Row, compared, in_turns
+from tokenizers import Tokenizer
 
 from proxyscale.base import arrays
 from proxyscale.base.artifacts import read_json
 from proxyscale.data.corpora import build_corpus
+from proxyscale.data.documents import read_documents
 from proxyscale.data.overlap import Sought, Tested
 from proxyscale.data.overlap_search import search
-from proxyscale.data.pool import Pool, assemble, pack
+from proxyscale.data.pool import pack
 from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.data.words import words
 
@@ -27,47 +35,57 @@ SOURCES: dict[str, dict[str, Any]] = {
     "algebra": {"installed": "sympy", "part": "code"},
     "ml": {"installed": "torch", "part": "code", "strip_docstrings": True},
 }
+RUN = 8  # words, as Sought has it
 LIMITS = {"holdout": 0.08, "target": 0.06, "max_bytes": 5_200_000, "max_document_bytes": 60_000}
 
 
-def main(root: Path) -> None:
-    total = 0.0
+def looked_up(sought: set[bytes], said: np.ndarray) -> int:
+    """How many runs of so many words are among those sought."""
+    return sum(said[i : i + RUN].tobytes() in sought for i in range(len(said) - RUN + 1))
 
-    def timed(what: str, function: Any, *arguments: Any) -> None:
-        nonlocal total
-        start = time.process_time()
-        function(*arguments)
-        seconds = time.process_time() - start
-        total += seconds
-        print(f"{what:20s} {seconds:6.2f} CPU s", flush=True)
 
+def measured(rounds: int) -> Iterator[Row]:
+    """Megabytes of text a second."""
+    with tempfile.TemporaryDirectory() as name:
+        yield from _measured(Path(name), rounds)
+
+
+def _measured(root: Path, rounds: int) -> Iterator[Row]:
     corpora = {name: root / "corpora" / name for name in SOURCES}
-    packs = {name: root / "packs" / name for name in SOURCES}
-    for name, options in SOURCES.items():
-        spec = {"kind": "installed", "options": options, **LIMITS}
-        timed(f"corpus {name}", build_corpus, corpora[name], name, spec)
+
+    def read() -> None:
+        for name, options in SOURCES.items():
+            spec = {"kind": "installed", "options": options, **LIMITS}
+            build_corpus(corpora[name], name, spec)
+
+    reading = in_turns(1, read)
+    each = [read_json(path / "manifest.json")["bytes"] for path in corpora.values()]
+    size = sum(sum(splits.values()) for splits in each) / 1e6
+    yield from compared("reading", "MB", size, reading)
+    size = sum(splits["pool"] for splits in each) / 1e6
     tokenizer = root / "tokenizer.json"
-    bpe = {"train": "bpe", "vocabulary": 1024, "sample_bytes": 4_000_000}
-    timed("tokenizer", build_tokenizer, tokenizer, corpora, bpe)
-    for name in SOURCES:
-        spec = {"source": name, "length": 128}
-        timed(f"pack {name}", pack, packs[name], corpora[name], tokenizer, spec)
-    assemble(root / "pool.json", packs)
-    pool = Pool.open(root / "pool.json")
+    build_tokenizer(
+        tokenizer, corpora, {"train": "bpe", "vocabulary": 1024, "sample_bytes": 4_000_000}
+    )
+
+    def packing() -> None:
+        for name in SOURCES:
+            spec = {"source": name, "length": 128}
+            pack(root / "packs" / name, corpora[name], tokenizer, spec)
+
+    texts = [text for path in corpora.values() for _, text in read_documents(path, "pool")]
+    bare = Tokenizer.from_file(str(tokenizer))
+
+    def tokens() -> None:
+        for text in texts:
+            bare.encode(text, add_special_tokens=False)
+
+    yield from compared(
+        "packing", "MB", size, in_turns(rounds, packing, tokens), ["tokenizers alone"]
+    )
+    said = np.concatenate([arrays.read(root / "packs" / name / "words.npy") for name in SOURCES])
     passage = words("one two three four five six seven eight")
-    sought = [Sought([Tested(passage, passage[:0], passage[:0])], 8)]
-    for name in SOURCES:
-        said = arrays.read(packs[name] / "words.npy", "r")
-        timed(f"overlap {name}", search, sought, said)
-    print(f"{'total':20s} {total:6.2f} CPU s, {len(pool)} rows of {pool.length}")
-    for name in SOURCES:
-        corpus, rows = read_json(corpora[name] / "manifest.json"), pool.counts[name]
-        print(f"{name:8s} {rows:6d} rows", corpus["documents"], corpus["dropped"], corpus["cut"])
-
-
-if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            main(Path(folder))
+    sought = [Sought([Tested(passage, passage[:0], passage[:0])], RUN)]
+    works = (lambda: search(sought, said), lambda: looked_up({passage.tobytes()}, said))
+    peers = ["set of runs"]
+    yield from compared("search for a test set", "MB", size, in_turns(rounds, *works), peers)

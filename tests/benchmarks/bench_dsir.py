@@ -1,18 +1,18 @@
-"""CPU seconds of DSIR's counts and weights beside the `data-selection` package, on one thread.
+"""DSIR's counts and weights beside the `data-selection` package.
 
-Texts are pieces of the standard library's source. The package (with nltk 3.9.1, regex, click)
-may lie anywhere on PYTHONPATH; without it our own time alone is printed.
-Run as a script: python tests/benchmarks/bench_dsir.py
+Texts are pieces of the standard library's source. The package needs nltk, regex and click.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import sysconfig
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from timing import Row, compared, in_turns
 
 from proxyscale.selection.dsir import BUCKETS, NgramCounter, log_importance
 
@@ -26,14 +26,6 @@ def texts() -> list[str]:
         text = path.read_text(errors="replace")
         pieces += [text[i : i + CHARACTERS] for i in range(0, len(text), CHARACTERS)]
     return [str(text) for text in np.random.default_rng(0).permutation(pieces)[: RAW + TARGET]]
-
-
-def timed(
-    function: Callable[[], tuple[np.ndarray, np.ndarray]],
-) -> tuple[float, np.ndarray, np.ndarray]:
-    start = time.process_time()
-    counts, weights = function()
-    return time.process_time() - start, counts, weights
 
 
 def ours(raw: list[str], target: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -59,22 +51,15 @@ def package(raw: list[str], target: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return sums[0], np.array(weights)
 
 
-def main() -> None:
+def measured(rounds: int) -> Iterator[Row]:
+    """Megabytes a second. AssertionError where counts or weights differ."""
     every = texts()
     raw, target = every[TARGET:], every[:TARGET]
-    seconds, counts, weights = timed(lambda: ours(raw, target))
-    print(f"{'DSIR':16s} {'CPU s':>8s} {'texts/s':>9s}")
-    print(f"{'proxyscale':16s} {seconds:8.2f} {len(raw) / seconds:9.0f}")
-    try:
-        theirs, their_counts, their_weights = timed(lambda: package(raw, target))
-    except ImportError as error:
-        print(f"data-selection is not here ({error})")
-        return
-    assert np.array_equal(counts, their_counts)
-    assert np.allclose(weights, their_weights, rtol=1e-10, atol=1e-10)
-    print(f"{'data-selection':16s} {theirs:8.2f} {len(raw) / theirs:9.0f}")
-    print(f"ratio {theirs / seconds:.1f}, counts identical, weights equal to 1e-10")
-
-
-if __name__ == "__main__":
-    main()
+    works, peers = [functools.partial(ours, raw, target)], []
+    if importlib.util.find_spec("data_selection"):
+        works, peers = [*works, functools.partial(package, raw, target)], ["data-selection"]
+        (counts, weights), (their_counts, their_weights) = (work() for work in works)
+        assert np.array_equal(counts, their_counts)
+        np.testing.assert_allclose(weights, their_weights, rtol=1e-10, atol=1e-10)
+    size = sum(len(text.encode()) for text in every) / 1e6
+    yield from compared("DSIR", "MB", size, in_turns(rounds, *works), peers)

@@ -1,6 +1,4 @@
-"""CPU seconds of per-example losses on one thread, beside a naive loop.
-
-python tests/benchmarks/bench_evaluate.py [--examples 400] [--rounds 3]
+"""Per-example losses beside a naive loop.
 
 The naive loop computes all logits and takes log-softmax and gather, as most evaluation scripts do,
 with torch's own linear maps: one example after another, or in batches of 32 padded to their
@@ -9,13 +7,15 @@ longest. Its losses are compared with ours.
 
 from __future__ import annotations
 
-import argparse
-import time
+import functools
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from bench_train import CONTEXT, SHAPES, VOCABULARY, model_spec
+from timing import Row, Work, compared, in_turns
 from torch.nn.utils.rnn import pad_sequence
 
 from proxyscale.base import artifacts
@@ -23,7 +23,7 @@ from proxyscale.training import evaluate, language_model
 
 # The share of rows that are scored as a whole; in the default study 1,400 of 6,300 are.
 KINDS = {"whole": 1.0, "prompt": 0.0, "default": 1400 / 6300, "choices": None}
-CHOICES, PROMPT, ANSWER = 4, 96, 8
+EXAMPLES, CHOICES, PROMPT, ANSWER = 400, 4, 96, 8
 
 
 def model(width: int, layers: int) -> language_model.LanguageModel:
@@ -74,36 +74,29 @@ def naive(model: language_model.LanguageModel, table: pa.Table, batch: int) -> n
     return np.array(found)[table["gold"].to_numpy(zero_copy_only=False)]
 
 
-def main() -> None:
-    """Print the table: the best of some rounds."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--examples", type=int, default=400)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
+def measured(rounds: int) -> Iterator[Row]:
+    """Rows a second of every size and kind of test set. AssertionError where losses differ."""
     language_model.prepare_cpu(1)
-    print("size  rows         ours  one by one  ratio  in batches  ratio  largest difference")
-    for size, shape in SHAPES.items():
+    for size in ("20k", "0.1M", "1M"):
         for kind, whole_share in KINDS.items():
-            few = arguments.examples // CHOICES
-            table = choices(few) if whole_share is None else task(arguments.examples, whole_share)
-            network = model(*shape)
-            seconds, results = [], []
-            for batch in (None, 1, 32):
-                best = np.inf
-                for _ in range(arguments.rounds):
-                    start = time.process_time()
-                    if batch is None:
-                        result = evaluate.losses(network, table)["loss"].to_numpy()
-                    else:
-                        result = naive(network, table, batch)
-                    best = min(best, time.process_time() - start)
-                seconds.append(best)
-                results.append(result)
-            own, single, batched = seconds
-            apart = max(np.abs(results[0] - other).max() for other in results[1:])
-            line = f"{size:<5} {kind:<7} {own:>6.3f} s {single:>9.3f} s {single / own:>6.2f}"
-            print(f"{line} {batched:>9.3f} s {batched / own:>6.2f}  {apart:.1e}", flush=True)
+            few = EXAMPLES // CHOICES
+            table = choices(few) if whole_share is None else task(EXAMPLES, whole_share)
+            network, found = model(*SHAPES[size]), {}
+            works = {
+                name: functools.partial(_kept, found, name, work)
+                for name, work in {
+                    "": functools.partial(evaluate.losses, network, table),
+                    "one by one": functools.partial(naive, network, table, 1),
+                    "padded batches": functools.partial(naive, network, table, 32),
+                }.items()
+            }
+            seconds = in_turns(rounds, *works.values())
+            own = found[""]["loss"].to_numpy()
+            for name in list(works)[1:]:
+                np.testing.assert_allclose(own, found[name], atol=1e-4)
+            said = f"losses {size}, {kind}"
+            yield from compared(said, "rows", len(table), seconds, list(works)[1:])
 
 
-if __name__ == "__main__":
-    main()
+def _kept(found: dict[str, Any], name: str, work: Work) -> None:
+    found[name] = work()

@@ -1,31 +1,31 @@
 """Tokens per second of training a Llama on one thread, beside Hugging Face's Trainer.
 
-python tests/benchmarks/bench_llama.py [--steps 60] [--rounds 5]
-
-The same class of transformers, shape, batch and data in both, AdamW and gradient clipping, fp32,
-median CPU seconds of a step; ours and theirs take turns, and a ratio is the median of the rounds'.
+The same class of transformers, shape, batch and data in both, AdamW and gradient clipping, fp32;
+the median of a step, the later half of the steps counted.
 Trainer as it comes, and tuned: without a cache of keys, and without its watch over losses. It needs
 `transformers` and `accelerate`.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib.util
 import itertools
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from bench_train import BATCH, CONTEXT, TRAINING, VOCABULARY
+from timing import Row, compared
 from torch import Tensor
 
 from proxyscale.training import hugging_face, language_model
 from proxyscale.training.native import Run
 
+STEPS = 60
 SHAPES = {"0.1M": (40, 2), "1M": (128, 4)}
 TUNED = {"logging_nan_inf_filter": False, "average_tokens_across_devices": False}
 
@@ -92,36 +92,21 @@ def trainers(spec: dict[str, Any], data: Tensor, tuned: bool) -> float:
     return median_step(ends)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
+def measured(rounds: int) -> Iterator[Row]:
+    """Tokens a second of every size."""
     if not all(map(importlib.util.find_spec, ("transformers", "accelerate"))):
-        print("transformers and accelerate are not installed: no comparison with Trainer")
         return
     from transformers import logging
 
     logging.set_verbosity_error()
     language_model.prepare_cpu(1)
-    data = torch.randint(VOCABULARY, (arguments.steps, BATCH, CONTEXT))
-    print("size  parameters     step     tok/s  Trainer tok/s  ratio    tuned/s  ratio")
+    data = torch.randint(VOCABULARY, (STEPS, BATCH, CONTEXT))
     for name, shape in SHAPES.items():
         spec = model_spec(*shape)
-        parameters = hugging_face.architecture("llama").count(spec)
-        rounds = [
+        taken = [
             (own(spec, data), trainers(spec, data, False), trainers(spec, data, True))
-            for _ in range(arguments.rounds)
+            for _ in range(rounds)
         ]
-        ours, plain, tuned = map(statistics.median, zip(*rounds, strict=True))
-        tokens = BATCH * CONTEXT
-        line = f"{name:<5} {parameters:>10,} {1e3 * ours:>6.2f}ms {tokens / ours:>9,.0f}"
-        for place, width, theirs in ((1, 14, plain), (2, 10, tuned)):
-            ratio = statistics.median(one[place] / one[0] for one in rounds)
-            line += f" {tokens / theirs:>{width},.0f} {ratio:>6.2f}"
-        print(line, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        seconds = list(zip(*taken, strict=True))
+        peers = ("Trainer", "Trainer, tuned")
+        yield from compared(f"train Llama {name}", "tokens", BATCH * CONTEXT, seconds, peers)

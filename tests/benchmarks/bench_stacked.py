@@ -1,22 +1,20 @@
-"""Models per CPU minute on one thread: stacked against one by one, on digits.
-
-python tests/benchmarks/bench_stacked.py [--epochs 10] [--rounds 3]
+"""Small vision models trained as one program, against one by one, on digits.
 
 One by one is the best loop of a plain network in torch: channels last, fused SGD, all images held
 as normalized floats, no stacking machinery. Same data, batches, steps and precision; training of
-half of 400 images in batches of 50. CPU seconds, the best of some rounds.
+half of 400 images in batches of 50.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
-from collections.abc import Callable
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
+from timing import Row, compared, in_turns
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,7 +23,7 @@ from proxyscale.vision.images import Images
 from proxyscale.vision.sgd import one_cycle
 from proxyscale.vision.stacked_training import Stack
 
-CHANNELS, MODELS, POOL, BATCH = (2, 4, 8, 16, 32), 16, 400, 50
+CHANNELS, MODELS, POOL, BATCH, EPOCHS = (2, 4, 8, 16, 32), 16, 400, 50, 10
 TRAINING: dict[str, Any] = {
     "batch": BATCH,
     "learning_rate": 0.1,
@@ -104,22 +102,8 @@ def stacked(channels: int, pool: Batches, subsets: list[np.ndarray], epochs: int
         stack.step(step)
 
 
-def seconds(work: Callable[[], object], rounds: int) -> float:
-    """CPU seconds of one call: the best of some."""
-    best = float("inf")
-    for _ in range(rounds):
-        start = time.process_time()
-        work()
-        best = min(best, time.process_time() - start)
-    return best
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
+def measured(rounds: int) -> Iterator[Row]:
+    """Models a second of every width."""
     torch.set_num_threads(1)
     data = load_digits()
     pixels = np.round(data.images[:POOL, :, :, None] * (255 / 16)).astype(np.uint8)
@@ -131,22 +115,9 @@ def main() -> None:
     half = torch.from_numpy(subsets[0])
     images = ((torch.from_numpy(pixels).float() - mean) / deviation).permute(0, 3, 1, 2)
     images, targets = images[half].to(memory_format=torch.channels_last), torch.from_numpy(labels)
-    print(f"{MODELS} models, {arguments.epochs} epochs of {POOL // 2} images")
-    print("channels  one by one/min  stacked/min  ratio")
     for channels in CHANNELS:
-        one_by_one(channels, images, targets[half], 1)  # to import what torch imports late
-        alone = seconds(
-            lambda c=channels: one_by_one(c, images, targets[half], arguments.epochs),  # type: ignore[misc]
-            arguments.rounds,
-        )
-        together = seconds(
-            lambda c=channels: stacked(c, pool, subsets, arguments.epochs),  # type: ignore[misc]
-            arguments.rounds,
-        )
-        ratio = alone * MODELS / together
-        line = f"{channels:>8} {60 / alone:>15,.0f} {60 * MODELS / together:>12,.0f} {ratio:>6.2f}"
-        print(line, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        together = functools.partial(stacked, channels, pool, subsets, EPOCHS)
+        alone = functools.partial(one_by_one, channels, images, targets[half], EPOCHS)
+        own, one = in_turns(rounds, together, alone)
+        each = [[seconds / MODELS for seconds in own], one]
+        yield from compared(f"vision, {channels} channels", "models", 1, each, ["one by one"])

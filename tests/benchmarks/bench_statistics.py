@@ -1,28 +1,28 @@
-"""CPU seconds of `summarize` on 120 runs × 6 tasks × 700 examples, beside a pandas loop.
-
-Run as a script: python tests/benchmarks/bench_statistics.py
-"""
+"""`summarize`, with reading of tables, beside a pandas loop for R² of single examples alone."""
 
 from __future__ import annotations
 
+import functools
 import itertools
-import time
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 from scipy import stats
+from timing import Row, compared, in_turns
 
 from proxyscale.base import artifacts
 from proxyscale.statistics.grid_reading import read_grid
 from proxyscale.statistics.proxy_statistics import summarize
 
-SCALES, DISTRIBUTIONS, SEEDS, TASKS, EXAMPLES = 6, 10, 2, 6, 700
+TASKS, EXAMPLES = 6, 700
+SIZES = {"default": (6, 10, 2), "200 distributions": (5, 200, 2)}  # scales, distributions, seeds
 
 
-def study() -> tuple[pa.Table, pa.Table]:
-    """Random losses of a grid of the default study's size."""
+def study(scales: int, distributions: int, seeds: int) -> tuple[pa.Table, pa.Table]:
+    """Random losses of a grid."""
     rng = np.random.default_rng(0)
-    keys = list(itertools.product(range(SCALES), range(DISTRIBUTIONS), range(SEEDS)))
+    keys = list(itertools.product(range(scales), range(distributions), range(seeds)))
     rows = len(keys) * TASKS * EXAMPLES
     each = np.repeat(np.arange(len(keys)), TASKS * EXAMPLES)
     columns = {
@@ -49,31 +49,29 @@ def study() -> tuple[pa.Table, pa.Table]:
     return losses, artifacts.conform(pa.Table.from_pylist(runs), "runs")
 
 
-def naive(losses: pa.Table) -> int:
+def naive(losses: pa.Table, scales: int) -> int:
     """Per-example R² by pandas' pivot and one scipy call per example: what one writes first."""
     frame = losses.select(["scale", "distribution", "task", "example", "loss"]).to_pandas()
     keys = ["scale", "task", "example", "distribution"]
     means = frame.groupby(keys, sort=True)["loss"].mean().unstack("distribution")
     count = 0
-    for scale in range(SCALES - 1):
-        small, large = means.loc[f"s{scale}"], means.loc[f"s{SCALES - 1}"]
+    for scale in range(scales - 1):
+        small, large = means.loc[f"s{scale}"], means.loc[f"s{scales - 1}"]
         for x, y in zip(small.to_numpy(), large.to_numpy(), strict=True):
             count += stats.pearsonr(x, y)[0] ** 2 >= 0
     return count
 
 
-def main() -> None:
-    losses, runs = study()
-    start = time.process_time()
-    rows = len(summarize(read_grid(losses, runs), reference=f"s{SCALES - 1}", groups={}))
-    ours = time.process_time() - start
-    start = time.process_time()
-    naive(losses)
-    theirs = time.process_time() - start
-    print(f"{'':24}{'CPU s':>8}{'ratio':>8}")
-    print(f"{f'summarize, {rows} rows':24}{ours:8.2f}{1:8.1f}")
-    print(f"{'per-example R² alone':24}{theirs:8.2f}{theirs / ours:8.1f}")
+def measured(rounds: int) -> Iterator[Row]:
+    """Losses a second, of a study like the default one and of one that is larger."""
+    for name, (scales, distributions, seeds) in SIZES.items():
+        losses, runs = study(scales, distributions, seeds)
+        last = f"s{scales - 1}"
 
+        def own(losses: pa.Table = losses, runs: pa.Table = runs, last: str = last) -> object:
+            return summarize(read_grid(losses, runs), reference=last, groups={})
 
-if __name__ == "__main__":
-    main()
+        loop = functools.partial(naive, losses, scales)
+        seconds = in_turns(rounds, own, loop) if name == "default" else in_turns(1, own)
+        peers = ["pandas and scipy"][: len(seconds) - 1]
+        yield from compared(f"statistics, {name}", "losses", len(losses), seconds, peers)

@@ -1,35 +1,32 @@
 """Tokens per second of training on one thread, beside Hugging Face's Trainer.
 
-python tests/benchmarks/bench_train.py [--steps 60] [--rounds 3]
-
-Same shape (GPT-2, untied head), same batch, same data, AdamW and gradient clipping, fp32, CPU
-seconds. Trainer is measured as it comes, with GPT-2's own dropout and GELU, and tuned to the same
-operations as ours: no dropout, exact GELU, SDPA, fused AdamW. It needs `transformers` and
-`accelerate`; without them its columns stay empty. `limit` is the share of what the core can do:
-(6·(P − embedding tables) + attention)·tokens/s over its fp32 rate at 1024 × 1024 products by the
-faster of the libraries that torch brings; `step` is what a step takes.
+Same shape (GPT-2, untied head), same batch, same data, AdamW and gradient clipping, fp32. Trainer
+is measured as it comes, with GPT-2's own dropout and GELU, and tuned to the same operations as
+ours: no dropout, exact GELU, SDPA, fused AdamW. It needs `transformers` and `accelerate`. The limit
+is (6·(P − embedding tables) + attention)·tokens/s over the core's fp32 rate at 1024 × 1024 products
+by the faster of the libraries that torch brings.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import functools
 import importlib.util
-import platform
+import itertools
 import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from timing import Row, Work, compared, cpu_seconds, in_turns
 from torch import Tensor
 
 from proxyscale.training import gpt, language_model
 from proxyscale.training.matmul import linear
 from proxyscale.training.native import Run
 
-SHAPES = {"20k": (8, 1), "0.1M": (32, 2), "0.3M": (64, 3), "1M": (128, 4)}
+SHAPES = {"20k": (8, 1), "0.1M": (32, 2), "1M": (128, 4), "10M": (384, 6)}
+STEPS = {"20k": 60, "0.1M": 60, "1M": 30, "10M": 8}
 VOCABULARY, CONTEXT, BATCH = 1024, 128, 4
 TRAINING = {
     "batch_tokens": BATCH * CONTEXT,
@@ -79,14 +76,6 @@ def gemm_rate() -> float:
     return 2 * 1024**3 / min(cpu_seconds(work) for work in works for _ in range(10))
 
 
-def cpu_name() -> str:
-    """The processor as its maker calls it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
 def operations(model: gpt.Gpt) -> int:
     """Of a token's training: products with weights, and of attention the causal half."""
     tables = model.embedding.weight.numel() + model.positions.weight.numel()
@@ -95,30 +84,20 @@ def operations(model: gpt.Gpt) -> int:
     return 6 * (matrices + attention)
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU seconds of one call."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
+def own(spec: dict[str, Any], data: Tensor) -> Work:
+    """So many steps of this package, of a run that has begun."""
+    run = Run({"model": spec, "training": TRAINING, "seed": 0}, 1000 * len(data))
+    steps = itertools.count()
+
+    def train() -> None:
+        for pieces in data:
+            run.step(next(steps), pieces)
+
+    return train
 
 
-def own(spec: dict[str, Any], data: Tensor) -> float:
-    """Seconds per step of this package, after as many steps to warm up."""
-    run = Run({"model": spec, "training": TRAINING, "seed": 0}, 2 * len(data))
-
-    def steps(first: int) -> None:
-        for step, pieces in enumerate(data, first):
-            run.step(step, pieces)
-
-    steps(0)
-    return cpu_seconds(lambda: steps(len(data))) / len(data)
-
-
-def trainers(spec: dict[str, Any], data: Tensor, rounds: int, tuned: bool) -> float:
-    """Seconds per step of Hugging Face's Trainer: the best of long runs minus that of short ones.
-
-    The best are taken first: the least difference of two noisy numbers would flatter it.
-    """
+def trainer(spec: dict[str, Any], data: Tensor, tuned: bool) -> Callable[[int], None]:
+    """So many steps of Hugging Face's Trainer, which it is built for anew."""
     from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments, logging
 
     logging.set_verbosity_error()
@@ -152,42 +131,26 @@ def trainers(spec: dict[str, Any], data: Tensor, rounds: int, tuned: bool) -> fl
             with contextlib.redirect_stdout(None):
                 Trainer(GPT2LMHeadModel(config), arguments, train_dataset=rows).train()
 
-    fit(2)
-
-    def best(steps: int) -> float:
-        return min(cpu_seconds(lambda: fit(steps)) for _ in range(rounds))
-
-    return (best(3 * len(data)) - best(len(data))) / (2 * len(data))
+    return fit
 
 
-def main() -> None:
-    """Print the table: the best of some rounds."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
+def measured(rounds: int) -> Iterator[Row]:
+    """Tokens a second of every size; Trainer's are of a long run less a short one."""
     language_model.prepare_cpu(1)
-    peers = all(map(importlib.util.find_spec, ("transformers", "accelerate")))
-    if not peers:
-        print("transformers and accelerate are not installed: no comparison with Trainer")
     rate = gemm_rate()
-    data = torch.randint(VOCABULARY, (arguments.steps, BATCH, CONTEXT))
-    print(f"{cpu_name()}: {rate / 1e9:.0f} GFLOP/s in fp32 on one thread")
-    print("size  parameters     step     tok/s       limit  Trainer tok/s  ratio    tuned/s  ratio")
+    there = all(map(importlib.util.find_spec, ("transformers", "accelerate")))
     for name, shape in SHAPES.items():
-        spec = model_spec(*shape)
-        model = gpt.Gpt(spec)
-        parameters = sum(p.numel() for p in model.parameters())
-        seconds = min(own(spec, data) for _ in range(arguments.rounds))
-        speed = BATCH * CONTEXT / seconds
-        line = f"{name:<5} {parameters:>10,} {1e3 * seconds:>6.2f}ms {speed:>9,.0f}"
-        line += f" {operations(model) * speed / rate:>11.0%}"
-        if peers:
-            for width, tuned in ((14, False), (10, True)):
-                theirs = trainers(spec, data, arguments.rounds, tuned)
-                line += f" {BATCH * CONTEXT / theirs:>{width},.0f} {theirs / seconds:>6.2f}"
-        print(line, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        spec, steps = model_spec(*shape), STEPS[name]
+        data = torch.randint(VOCABULARY, (steps, BATCH, CONTEXT))
+        works: list[Work] = [own(spec, data)]
+        for fit in [trainer(spec, data, tuned) for tuned in (False, True) if there]:
+            works += [functools.partial(fit, 3 * steps), functools.partial(fit, steps)]
+        ours, *each = in_turns(rounds, *works)
+        # the best of each first: the least difference of two noisy numbers would flatter it
+        theirs = [
+            [(min(a) - min(b)) / 2] * rounds for a, b in zip(each[::2], each[1::2], strict=True)
+        ]
+        flops, tokens = operations(gpt.Gpt(spec)), steps * BATCH * CONTEXT
+        peers = ["Trainer", "Trainer, tuned"][: len(theirs)]
+        limit = functools.partial(lambda flops, speed: flops * speed / rate, flops)
+        yield from compared(f"train GPT {name}", "tokens", tokens, [ours, *theirs], peers, limit)

@@ -1,6 +1,6 @@
 """Do the intervals hold on a real population? Draws few recipes from a table of many.
 
-    python tests/benchmarks/bench_population.py 1M=a.csv 60M=b.csv --recipe index \
+    python tests/benchmarks/population.py 1M=a.csv 60M=b.csv --recipe index \
         --metrics 'metric/*' --reference 60M
 
 Any table that `proxyscale compare` reads, of two scales or more and a few hundred recipes. Each of

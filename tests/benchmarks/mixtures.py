@@ -1,6 +1,6 @@
 """Which regression foretells losses of mixtures best, and picks the best one? Draws few mixtures.
 
-    python tests/benchmarks/bench_mixtures.py [weights.csv losses.csv --recipe index] \
+    python tests/benchmarks/mixtures.py [weights.csv losses.csv --recipe index] \
         [--test-weights more.csv --test-losses more.csv]
 
 A row a mixture in both tables, all columns but the recipe's are shares or losses. Without tables

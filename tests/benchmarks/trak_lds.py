@@ -1,6 +1,6 @@
 """LDS and CPU seconds of TRAK's scores beside those of `traker`, on the same models.
 
-python tests/benchmarks/bench_traker.py RESULTS [--scale c8] [--models 8] [--projection 2048]
+python tests/benchmarks/trak_lds.py RESULTS [--scale c8] [--models 8] [--projection 2048]
 
 RESULTS is the folder of a finished study of image models (`make vision`). Both read the final
 checkpoints of the models that TRAK reads there, use TRAK's Q, and are held against the study's
