@@ -14,7 +14,7 @@ ROOT = os.path.dirname(workflow.current_basedir.get_path_or_uri(secret_free=Fals
 sys.path.insert(0, f"{ROOT}/src")
 
 from proxyscale import registry
-from proxyscale.base import ending, job_records, lock, run_cache, scheduling
+from proxyscale.base import ending, job_records, lock, run_cache
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import loss_stem
 from proxyscale.base.repair import leave, repair
@@ -69,7 +69,6 @@ try:
         lock.join(parent_dies=False)
     else:
         ending.end_when_told()
-        scheduling.look_when_it_may_help()
         ending.try_again_what_may_help(study.config.results)
         job_records.keep(study.config.results)
         job_records.take_back_inputs()
