@@ -3,7 +3,7 @@
 # make all        every figure and table               make check    lint, types, formats
 # make bench      speed against named peers             make mutants  wrong changes that tests must catch
 # make vision     attribution in vision, on digits
-# make test-slurm    the profile for Slurm, on a Slurm of one node (root, Debian's packages)
+# make test-slurm    the profile for Slurm, on a Slurm of two nodes here (root, Debian's packages)
 # make test-gpu      jobs at true shapes on one GPU, at small ones without
 # make test-lm-eval    log-probabilities against lm-evaluation-harness
 # make foundry    llm-foundry's own environment       make test-foundry   that engine against ours

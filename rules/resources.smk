@@ -30,10 +30,14 @@ def cost_of(told):
 
 
 def check_gpus():
-    """UserError if jobs would wait for ever for GPUs; tell if CPU cores do the work of some."""
-    told = devices.check(here, *needs.most_gpus()) if one_machine else None
-    if told:
-        print(told, file=sys.stderr)
+    """UserError if jobs would wait for ever for GPUs or nodes; tell if CPU cores do the work."""
+    most = needs.most_gpus()
+    if one_machine:
+        if told := devices.check(here, most):
+            print(told, file=sys.stderr)
+    elif most.nodes > 1 and workflow.executor_plugin.name != "slurm":
+        message = f"a run asks for {most.nodes} nodes, which are asked of Slurm alone"
+        raise UserError(message, where=most.where, hint="--profile profiles/slurm")
 
 
 def serve_jobs():
@@ -57,4 +61,29 @@ def asks(need):
         "mem_mb": lambda wildcards, attempt: need(wildcards).mem_mb(attempt),
         "runtime": lambda wildcards, attempt: need(wildcards).runtime(attempt),
         "gpu": lambda wildcards: gpus_of(need(wildcards)),
+    }
+
+
+def on_nodes(need):
+    """What Slurm is asked for by jobs that several nodes share; of others None, which is nothing.
+
+    With `mpi` its executor starts a job once, on the first node, and leaves it to the job to start
+    what runs on each.
+    """
+
+    def asked(value):
+        def of_job(wildcards):
+            found = need(wildcards)
+            return value(found) if found.nodes > 1 else None
+
+        return of_job
+
+    return {
+        "mpi": asked(lambda found: "srun"),
+        "nodes": asked(lambda found: found.nodes),
+        "tasks": asked(lambda found: found.nodes),
+        "tasks_per_gpu": asked(lambda found: 0),
+        "slurm_extra": asked(
+            lambda found: f"--gpus-per-node={int(found.gpus) // found.nodes}"
+        ),
     }

@@ -25,9 +25,11 @@ rule train:
     conda:
         "../envs/proxyscale.yaml"
     # Resources make nothing stale: how a run is executed is no part of what it is.
+    threads: lambda w: needs.processes(w.scale)
     resources:
         **asks(lambda w: needs.train(w.scale, w.distribution)),
-        execution=lambda w: study.execution(w.scale),
+        **on_nodes(lambda w: needs.train(w.scale, w.distribution)),
+        execution=lambda w: needs.execution(w.scale),
     params:
         spec=lambda w: study.spec(
             "train", w.scale, w.distribution, int(w.draw), int(w.seed)
@@ -68,6 +70,7 @@ rule evaluate:
     resources:
         **asks(lambda w: needs.evaluate(w.scale)),
     params:
+        spec=study.spec("evaluate"),
         code=lambda w: study.code("evaluate", w.scale),
         plugins=lambda w: plugin_flags("evaluate", w.scale),
         tasks=lambda w, input: words(*input.tasks),
@@ -75,4 +78,5 @@ rule evaluate:
         title="{scale}/{distribution} draw {draw} seed {seed}",
     shell:
         "python -m proxyscale evaluate --log {log:q} --gpus {resources.gpu} {params.plugins}"
-        " --run {input.run:q} --task {params.tasks} --title {params.title:q} --code {params.code} --out {params.out:q}"
+        " --run {input.run:q} --task {params.tasks} --title {params.title:q} --spec {params.spec:q}"
+        " --code {params.code} --out {params.out:q}"

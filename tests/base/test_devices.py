@@ -132,15 +132,21 @@ def test_gpus_have_the_drivers_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fewer_gpus_than_asked_for_are_told() -> None:
-    assert devices.check(["0"], 0.25, "scales.s", "auto") is None
-    assert devices.check(list("01234567"), 8, "scales.s", "h100") is None
-    told = devices.check([], 8, "scales.s", "auto")
+    assert devices.check(["0"], devices.Most(0.25, "scales.s", "auto")) is None
+    assert devices.check(list("01234567"), devices.Most(8, "scales.s", "h100")) is None
+    told = devices.check([], devices.Most(8, "scales.s", "auto"))
     assert (
         told == "scales.s: a job asks for 8 GPUs, and this machine has none: CPU cores do its work"
     )
     for found, named in ((["0"], "auto"), ([], "h100")):
         with pytest.raises(UserError, match=r"scales.s: a job asks for 2 GPUs"):
-            devices.check(found, 2, "scales.s", named)
+            devices.check(found, devices.Most(2, "scales.s", named))
+
+
+def test_one_machine_is_not_several_nodes() -> None:
+    for found in ([], ["0", "1"]):
+        with pytest.raises(UserError, match=r"scales.s: a job asks for 2 nodes"):
+            devices.check(found, devices.Most(2, "scales.s", "auto", nodes=2))
 
 
 def test_a_job_whose_gpu_torch_does_not_see_ends(monkeypatch: pytest.MonkeyPatch) -> None:

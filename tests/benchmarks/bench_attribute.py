@@ -86,7 +86,7 @@ def examples(texts: Tensor) -> features.Examples:
 
 def ours(folder: Path, model: language_model.LanguageModel, texts: Tensor, dimension: int) -> Work:
     """`featurize` of all texts, files and digests included."""
-    language_model.save(model, folder / "model.safetensors")
+    language_model.save(language_model.weights(model), folder / "model.safetensors")
     artifacts.write_json(folder / "manifest.json", {"model": SPEC})
     spec = {"dimension": dimension, "seed": 0}
     names, wanted = (folder / str(number) for number in itertools.count()), examples(texts)
@@ -123,8 +123,6 @@ def theirs(
         use_half_precision=False,
         logging_level=40,
     )
-    # Its parameters are other tensors, without the shapes that say that the multiplier is 1.
-    parametrization.width_multiplier = lambda parameter: 1.0
     traker.load_checkpoint(model.state_dict(), model_id=0)
     batches = itertools.cycle(texts.split(BATCH))
 

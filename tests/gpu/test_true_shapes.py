@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.language_runs import LENGTH, write_pool, write_run
+from scipy.stats import spearmanr
+from support.language_runs import LENGTH, write_pool, write_run, write_task
 from support.paths import ROOT
 
-from proxyscale.attribution import features
+from proxyscale.attribution import features, scores
+from proxyscale.base import artifacts
 from proxyscale.cli.load_study import load
 from proxyscale.study.hardware import DEVICES
 from proxyscale.study.language_needs import operations
@@ -97,6 +99,32 @@ def test_features_are_made_within_memory(study: Any, tmp_path: Path, precision: 
     found = np.load(tmp_path / "made/features.npy")
     assert np.isfinite(found).all()
     assert (np.abs(found).max(1) > 0).all()
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_less_precise_features_rank_candidates_alike(
+    study: Any, tmp_path: Path, precision: str
+) -> None:
+    pool = write_pool(tmp_path)
+    model = {k: v for k, v in study.scales["125M"].model.items() if k != "family"}
+    wide = {"width": model["width"], "heads": model["heads"], "layers": model["layers"]}
+    run = write_run(tmp_path / "run", **(wide if GPU else {}))
+    parts = {
+        "pool": features.pool_examples(pool, np.arange(150)),
+        "target": features.task_examples(write_task(tmp_path / "task", pool), "target"),
+    }
+    found = []
+    for how in ("fp32", precision):
+        made = {name: tmp_path / f"{how}-{name}" for name in parts}
+        for name, examples in parts.items():
+            spec = {"dimension": 512, "seed": 0, "precision": how}
+            features.featurize(made[name], run, examples, spec)
+        out = tmp_path / f"{how}.parquet"
+        scores.score(out, [made["pool"]], [made["target"]], {"ridge": 0.3})
+        found.append(artifacts.read(out, "score")["score"].to_numpy())
+    alike = spearmanr(*found).statistic
+    print(f"\n{precision}: rank correlation of scores {alike:.5f} {language_model.device_name()}")
+    assert alike >= 0.99
 
 
 @pytest.mark.skipif(not GPU, reason="a CPU would be held against itself")

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
-from support.one_node import GPUS, OneNode, Unavailable, run
+import safetensors.numpy
+from support.one_machine import GPUS, OneMachine, Unavailable, run
 from support.workflow_run import Workflow
 
 from proxyscale.base import devices, lock
@@ -55,10 +57,10 @@ def longest(candidates):
 
 
 @pytest.fixture(scope="module")
-def slurm() -> Iterator[OneNode]:
+def slurm() -> Iterator[OneMachine]:
     """The cluster. Skips where there can be none, with the reason."""
     try:
-        with OneNode() as cluster:
+        with OneMachine() as cluster:
             yield cluster
     except Unavailable as error:
         pytest.skip(str(error))
@@ -80,12 +82,14 @@ SLURM += ("--slurm-init-seconds-before-status-checks", "2")
 GENERIC = ("--seconds-between-status-checks", "2")
 
 
-def call(workflow: Workflow, profile: str, *options: str) -> subprocess.Popen[bytes]:
+def call(
+    workflow: Workflow, profile: str, *options: str, target: str = TARGET
+) -> subprocess.Popen[bytes]:
     """A call through a profile."""
     words = ["--profile", f"profiles/{profile}", "--latency-wait", "10", *options]
     with (workflow.folder / "calls.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "snakemake", *words, "--", TARGET],
+            [sys.executable, "-m", "snakemake", *words, "--", target],
             cwd=workflow.folder,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": "", devices.PRETENDED: "1"},
             stdout=log,
@@ -157,7 +161,7 @@ def report(finished: list[Job]) -> None:
         print("  ".join(job.get(key, "") for key in keys))
 
 
-def test_a_study_survives_what_a_cluster_does(slurm: OneNode, tmp_path: Path) -> None:
+def test_a_study_survives_what_a_cluster_does(slurm: OneMachine, tmp_path: Path) -> None:
     local = small(tmp_path / "local")
     local.snakemake("--cores", "2", "--", TARGET)
     workflow = small(tmp_path / "slurm")
@@ -198,7 +202,7 @@ def test_a_study_survives_what_a_cluster_does(slurm: OneNode, tmp_path: Path) ->
     assert not list((workflow.folder / "results").rglob(f"{lock.PARTIAL}*"))
 
 
-def test_any_scheduler_with_a_submit_command(slurm: OneNode, tmp_path: Path) -> None:
+def test_any_scheduler_with_a_submit_command(slurm: OneMachine, tmp_path: Path) -> None:
     local, workflow = small(tmp_path / "local"), small(tmp_path / "generic")
     local.snakemake("--cores", "2", "--", TARGET)
     workflow.snakemake("--dry-run", "--quiet", "--", TARGET)
@@ -207,6 +211,33 @@ def test_any_scheduler_with_a_submit_command(slurm: OneNode, tmp_path: Path) -> 
     assert done == 0, (workflow.folder / "calls.log").read_text()[-5000:]
     assert numbers(workflow) == numbers(local)
     assert {job["JobState"] for job in jobs()[before:]} == {"COMPLETED"}
+
+
+def test_two_nodes_share_a_run(slurm: OneMachine, tmp_path: Path) -> None:
+    """By srun, torchrun's meeting and FSDP2; its weights are those of one process."""
+    target, weights = "results/runs/ref/mix/0-0/manifest.json", []
+    before = len(jobs())
+    for name, shared in (("local", {}), ("shared", {"gpus": 2, "nodes": 2, "sharded": True})):
+        workflow = small(tmp_path / name)
+        workflow.config["distributions"] = {"mix": {"method": "random"}}
+        # steps that are no larger than what rounding leaves alone
+        workflow.config["training"] |= {"tokens": 640, "learning_rate": 3e-3, "eps": 1e-4}
+        workflow.config["scales"]["ref"] |= shared
+        if shared:
+            workflow.write()
+            done = call(workflow, "slurm", *SLURM, target=target).wait(BOUND)
+            assert done == 0, (workflow.folder / "calls.log").read_text()[-5000:]
+        else:
+            workflow.snakemake("--cores", "2", "--", target)
+        run = (workflow.folder / target).parent
+        weights.append(safetensors.numpy.load_file(run / "model.safetensors"))
+    report(jobs()[before:])
+    (job,) = [job for job in jobs()[before:] if "train" in job["Comment"]]
+    assert (job["JobState"], job["NumNodes"]) == ("COMPLETED", "2")
+    assert "gres/gpu=2" in job["ReqTRES"]
+    assert weights[0].keys() == weights[1].keys()
+    for key, tensor in weights[0].items():
+        np.testing.assert_allclose(weights[1][key], tensor, rtol=0, atol=1e-6, err_msg=key)
 
 
 def _wants(workflow: Workflow) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -98,12 +99,50 @@ def test_gpus_are_those_of_the_scale_and_of_what_only_one_can_do(minimal: dict[s
     needs = LanguageStudy.load(minimal).needs()
     assert [needs.train(scale, "a").gpus for scale in ("small", "large")] == [0.25, 8]
     assert [needs.evaluate(scale).gpus for scale in ("small", "large")] == [0.25, 1]
-    assert needs.most_gpus() == (8, "scales.large", "h100")
+    assert needs.most_gpus() == (8, "scales.large", "h100", 1)
     assert {need.gpus for need in (needs.select("mix"), needs.pool(), needs.reading())} == {0}
     minimal["execution"]["device"] = "cpu"
     needs = LanguageStudy.load(minimal).needs("a40")
     assert needs.train("large", "a").gpus == needs.evaluate("small").gpus == 0
     assert needs.most_gpus()[0] == 0
+
+
+def test_several_nodes_share_gpus_and_each_holds_its_own_processes(minimal: dict[str, Any]) -> None:
+    minimal["training"]["batch_tokens"] = 16 * 16 * 4
+    minimal["execution"] = {"device": "h100", "gpus": 16, "micro_batch_tokens": 16}
+    one = LanguageStudy.load(minimal).needs()
+    minimal["scales"]["large"]["nodes"] = 2
+    two = LanguageStudy.load(minimal).needs()
+    found, alone = two.train("large", "a"), one.train("large", "a")
+    assert (found.gpus, found.nodes, two.processes("large")) == (16, 2, 8)
+    assert (alone.gpus, alone.nodes, one.processes("large")) == (16, 1, 16)
+    assert (found.seconds, found.gpu_memory) == (alone.seconds, alone.gpu_memory)
+    assert found.memory < 0.51 * alone.memory
+    assert two.evaluate("large").nodes == two.train("small", "a").nodes == 1
+    assert two.most_gpus() == (16, "scales.large", "h100", 2)
+
+
+def test_states_are_shared_where_a_gpu_would_not_hold_them(minimal: dict[str, Any]) -> None:
+    """7.1 billion parameters of 22 bytes are 156 GB; in eight parts of 16 they are 14."""
+    minimal["training"]["batch_tokens"] = 16 * 64
+    minimal["execution"] = {"device": "h100", "gpus": 8, "micro_batch_tokens": 16}
+    minimal["scales"]["large"] |= {"width": 4096, "layers": 35, "tokens": 16 * 64}
+    needs = LanguageStudy.load(minimal).needs()
+    found = needs.train("large", "a")
+    parameters = needs.study.scales["large"].parameters
+    assert parameters == pytest.approx(7.05e9, rel=0.01)
+    assert json.loads(needs.execution("large"))["sharded"] is True
+    assert json.loads(needs.execution("small"))["sharded"] is False
+    assert 2 * parameters < found.gpu_memory < 80e9
+    assert found.memory < 8 * (5e9 + 4 * parameters) + 12 * parameters
+    for gpus, said, sharded in ((8, False, False), (1, True, False), (1, None, False)):
+        minimal["scales"]["large"] |= {"sharded": said, "gpus": gpus}
+        needs = LanguageStudy.load(minimal).needs()
+        assert json.loads(needs.execution("large"))["sharded"] is sharded
+        assert needs.train("large", "a").gpu_memory > 18 * parameters
+    minimal["scales"]["small"]["sharded"] = True
+    needs = LanguageStudy.load(minimal).needs()
+    assert json.loads(needs.execution("small"))["sharded"] is True
 
 
 def test_a_gpu_holds_a_micro_batch_and_the_host_no_activations(minimal: dict[str, Any]) -> None:

@@ -87,6 +87,6 @@ def write_run(folder: Path, seed: int = 0, **changes) -> Path:
     for parameter in model.parameters():
         parameter.data.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     folder.mkdir(parents=True)
-    language_model.save(model, folder / "model.safetensors")
+    language_model.save(language_model.weights(model), folder / "model.safetensors")
     artifacts.write_json(folder / "manifest.json", {"model": spec})
     return folder

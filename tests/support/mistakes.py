@@ -188,7 +188,18 @@ BAD = [
     ("scales/small/heads", 3, ["scales.small: width 8 is no multiple of 3 heads"]),
     ("scales/small/context", 5, ["scales.small.context: context 5 does not divide pool.length 16"]),
     ("scales/small/tied", True, ["scales.small.tied: tied embeddings have no mup readout"]),
+    (
+        "model/initialization",
+        "llm-foundry",
+        ["scales.small.initialization: mup has an initialization of its own"],
+    ),
     ("scales/small/gpus", 1.5, ["scales.small.gpus: 1.5 GPUs are no whole number"]),
+    ("scales/small/nodes", 2, ["scales.small.nodes: 0 GPUs are no equal shares of 2 nodes"]),
+    (
+        "scales/small",
+        {"width": 8, "layers": 1, "engine": "llm-foundry", "sharded": True},
+        ["scales.small.sharded: llm-foundry is run here on one node"],
+    ),
     ("execution/gpu", 1, ["execution.gpu: no such key", "did you mean 'gpus'?"]),
     (
         "training/engine",

@@ -114,9 +114,12 @@ def test_a_killed_run_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
 def test_another_runs_checkpoint_is_left_alone(tmp_path: Path) -> None:
     ours = checkpoint.Checkpoint(tmp_path, ["a"], 0)
     assert ours.load() is None
-    ours.save_if_due(lambda: {"x": torch.ones(2)})
+    assert ours.due()
+    ours.save({"x": torch.ones(2)})
     assert checkpoint.Checkpoint(tmp_path, ["b"], 0).load() is None
     assert checkpoint.Checkpoint(tmp_path, ["a"], None).load() is not None
+    assert not checkpoint.Checkpoint(tmp_path, ["a"], None).due()
+    assert not checkpoint.Checkpoint(tmp_path, ["a"], 10).due()
     ours.remove()
     assert ours.load() is None
 

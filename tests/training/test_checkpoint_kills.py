@@ -33,16 +33,17 @@ def kill_one(call: subprocess.Popen[bytes], chance: random.Random) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gpus", [0, 2])
-def test_a_run_that_is_killed_again_and_again(tmp_path: Path, gpus: int) -> None:
+@pytest.mark.parametrize(("gpus", "sharded"), [(0, False), (2, False), (2, True)])
+def test_a_run_that_is_killed_again_and_again(tmp_path: Path, gpus: int, sharded: bool) -> None:
     """In one process, and in two under torchrun and gloo, which stand for torchrun and NCCL."""
     data, chance = write_data(tmp_path), random.Random(0)
     spec: dict[str, Any] = {**SPEC, "training": {**SPEC["training"], "tokens": STEPS * 128}}
     begun = time.monotonic()
-    words = command(data, tmp_path / "whole", spec, gpus=gpus, checkpoint_minutes=1e-9)
+    how = {"gpus": gpus, "sharded": sharded, "checkpoint_minutes": 1e-9}
+    words = command(data, tmp_path / "whole", spec, **how)
     assert start(words).wait() == 0
     longest = time.monotonic() - begun
-    words = command(data, tmp_path / "killed", spec, gpus=gpus, checkpoint_minutes=1e-9)
+    words = command(data, tmp_path / "killed", spec, **how)
     kills = finished = 0
     while kills < KILLS:
         call = start(words)

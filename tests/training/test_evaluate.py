@@ -238,7 +238,7 @@ def test_no_examples_no_losses(model: language_model.LanguageModel) -> None:
 @pytest.fixture
 def study(tmp_path: Path, model: language_model.LanguageModel) -> dict[str, Any]:
     run = tmp_path / "run"
-    language_model.save(model, run / "model.safetensors")
+    language_model.save(language_model.weights(model), run / "model.safetensors")
     artifacts.write_json(run / "manifest.json", {"model": SPEC, "precision": "fp32"})
     for name in ("one", "two"):
         artifacts.write(tmp_path / name / "holdout.parquet", random_task(5), "task")
@@ -305,3 +305,20 @@ def test_a_new_version_of_the_code_measures_all_again(study: dict[str, Any]) -> 
     evaluate.evaluate(**{**study, "version": "2"})
     second = times(study["out"])
     assert not set(first.items()) & set(second.items())
+
+
+def test_measured_in_bf16_losses_are_near_and_are_measured_again_in_float32(
+    study: dict[str, Any],
+) -> None:
+    def found() -> np.ndarray:
+        return artifacts.read(study["out"] / "one.parquet", "run_losses")["loss"].to_numpy()
+
+    evaluate.evaluate(**study)
+    exact, first = found(), times(study["out"])
+    evaluate.evaluate(**study, precision="bf16")
+    half = found()
+    assert not np.array_equal(half, exact)
+    np.testing.assert_allclose(half, exact, atol=0.05)
+    assert not set(first.items()) & set(times(study["out"]).items())
+    evaluate.evaluate(**study, precision="fp32")
+    np.testing.assert_array_equal(found(), exact)

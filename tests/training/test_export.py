@@ -29,7 +29,7 @@ MODELS: list[dict[str, Any]] = [
 def exported(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A run with weights that no symmetry hides, and beside it its export in `hf`."""
     spec = {**SPEC["model"], **request.param}
-    language_model.save(shaken(spec, 0.3), tmp_path / "model.safetensors")
+    language_model.save(language_model.weights(shaken(spec, 0.3)), tmp_path / "model.safetensors")
     artifacts.write_json(tmp_path / "manifest.json", {"model": spec})
     words = write_tokenizer(tmp_path / "tokenizer.json")
     flags = {"run": tmp_path, "tokenizer": words, "out": tmp_path / "hf"}

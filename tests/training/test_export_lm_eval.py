@@ -140,7 +140,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     assemble(root / "pool" / "manifest.json", {"a": root / "pack"})
     shape = {**SHAPE, "vocabulary": opened(tokenizer).get_vocab_size()}
     run = root / "run"
-    language_model.save(shaken(shape, 0.2), run / "model.safetensors")
+    language_model.save(language_model.weights(shaken(shape, 0.2)), run / "model.safetensors")
     artifacts.write_json(run / "manifest.json", {"model": shape})
     export.export(root / "hf", run, tokenizer)
     return {"root": root, "run": run, "tokenizer": tokenizer}

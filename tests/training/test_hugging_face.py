@@ -246,7 +246,9 @@ def test_the_export_of_a_mup_model_loses_the_same(
 ) -> None:
     told = {**MUP, "vocabulary": tiny_run.VOCABULARY, "config": {"num_attention_heads": heads}}
     made = spec(name, **told, width=192)
-    language_model.save(shaken(made, 0.1), tmp_path / "run" / "model.safetensors")
+    language_model.save(
+        language_model.weights(shaken(made, 0.1)), tmp_path / "run" / "model.safetensors"
+    )
     artifacts.write_json(tmp_path / "run" / "manifest.json", {"model": made})
     kind = {"llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel"}[name]
     assert_exported(tmp_path / "run", data, tmp_path / "hf", kind)

@@ -141,6 +141,21 @@ def test_mup_starts_as_the_function_that_knows_nothing() -> None:
     assert not language_model.build(SMALL, seed=0)(torch.randint(50, (2, 12))).any()
 
 
+def test_llm_foundrys_initialization_is_kaimings() -> None:
+    """torch's own kaiming_normal_ of every matrix, residual projections divided by √(2 layers)."""
+    own = {"parametrization": "standard", "tied": True, "initialization": "llm-foundry"}
+    model = language_model.build({**SMALL, "width": 256, **own}, seed=0)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() < 2:
+            continue
+        theirs = torch.nn.init.kaiming_normal_(torch.empty_like(parameter), nonlinearity="relu")
+        residual = name.endswith(("out.weight", "down.weight"))
+        expected = theirs.std() / (math.sqrt(2 * 2) if residual else 1)
+        assert parameter.std().item() == pytest.approx(expected.item(), rel=0.05), name
+    usual = language_model.build({**SMALL, "width": 256, "parametrization": "standard"}, seed=0)
+    assert usual.readout.std() < 0.5 * model.readout.std()
+
+
 def test_standard_initialization_is_gpt2s() -> None:
     model = language_model.build({**SMALL, "width": 128, "parametrization": "standard"}, seed=0)
     assert model.blocks[0].qkv.weight.std().item() == pytest.approx(0.02, rel=0.05)
@@ -178,7 +193,7 @@ def test_chunked_cross_entropy_is_torchs(
 
 def test_a_saved_model_gives_the_same_logits(tmp_path: Path) -> None:
     model = shaken({**SMALL, "width": 64}, 0.3)
-    language_model.save(model, tmp_path / "model.safetensors")
+    language_model.save(language_model.weights(model), tmp_path / "model.safetensors")
     artifacts.write_json(tmp_path / "manifest.json", {"model": {**SMALL, "width": 64}})
     tokens = torch.randint(50, (2, 12))
     assert torch.equal(language_model.load(tmp_path)(tokens), model(tokens))

@@ -153,7 +153,7 @@ def left(
     folder.mkdir()
     made = language_model.build({**SPEC["model"], **MODEL, **model}, 0)
     spoil(made)
-    language_model.save(made, folder / "model.safetensors")
+    language_model.save(language_model.weights(made), folder / "model.safetensors")
     if curve:
         (folder / "curve.csv").write_text(curve)
     return f"env DATA={{data}} cp -r {folder}/. {{out}}"

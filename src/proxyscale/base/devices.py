@@ -16,7 +16,7 @@ import time
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from proxyscale.base.errors import UserError
 
@@ -61,12 +61,25 @@ def _uuids(nvml: Any) -> list[str]:
     return found
 
 
-def check(found: list[str], asked: float, where: str, named: str) -> str | None:
+class Most(NamedTuple):
+    """The most GPUs that a job asks for, what says so, the device's name, and on how many nodes."""
+
+    gpus: float
+    where: str
+    device: str
+    nodes: int = 1
+
+
+def check(found: list[str], most: Most) -> str | None:
     """What is to be said of jobs that ask for more GPUs than are found here, if they do.
 
-    `where` asks for the most, of a device of this name. UserError if that would be waited for for
-    ever; without any GPU, jobs of a device that is not named (`auto`) run on CPU cores.
+    UserError if that would be waited for for ever, and of several nodes; without any GPU, jobs of a
+    device that is not named (`auto`) run on CPU cores.
     """
+    asked, where, named, nodes = most
+    if nodes > 1:
+        message = f"a job asks for {nodes} nodes, and this is one machine"
+        raise UserError(message, where=where, hint="--profile profiles/slurm, or `nodes: 1`")
     if asked <= len(found):
         return None
     message = f"a job asks for {math.ceil(asked)} GPUs, and this machine has {len(found) or 'none'}"

@@ -204,13 +204,13 @@ def measure(args: Arguments) -> str:
     return f"{args.title} · {len(tasks)} tasks"
 
 
-@verb("plugin=", "run", "task+", "title", "code", "out")
+@verb("plugin=", "run", "task+", "title", "spec", "code", "out")
 def evaluate(args: Arguments) -> str:
     """Take a model's loss on every test example."""
     from proxyscale.registry import load_plugins
     from proxyscale.training.evaluate import evaluate
 
     load_plugins(args.plugin)
-    tasks = pairs(args.task)
-    evaluate(Path(args.out), folder(args.run), tasks, title=args.title, version=args.code)
+    out, run, tasks, spec = Path(args.out), folder(args.run), pairs(args.task), args.spec
+    evaluate(out, run, tasks, title=args.title, version=args.code, **json.loads(spec))
     return f"{args.title} · {len(tasks)} tasks"

@@ -185,6 +185,10 @@ class Config(Reading):
         description="shares of a run's steps after which its weights are kept and measured: they "
         "are read as proxies that are not annealed, and tell how much a loss wavers along a run",
     )
+    measured_in: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="losses are, whatever trained the models; bf16 is for GPUs",
+    )
     rivals: Annotated[list[Literal["ngram", "overlap"]], UNIQUE] = Field(
         ["ngram", "overlap"],
         description="what trains nothing and stands beside the proxies: the loss of an n-gram "

@@ -126,6 +126,11 @@ class Model(Strict):
     parametrization: Literal["mup", "standard"] = Field(
         "mup", description="mup: hyperparameters hold across widths (Tensor Programs V)"
     )
+    initialization: Literal["gpt2", "llm-foundry"] = Field(
+        "gpt2",
+        description="of gpt under the standard parametrization: gpt2: N(0, 0.02²); llm-foundry: as "
+        "its MPT has it, N(0, 2 / fan-in), embeddings by their width",
+    )
     base_width: Count = Field(
         32, description="the width at which the learning rates are as written"
     )
@@ -135,6 +140,7 @@ class EngineNeeds(Strict):
     """What a trainer of one's own asks for."""
 
     gpus: NonNegative = Field(0, description="of one run")
+    nodes: Few = Field(1, description="that share them alike")
     hours: Positive | None = Field(None, description="of one run, asked of a scheduler")
 
 
@@ -205,6 +211,18 @@ class Execution(Strict):
         0,
         description="of one run: several share its batches; 0.25: four runs on one at once; 0: "
         "one, if there is any",
+    )
+    nodes: Few = Field(
+        1, description="machines that share the GPUs of one run alike; more than one on Slurm alone"
+    )
+    launcher: str = Field(
+        "srun --kill-on-bad-exit --nodes={nodes} --ntasks={nodes} --cpus-per-task={gpus}",
+        description="what starts a torchrun on each of several nodes, of `gpus` GPUs each",
+    )
+    sharded: bool | None = Field(
+        None,
+        description="the GPUs of a run each hold a part of its weights and moments (FSDP2); null: "
+        "where all of them would not fit into a GPU",
     )
     micro_batch_tokens: Count | None = Field(
         None, description="tokens whose gradients one GPU takes at a time; default: a whole batch"

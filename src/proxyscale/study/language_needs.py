@@ -13,10 +13,12 @@ from typing import Any
 
 from proxyscale.base import cost
 from proxyscale.base.cost import row_bytes
+from proxyscale.base.devices import Most
 from proxyscale.study.data_needs import QUESTION, DataNeeds
 from proxyscale.study.hardware import Device
 from proxyscale.study.job_times import READ
 from proxyscale.study.needs import CONTEXT, CUDA, MARGIN, TORCH, Need
+from proxyscale.study.study import canonical
 
 BATCH_TOKENS = 4096  # measured at a time
 CHOICES = 4  # answers of a question that are measured, at most
@@ -27,6 +29,7 @@ ACTIVATIONS: Mapping[str, float] = {"bf16": 38.0, "tf32": 68.0, "fp32": 68.0}
 LOGITS = 12.0  # bytes of each of the logits that are in memory together: with gradient and softmax
 CHUNK = 1 << 28  # logits that training holds at a time on a GPU
 STEP = 0.02  # seconds, at least, of a forward and a backward pass over a micro batch
+ROOM = 0.9  # of a GPU's memory may be asked for before the states are shared
 TRAFFIC = 12.0  # bytes of memory traffic of a parameter whose gradient is made and projected
 BLOCK = 4096  # rows of features that are multiplied at a time
 BATCH = 16  # examples whose gradients a CPU core makes together
@@ -55,14 +58,14 @@ class LanguageNeeds(DataNeeds):
     def _of(self, scale: str) -> Device:
         return self.device(self.study.scales[scale].execution["device"])
 
-    def most_gpus(self) -> tuple[float, str, str]:
-        asked: dict[str, float] = {}
+    def most_gpus(self) -> Most:
+        asked: list[Most] = []
         for name in dict.fromkeys(run.scale for run in self.study.trained):
             own = self.study.scales[name].execution
             said = float(own["gpus"]) if own["device"] == "auto" else 0.0
-            asked[name] = self._gpus(name) or said
-        name = max(asked, key=lambda name: asked[name])
-        return asked[name], f"scales.{name}", str(self.study.scales[name].execution["device"])
+            gpus = self._gpus(name) or said
+            asked.append(Most(gpus, f"scales.{name}", str(own["device"]), own["nodes"]))
+        return max(asked, key=lambda most: (most.nodes, most.gpus))
 
     def _gpus(self, scale: str) -> float:
         """GPUs of a run: those that are said, or one; none on CPUs."""
@@ -78,28 +81,65 @@ class LanguageNeeds(DataNeeds):
 
         On GPUs every process makes the model on the host, and may read a checkpoint of 12 bytes a
         parameter there; the first writes it. Processes that share batches hold another copy of the
-        gradients, to exchange them.
+        gradients, to exchange them; those that hold parts of the states map the checkpoint.
         """
         found, gpus = self.study.scales[scale], self._gpus(scale)
         device, p = self._of(scale), found.parameters
         kept = 4.0 * len(self.study.config.checkpoints) * p
-        processes = max(1, math.ceil(gpus))
+        nodes = int(found.execution["nodes"])
         tokens = self.study.tokens(scale, distribution)
         order = 24.0 * tokens / found.length
-        held = activations(found.model, self._micro(scale), self._precision(scale))
         seconds = self._seconds("train", scale) * tokens / found.tokens
         if said := found.execution.get("hours"):
             seconds = 3600.0 * said
         disk = 4.0 * p + kept + 12.0 * p
         if not device.gpu:
-            return Need(TORCH + order + 16.0 * p + kept + held, seconds, disk=disk)
-        memory = processes * (TORCH + CUDA + order + 16.0 * p) + 12.0 * p + kept
+            held = activations(found.model, self._micro(scale), self._precision(scale))
+            return Need(TORCH + order + 16.0 * p + kept + held, seconds, disk=disk, nodes=nodes)
+        sharded = self._sharded(scale)
+        made = (4.0 if sharded else 16.0) * p
+        memory = self.processes(scale) * (TORCH + CUDA + order + made) + 12.0 * p + kept
+        on_gpu = self._on_gpu(scale, sharded)
+        return Need(memory, seconds, gpus, on_gpu, disk, nodes)
+
+    def processes(self, scale: str) -> int:
+        """Processes of a run on each of its nodes."""
+        own = self.study.scales[scale].execution
+        return max(1, int(own["gpus"] / own["nodes"]))
+
+    def execution(self, scale: str) -> str:
+        """How a scale's runs are executed: no part of a slice, since no result depends on it."""
+        own = self.study.scales[scale].execution
+        return canonical({**own, "sharded": self._sharded(scale)})
+
+    def _sharded(self, scale: str) -> bool:
+        """Whether the GPUs of a run each hold a part of its states: as is said, or if need be."""
+        own = self.study.scales[scale].execution
+        if own["gpus"] <= 1 or own["sharded"] is not None:
+            return bool(own["gpus"] > 1 and own["sharded"])
+        device = self._of(scale)
+        return device.gpu and self._on_gpu(scale, sharded=False) > ROOM * device.memory
+
+    def _on_gpu(self, scale: str, sharded: bool) -> float:
+        """Memory of a GPU that trains: states, what the backward pass takes, logits.
+
+        Where each holds a part of the states, the embeddings, and two layers at a time, are
+        gathered, and their gradients beside them.
+        """
+        found, processes = self.study.scales[scale], max(1, math.ceil(self._gpus(scale)))
+        p = found.parameters
         states = (18.0 if processes == 1 else 22.0) * p
+        if sharded:
+            model = found.model
+            outside = min(p, 2.0 * model["vocabulary"] * model["width"])
+            layer = (p - outside / 2) / model["layers"]
+            states = 16.0 * p / processes + 12.0 * outside + 24.0 * layer
+        held = activations(found.model, self._micro(scale), self._precision(scale))
         logits = LOGITS * min(CHUNK, self._micro(scale) * found.model["vocabulary"])
-        return Need(memory, seconds, gpus, CONTEXT + states + held + logits, disk)
+        return float(CONTEXT + states + held + logits)
 
     def evaluate(self, scale: str) -> Need:
-        """A run's losses on all tasks, in float32."""
+        """A run's losses on all tasks."""
         found, device = self.study.scales[scale], self._of(scale)
         weights, held = 8.0 * found.parameters, activations(found.model, BATCH_TOKENS)
         tasks = self.study.config.tasks.values()
@@ -113,7 +153,8 @@ class LanguageNeeds(DataNeeds):
             for task in tasks
         ) * (1 + len(self.study.config.checkpoints))
         flops = operations(found.model, found.parameters, tokens) / 3
-        seconds = MARGIN * (flops / device.rate("fp32") + STEP * tokens / BATCH_TOKENS)
+        rate = device.rate(self.study.config.measured_in)
+        seconds = MARGIN * (flops / rate + STEP * tokens / BATCH_TOKENS)
         on_gpu = CONTEXT + weights / 2 + held + LOGITS * BATCH_TOKENS * found.model["vocabulary"]
         return Need(TORCH + CUDA + weights, seconds, self._one(scale), on_gpu, disk)
 

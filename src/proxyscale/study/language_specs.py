@@ -130,6 +130,11 @@ def train(study: LanguageRuns, scale: str, distribution: str, draw: int, seed: i
     }
 
 
+def evaluate(study: LanguageRuns) -> Words:
+    """What losses are measured in."""
+    return {"precision": study.config.measured_in}
+
+
 def _engine(study: LanguageRuns, scale: str) -> str | Words:
     """The engine's name; of a command what it is, its files, the size that is wanted."""
     found = study.scales[scale]

@@ -158,10 +158,6 @@ class LanguageStudy(LanguageRuns):
         """What distributions ask of sources; no part of a slice, since the pool is what it is."""
         return canonical(demands.demands(self))
 
-    def execution(self, scale: str) -> str:
-        """How a scale's runs are executed: no part of a slice, since no result depends on it."""
-        return canonical(self.scales[scale].execution)
-
     def plan(self, planned: Sequence[Planned], cores: int, calibrate: Calibrate) -> str:
         def seconds(name: str) -> float | None:
             scale = self.scales[name]

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proxyscale.base.devices import Most
 from proxyscale.base.errors import UserError
 from proxyscale.study.hardware import DEVICES, Device
 from proxyscale.study.job_graph import Job
@@ -37,11 +38,12 @@ UNKNOWN = 3600.0  # seconds of a job that the plan cannot tell
 class Need:
     """What the first attempt of a job is given."""
 
-    memory: float  # bytes of the host
+    memory: float  # bytes of the host, of each node
     seconds: float  # margin included
-    gpus: float = 0.0  # of one node; below 1, a share of one
+    gpus: float = 0.0  # of all nodes; below 1, a share of one
     gpu_memory: float = 0.0  # bytes of each
     disk: float = 0.0  # bytes that it leaves behind, at most
+    nodes: int = 1  # that have as many of the GPUs each
 
     def mem_mb(self, attempt: int) -> int:
         """Megabytes for an attempt, counted from 1."""
@@ -96,6 +98,6 @@ class Needs:
         rows = self.study.loss_rows
         return Need(BARE + LOSS_BYTES * rows, MARGIN * rows / LOSS_RATE)
 
-    def most_gpus(self) -> tuple[float, str, str]:
-        """The most GPUs that a job is said to have, what says so, and the device's name."""
-        return 0.0, "", "auto"
+    def most_gpus(self) -> Most:
+        """The most GPUs that a job is said to have."""
+        return Most(0.0, "", "auto")

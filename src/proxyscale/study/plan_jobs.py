@@ -68,7 +68,7 @@ def by_rule(planned: Sequence[Planned], needs: Needs) -> tuple[list[str], list[s
     left = sum(one.job.pending for one in planned)
     told = f"to do: {left:,} jobs, {gpu} GPU hours, {core} core hours of jobs without a GPU"
     sums = [told]
-    asked, _, device = needs.most_gpus()
+    asked, _, device, _ = needs.most_gpus()
     for fleet in FLEETS if asked else ():
         if asked <= fleet:
             took = makespan(work, fleet, CORES * fleet)
@@ -97,7 +97,7 @@ def on(planned: Sequence[Planned], needs: Needs, count: int, cores: int | None) 
 
     UserError if a job asks for more GPUs.
     """
-    asked, where, device = needs.most_gpus()
+    asked, where, device, _ = needs.most_gpus()
     if asked > count:
         message = f"a job asks for {asked:g} GPUs, more than {count}"
         raise UserError(message, where=where, hint="`gpus` of the scale, or a larger --on")

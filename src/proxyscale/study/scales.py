@@ -21,7 +21,13 @@ from proxyscale.study.config_data import Tokenizer
 from proxyscale.study.config_models import Execution, Model, Training
 
 LEARNING_RATES = ("learning_rate", "hidden_learning_rate")
-GPT_KEYS = ("heads", "mlp_ratio", "bias", "tied")  # that no other architecture has
+GPT_KEYS = (
+    "heads",
+    "mlp_ratio",
+    "bias",
+    "tied",
+    "initialization",
+)  # that no other architecture has
 # Makes the classes of transformers' architectures; asked for them alone, since it imports torch.
 HUGGING_FACE = "proxyscale.training.hugging_face"
 
@@ -76,9 +82,21 @@ class ResolvedScale:
                 f"context {context}",
                 where=f"{where}.batch_tokens",
             )
-        gpus = self.execution["gpus"]
+        yield from self._unshared(where)
+
+    def _unshared(self, where: str) -> Iterator[UserError]:
+        """Why GPUs and nodes cannot share a run."""
+        gpus, nodes = self.execution["gpus"], self.execution["nodes"]
         if gpus > 1 and gpus != int(gpus):
             yield UserError(f"{gpus} GPUs are no whole number", where=f"{where}.gpus")
+        elif nodes > 1 and (gpus < nodes or gpus % nodes):
+            message = f"{gpus:g} GPUs are no equal shares of {nodes} nodes"
+            yield UserError(message, where=f"{where}.nodes", hint="gpus: of all nodes together")
+        if self.training["engine"] == "llm-foundry":
+            for key, said in (("nodes", nodes > 1), ("sharded", self.execution["sharded"])):
+                if said:
+                    message = "llm-foundry is run here on one node, with all states on every GPU"
+                    yield UserError(message, where=f"{where}.{key}", hint="engine: native")
 
     def _unmade(self) -> Iterator[UserError]:
         """Why the architecture cannot be made as the scale wants it."""
@@ -95,6 +113,10 @@ class ResolvedScale:
             if named == "mup" and self.model["tied"]:
                 yield UserError(
                     "tied embeddings have no mup readout", where=f"{where}.tied", hint="tied: false"
+                )
+            if named == "mup" and "initialization" in self.model:
+                yield UserError(
+                    "mup has an initialization of its own", where=f"{where}.initialization"
                 )
             return
         if self.training["engine"] == "llm-foundry":
@@ -142,7 +164,7 @@ def resolve(config: Config, name: str) -> ResolvedScale:
     if isinstance(engine := training["engine"], dict):
         needs = engine["needs"]
         training["engine"] = {name: engine[name] for name in ("command", "format")}
-        execution |= {"gpus": needs["gpus"], "hours": needs["hours"]}
+        execution |= {key: needs[key] for key in ("gpus", "nodes", "hours")}
     training["betas"] = list(training["betas"])
     return ResolvedScale(
         name=name,
@@ -157,7 +179,8 @@ def resolve(config: Config, name: str) -> ResolvedScale:
 def _unsaid(model: Mapping[str, Any]) -> tuple[str, ...]:
     """The keys that an architecture has not; the default one's name is left unsaid, too."""
     if model["architecture"] == DEFAULT_ARCHITECTURE:
-        return "architecture", "options", "config"
+        usual = model["initialization"] == Model.model_fields["initialization"].default
+        return "architecture", "options", "config", *(["initialization"] * usual)
     own = model["architecture"] in registry.architecture.functions
     return (*GPT_KEYS, "config" if own else "options")
 

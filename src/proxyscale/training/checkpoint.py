@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
@@ -30,12 +30,14 @@ class Checkpoint:
         self.interval = None if minutes is None else 60 * minutes
         self.last = time.monotonic()
 
-    def save_if_due(self, state: Callable[[], Mapping[str, Tensor]]) -> None:
-        """Write the tensors if enough time has passed since the last ones."""
-        if self.interval is None or time.monotonic() - self.last < self.interval:
-            return
+    def due(self) -> bool:
+        """Whether enough time has passed since the last one."""
+        return self.interval is not None and time.monotonic() - self.last >= self.interval
+
+    def save(self, state: Mapping[str, Tensor]) -> None:
+        """Write the tensors."""
         with artifacts.atomic(self.path) as temporary:
-            safetensors.torch.save_file(dict(state()), temporary, {"key": self.key, **seals.HEADER})
+            safetensors.torch.save_file(dict(state), temporary, {"key": self.key, **seals.HEADER})
         self.last = time.monotonic()
 
     def load(self) -> dict[str, Tensor] | None:

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from proxyscale import registry
-from proxyscale.base import devices
+from proxyscale.base import devices, lock
 
 
 def train(
@@ -43,20 +45,40 @@ def train(
         return
     alone = "TORCHELASTIC_RUN_ID" not in os.environ  # torchrun has started none of its processes
     if engine == "native" and execution["gpus"] > 1 and alone:
-        spread(int(execution["gpus"]))
+        spread(int(execution["gpus"]), execution["nodes"], execution.get("launcher", ""))
         return
     if engine in registry.ENGINES:
         importlib.import_module(f"proxyscale.training.{engine.replace('-', '_')}")  # it registers
     registry.engine[engine](out, spec, pool, distribution, title, execution)
 
 
-def spread(processes: int) -> None:
-    """Run this very command as `processes` processes, one a GPU, under torchrun."""
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    # after `--`, lest torchrun take the job's options for shortened ones of its own
-    command = [sys.executable, *launch, "-m", "--", "proxyscale", *sys.argv[1:]]
+def spread(processes: int, nodes: int = 1, launcher: str = "") -> None:
+    """Run this very command as `processes` processes, one a GPU, under torchrun.
+
+    Of several nodes, `launcher` starts a torchrun on each; they meet on this one.
+    """
+    each = processes // nodes
+    launch = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={each}"]
     # The GPUs are taken already.
     environment = {k: v for k, v in os.environ.items() if k != devices.ENVIRONMENT}
+    if nodes == 1:
+        launch.append("--standalone")
+    else:
+        port = _free_port()
+        meeting = [f"--nnodes={nodes}", "--rdzv-backend=c10d", f"--rdzv-id={port}"]
+        launch += [*meeting, f"--rdzv-endpoint={socket.gethostname()}:{port}"]
+        launch = [*shlex.split(launcher.format(nodes=nodes, gpus=each)), *launch]
+        environment.pop(lock.PARENT, None)  # who is no process of another node
+    # after `--`, lest torchrun take the job's options for shortened ones of its own
+    command = [*launch, "-m", "--", "proxyscale", *sys.argv[1:]]
     done = subprocess.run(command, check=False, env=environment)
     if done.returncode:
         sys.exit(done.returncode)
+
+
+def _free_port() -> int:
+    """A port of this node that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        port: int = found.getsockname()[1]
+    return port

@@ -7,9 +7,9 @@ with others of nearly their length and padded on the right, which a causal model
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +24,8 @@ from proxyscale.base.progress import Progress
 from proxyscale.base.tables import check_losses
 from proxyscale.base.vouching import Vouching
 from proxyscale.training import language_model, published
-from proxyscale.training.matmul import linear
-from proxyscale.training.model import LanguageModel, Layout
+from proxyscale.training.model import LanguageModel
+from proxyscale.training.scorer import Scorer, Trained
 from proxyscale.training.shared_prompts import Shared, arranged, found
 
 BATCH_TOKENS = 4096
@@ -61,12 +61,14 @@ def evaluate(
     version: str,
     split: str = "holdout",
     threads: int | None = None,
+    precision: str = "fp32",
 ) -> None:
     """Measure a run on the tasks' `split` examples into `out`/{task}.parquet, and its checkpoints
     into `out`/{task}@{share}.parquet.
 
-    A task whose file is there and is vouched for by `out`/manifest.json (same model, same task,
-    same `version` of the code, same bytes) is not measured again.
+    In float32 whatever it was trained in, so that losses of all scales compare, unless `precision`
+    is bf16. A task whose file is there and is vouched for by `out`/manifest.json (same model, same
+    task, same `version` of the code and precision, same bytes) is not measured again.
     """
     language_model.prepare_cpu(threads)
     facts = artifacts.read_json(run / "manifest.json")
@@ -83,12 +85,13 @@ def evaluate(
             stem = loss_stem(name, share)
             places[stem] = share, name
             wanted[stem] = {"model": trained, "task": task, "version": version}
+            wanted[stem] |= {"precision": precision} if precision != "fp32" else {}
     vouching = Vouching(out, ".parquet", wanted)
     progress, loaded = Progress(title, len(vouching.stale)), None
     for done, stem in enumerate(vouching.stale, 1):
         share, name = places[stem]
         if loaded is None or loaded[0] != share:
-            loaded = share, scorer(run, facts, share)
+            loaded = share, scorer(run, facts, share, precision)
         file = out / f"{stem}.parquet"
         table = artifacts.read(tasks[name] / f"{split}.parquet", "task")
         found = judged(table, measure(loaded[1], table))
@@ -100,14 +103,13 @@ def evaluate(
         progress.close()
 
 
-def scorer(run: Path, facts: Mapping[str, Any], share: float | None) -> Scorer:
-    """The model of a run folder with this manifest, after a share of its steps or at its end.
-
-    In float32 whatever it was trained in, so that losses of all scales compare.
-    """
+def scorer(
+    run: Path, facts: Mapping[str, Any], share: float | None, precision: str = "fp32"
+) -> Scorer:
+    """The model of a run folder with this manifest, after a share of its steps or at its end."""
     if "published" in facts:
-        return published.reopened(run, facts["published"], facts["context"], "fp32")
-    return Trained(language_model.load(run, share).to(language_model.device()))
+        return published.reopened(run, facts["published"], facts["context"], precision)
+    return Trained(language_model.load(run, share).to(language_model.device()), precision)
 
 
 def losses(model: LanguageModel, table: pa.Table, batch_tokens: int = BATCH_TOKENS) -> pa.Table:
@@ -180,43 +182,6 @@ def pieces(tokens: np.ndarray, scored_from: int, context: int, row: int = 0) -> 
         return
     for start in range(scored_from - 1, len(tokens) - 1, context):
         yield Piece(row, tokens[start : start + context + 1], 1)
-
-
-class Scorer(Protocol):
-    """A model that tells logits at some places of a batch of tokens."""
-
-    context: int  # tokens that it sees, at most
-    device: torch.device
-
-    @property
-    def laid_out(self) -> Callable[[Tensor, Tensor, Layout], Iterator[Tensor]] | None:
-        """As `logits`, at any places of tokens with a layout; None of a model that cannot."""
-
-    def logits(self, tokens: Tensor, at: Tensor) -> Iterator[Tensor]:
-        """Token ids [batch, length], padded on the right, and places [n] in [batch · length],
-        ascending → the logits f32 [some, vocabulary] there, in this order."""
-
-
-class Trained:
-    """A model of the package."""
-
-    def __init__(self, model: LanguageModel) -> None:
-        self.model = model
-        self.context, self.device = model.context, model.readout.device
-
-    @property
-    def laid_out(self) -> Callable[[Tensor, Tensor, Layout], Iterator[Tensor]] | None:
-        """See `Scorer`."""
-        model = self.model
-        return (lambda *of: self._logits(model.laid_out(*of))) if model.lays_out else None
-
-    def logits(self, tokens: Tensor, at: Tensor) -> Iterator[Tensor]:
-        """See `Scorer`; a chunk at a time."""
-        return self._logits(self.model.hidden(tokens, at))
-
-    def _logits(self, states: Tensor) -> Iterator[Tensor]:
-        for chunk in states.split(language_model.chunk_rows(self.model.readout)):
-            yield linear(chunk, self.model.readout, self.model.readout_bias).float()
 
 
 @torch.inference_mode()

@@ -117,6 +117,5 @@ def gpt2_weights(model: Gpt, spec: Mapping[str, Any]) -> dict[str, Tensor]:
                 bias[: spec["width"]] *= stretch
             found |= {f"{stem}.{theirs}.weight": weight.T, f"{stem}.{theirs}.bias": bias}
     if model.head is not None:
-        multiplier = parametrization.width_multiplier(model.readout)
-        found["lm_head.weight"] = model.readout / multiplier
+        found["lm_head.weight"] = model.readout / model.multiplier
     return {name: tensor.detach().contiguous() for name, tensor in found.items()}

@@ -74,7 +74,7 @@ class Gpt(LanguageModel):
 
     `spec`: vocabulary, context, width, layers, heads (None: one for 16 channels), mlp_ratio, bias
     (of linear maps; LayerNorms always have theirs), tied, parametrization (mup or standard),
-    base_width. UserError if the width cannot be divided by the heads.
+    base_width, perhaps initialization. UserError if the width cannot be divided by the heads.
     """
 
     parametrizations = parametrization.PARAMETRIZATIONS
@@ -87,6 +87,7 @@ class Gpt(LanguageModel):
             message = f"{heads} heads cannot share a width of {width}"
             raise UserError(message, where="heads", hint="choose a divisor of the width")
         scale = parametrization.attention_scale(width // heads, spec["parametrization"])
+        self.initialization: str = spec.get("initialization", "gpt2")
         self.embedding = nn.Embedding(spec["vocabulary"], width)
         self.positions = Positions(spec["context"], width)
         self.blocks = nn.ModuleList(
@@ -123,7 +124,7 @@ class Gpt(LanguageModel):
             stream = block(stream, None, mask)
         stream = last(stream, at, mask)
         states: Tensor = self.norm(stream)
-        return states * (1 / parametrization.width_multiplier(self.readout))
+        return states * (1 / self.multiplier)
 
     def hidden_matrices(self) -> list[Tensor]:
         linears = (module for module in self.blocks.modules() if isinstance(module, nn.Linear))
@@ -135,10 +136,16 @@ class Gpt(LanguageModel):
 
         Standard: residual projections are divided by √(2 layers) (Radford et al. 2019). µP: they
         and the readout are zero, so that the network starts as the same function at every width
-        (Yang et al. 2022, Appendix D.2).
+        (Yang et al. 2022, Appendix D.2). `initialization: llm-foundry`: from N(0, 2 / fan-in), an
+        embedding's fan-in being its width, and residual projections divided in the same way.
         """
         super().initialize(parametrization, generator)
         zero = parametrization == "mup"
+        if self.initialization == "llm-foundry":
+            for module in self.modules():
+                if isinstance(module, nn.Embedding | nn.Linear):
+                    std = math.sqrt(2 / module.weight.shape[1])
+                    module.weight.normal_(0, std, generator=generator)
         for block in self.blocks:
             assert isinstance(block, Block)
             for projection in (block.out, block.down):

@@ -199,8 +199,7 @@ class HuggingFace(LanguageModel):
         states: Tensor = self.net.base_model(tokens, use_cache=False).last_hidden_state
         if at is not None:
             states = states.flatten(0, 1)[at]
-        multiplier = parametrization.width_multiplier(self.readout)
-        return states if multiplier == 1 else states * (1 / multiplier)
+        return states if self.multiplier == 1 else states * (1 / self.multiplier)
 
     def hidden_matrices(self) -> list[Tensor]:
         """All matrices but the embeddings and the readout."""
@@ -281,9 +280,8 @@ def save_pretrained(model: HuggingFace, folder: Path, end: int | None) -> None:
     Attention's multiplier goes into the queries, the readout's into the head. `end` is the token
     between two documents.
     """
-    multiplier = parametrization.width_multiplier(model.readout)
-    if multiplier != 1:
-        model.readout.div_(multiplier)
+    if model.multiplier != 1:
+        model.readout.div_(model.multiplier)
     for name, parameter in model.net.named_parameters():
         if ".q_proj." in name:
             parameter.mul_(model.stretch)

@@ -45,6 +45,7 @@ def build(spec: Mapping[str, Any], seed: int | None = None) -> LanguageModel:
     parametrization.set_shapes(
         model, lambda width: kind.shapes(spec, width, **options), spec["base_width"], wanted
     )
+    model.multiplier = parametrization.width_multiplier(model.readout)
     if seed is not None:
         model.initialize(wanted, torch.Generator().manual_seed(seed))
     return model
@@ -116,10 +117,10 @@ def weights(model: LanguageModel) -> dict[str, Tensor]:
     return {name: found[name].detach() for name in first.values()}
 
 
-def save(model: LanguageModel, path: Path) -> None:
-    """Write the weights as safetensors."""
+def save(found: Mapping[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors."""
     with artifacts.atomic(path) as temporary:
-        safetensors.torch.save_file(weights(model), temporary, seals.HEADER)
+        safetensors.torch.save_file(dict(found), temporary, seals.HEADER)
 
 
 def load(run: Path, share: float | None = None) -> LanguageModel:

@@ -70,7 +70,7 @@ def llm_foundry(
     names = {mpt_name(name): name for name in model.state_dict()}
     trained = safetensors.torch.load_file(folder / "final.safetensors")
     model.load_state_dict({names[name]: tensor for name, tensor in trained.items()})
-    language_model.save(model, out / "model.safetensors")
+    language_model.save(language_model.weights(model), out / "model.safetensors")
     version = {"llm-foundry": _version(execution)}
     write_records(out, curve, precision, batches.epochs, spec, inputs, **version)
     shutil.rmtree(folder)

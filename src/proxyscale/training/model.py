@@ -51,6 +51,9 @@ class LanguageModel(nn.Module):
     lays_out: ClassVar[bool] = False
     # Packages beside torch that the architecture is made of, with their versions.
     versions: Mapping[str, str] = MappingProxyType({})
+    # Width over base width, which µP's logits are divided by; parameters that lie in parts with
+    # several processes have no shapes while they are whole.
+    multiplier: float = 1.0
 
     def __init__(self, spec: Mapping[str, Any], **options: Any) -> None:
         super().__init__()

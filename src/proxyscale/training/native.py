@@ -24,7 +24,7 @@ from proxyscale.base.errors import UserError
 from proxyscale.base.progress import Progress, quantity
 from proxyscale.data.pool import Pool
 from proxyscale.registry import engine
-from proxyscale.training import language_model, parametrization
+from proxyscale.training import language_model, parametrization, sharding
 from proxyscale.training.batches import Batches, draw_ids
 from proxyscale.training.checkpoint import Checkpoint
 from proxyscale.training.curve import Curve
@@ -36,6 +36,8 @@ MINE = "kept/"  # begins the names of kept weights in what an interrupted run go
 # How a run is executed, which changes nothing of its result but the rounding.
 PLAIN: Mapping[str, Any] = {
     "gpus": 0,
+    "nodes": 1,
+    "sharded": False,
     "micro_batch_tokens": None,
     "compile": False,
     "checkpoint_minutes": None,
@@ -59,8 +61,9 @@ def train(
     which the weights are kept, in kept.safetensors) and order (see `Batches`). `warmup` is a
     share of the steps, `final_learning_rate` one of the peak, `clip` the largest norm of the
     gradient. `execution`: see `PLAIN`. Under torchrun every process takes its share of each batch,
-    and the first writes. UserError if the run diverges (NaN, or smoothed loss above ln V after
-    warm-up), or if the scale does not fit the pool.
+    `sharded` also of the weights and moments, and the first writes. UserError if the run diverges
+    (NaN, or smoothed loss above ln V after warm-up), if the scale does not fit the pool, or if
+    there are fewer GPUs than processes.
     """
     language_model.prepare_cpu(threads)
     inputs = {"pool": artifacts.sha256(pool), "distribution": artifacts.sha256(distribution)}
@@ -71,8 +74,9 @@ def train(
         checkpoint = Checkpoint(out, [spec, inputs, torch.__version__, world], minutes)
         stream = None if rank == 0 else open(os.devnull, "w")  # noqa: SIM115
         run.train(batches, Progress(title, len(batches), stream), checkpoint)
+        weights = sharding.gathered(language_model.weights(run.model), keep=rank == 0)
         if rank == 0:
-            language_model.save(run.model, out / language_model.MODEL)
+            language_model.save(weights, out / language_model.MODEL)
             run.save_kept(out / language_model.KEPT)
             write_records(out, run.curve, run.precision, batches.epochs, spec, inputs)
             checkpoint.remove()
@@ -85,6 +89,9 @@ def _processes() -> Any:
         yield 0, 1
         return
     if torch.cuda.is_available():
+        asked, found = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if found < asked:
+            raise UserError(f"{asked} GPUs of this node are asked for, and {found} are seen")
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
@@ -110,7 +117,8 @@ class Objective(nn.Module):
 
 
 class Run:
-    """A model in training, in this process alone or as one of `world` that hold the same."""
+    """A model in training, in this process alone or as one of `world`, which hold the same or,
+    `sharded`, each a part."""
 
     def __init__(
         self,
@@ -125,19 +133,27 @@ class Run:
         self.rows = _rows_at_once(spec, execution, world)
         self.device = language_model.device()
         self.precision = language_model.precision(self.training["precision"], self.device)
-        self.model = language_model.build(spec["model"], spec["seed"]).to(self.device)
+        self.sharded = world > 1 and execution["sharded"]
+        compiled = execution["compile"]
+        self.model = language_model.build(spec["model"], spec["seed"])
+        self.objective: nn.Module = Objective(
+            self.model, self.precision, compiled and not self.sharded
+        )
+        if self.sharded:
+            sharding.shard(self.objective, self.model, self.device, compiled)
+        else:
+            self.objective.to(self.device)
+            if world > 1:
+                self.objective = nn.parallel.DistributedDataParallel(self.objective)
         self.parameters = list(self.model.parameters())
         self.optimizer = parametrization.optimizer(
             self.model, self.model.hidden_matrices(), self.training
         )
-        self.objective: nn.Module = Objective(self.model, self.precision, execution["compile"])
-        if world > 1:
-            self.objective = nn.parallel.DistributedDataParallel(self.objective)
         self.curve = Curve(spec, steps, self.device)
         self.losses = self.curve.losses
         shares = spec.get("checkpoints", [])
         self.due = {f"{share:g}/": max(1, round(share * steps)) for share in shares}
-        self.kept: dict[str, Tensor] = {}  # weights at those steps, on the CPU
+        self.kept: dict[str, Tensor] = {}  # weights at those steps, on the first's CPU
 
     def train(self, batches: Batches, progress: Progress, checkpoint: Checkpoint) -> None:
         """Take all steps, or those that a checkpoint has left."""
@@ -151,7 +167,7 @@ class Run:
                 loss = self.curve.check(done)
                 self.curve.points.append((done, seconds))
                 progress.step(done, f"loss {loss:.3f}", (done - first) * tokens)
-            checkpoint.save_if_due(lambda: self._state(done, seconds))  # noqa: B023
+            self._save(checkpoint, done, seconds)
         speed = quantity((self.steps - first) * tokens / (self.clock() - start))
         loss = self.curve.smoothed(self.steps)
         progress.close(f"{self.steps} steps · loss {loss:.3f} · {speed} tok/s")
@@ -159,8 +175,8 @@ class Run:
     def _keep(self, done: int) -> None:
         """Keep the weights if they are to be kept after so many steps."""
         for share in [share for share, step in self.due.items() if step == done]:
-            for name, tensor in language_model.weights(self.model).items():
-                self.kept[share + name] = tensor.cpu().clone()
+            found = sharding.gathered(language_model.weights(self.model), keep=self.rank == 0)
+            self.kept |= {share + name: tensor.clone() for name, tensor in found.items()}
 
     def save_kept(self, path: Path) -> None:
         """Write the weights that were kept, if any were to be."""
@@ -177,8 +193,7 @@ class Run:
         if self.world > 1:
             pieces = pieces.tensor_split(self.world)[self.rank]
         loss = self._backward(pieces.to(self.device))
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norm = sharding.norm(p.grad for p in self.parameters if p.grad is not None)
         factor = self.curve.factor(step)
         self.optimizer.step(factor, (norm / self.training["clip"]).clamp_(min=1.0))
         for parameter in self.parameters:
@@ -197,19 +212,26 @@ class Run:
         total = torch.zeros((), device=self.device)
         parts = pieces.split(self.rows)
         for number, part in enumerate(parts, 1):
-            more = self.world > 1 and number < len(parts)
-            # Processes exchange gradients once a step, with the last part.
+            # Processes exchange gradients once a step, with the last part; those that hold but
+            # parts of them have no room to wait.
+            more = self.world > 1 and not self.sharded and number < len(parts)
             with self.objective.no_sync() if more else contextlib.nullcontext():  # type: ignore[operator]
                 loss = self.objective(part) * (len(part) / len(pieces))
                 loss.backward()
             total += loss.detach()
         return total
 
-    def _state(self, done: int, seconds: float) -> dict[str, Tensor]:
-        """All that the steps to come depend on, and the record of those that were."""
-        points = [*self.curve.points, (done, seconds)]
-        kept = {f"{MINE}{name}": tensor for name, tensor in self.kept.items()}
-        return {**self._tensors(), **kept, "points": torch.tensor(points, dtype=torch.float64)}
+    def _save(self, checkpoint: Checkpoint, done: int, seconds: float) -> None:
+        """Write a checkpoint if one is due: all that the steps to come depend on, and the record
+        of those that were."""
+        due = checkpoint.due()
+        if not (sharding.agreed(due, self.device) if self.sharded else due):
+            return
+        tensors = sharding.gathered(self._tensors(), keep=self.rank == 0)
+        if self.rank == 0:
+            points = torch.tensor([*self.curve.points, (done, seconds)], dtype=torch.float64)
+            kept = {f"{MINE}{name}": tensor for name, tensor in self.kept.items()}
+            checkpoint.save({**tensors, **kept, "points": points})
 
     def _tensors(self) -> dict[str, Tensor]:
         named = language_model.weights(self.model)
@@ -218,16 +240,13 @@ class Run:
 
     @torch.no_grad()
     def _resume(self, saved: Mapping[str, Tensor] | None) -> tuple[int, float]:
-        """Steps done and seconds spent before, as `_state` wrote them."""
+        """Steps done and seconds spent before, as `_save` wrote them."""
         if saved is None:
             return 0, 0.0
         for name, tensor in self._tensors().items():
-            tensor.copy_(saved[name])
-        self.kept = {
-            name.removeprefix(MINE): tensor.clone()
-            for name, tensor in saved.items()
-            if name.startswith(MINE)
-        }
+            sharding.put(tensor, saved[name])
+        mine = [name for name in saved if name.startswith(MINE) and self.rank == 0]
+        self.kept = {name.removeprefix(MINE): saved[name].clone() for name in mine}
         *points, (done, seconds) = saved["points"].tolist()
         self.curve.points = [tuple(point) for point in points]
         return int(done), seconds

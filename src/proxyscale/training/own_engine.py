@@ -42,6 +42,7 @@ from proxyscale.data.pool import Pool
 from proxyscale.training import evaluate, language_model, published
 from proxyscale.training.batches import Batches, draw_ids
 from proxyscale.training.run_records import write_manifest
+from proxyscale.training.scorer import Scorer, Trained
 from proxyscale.training.token_files import write_tokens
 
 SHOWN = 30  # last lines of the trainer's output that are shown when it fails
@@ -53,7 +54,7 @@ LAST = 64  # pieces at the end of the order whose loss tells what was learned
 class Left(NamedTuple):
     """What a trainer left: a model that can be measured, its weights, what it is."""
 
-    scorer: evaluate.Scorer
+    scorer: Scorer
     weights: dict[str, Tensor]
     parameters: int
     vocabulary: int
@@ -205,7 +206,7 @@ def _own(out: Path, spec: Mapping[str, Any]) -> Left:
         name: tensor.cpu().contiguous() for name, tensor in language_model.weights(model).items()
     }
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Left(evaluate.Trained(model), kept, parameters, len(model.readout), {})
+    return Left(Trained(model), kept, parameters, len(model.readout), {})
 
 
 def _last_loss(left: Left, batches: Batches, pool: Pool) -> float:

@@ -19,6 +19,7 @@ from mup.infshape import InfDim
 from torch import Tensor, nn
 
 from proxyscale.base.errors import UserError
+from proxyscale.training import sharding
 
 # mup declares torchvision, which it never imports. A torchvision of another build than torch (of
 # CUDA beside a CPU one) breaks who imports it wherever it is found, as transformers does.
@@ -105,11 +106,12 @@ class AdamW:
         """
         for group in self.groups:
             group.count += 1
+            parameters, gradients, means, squares = group.tensors()
             torch._fused_adamw_(
-                group.parameters,
-                [parameter.grad for parameter in group.parameters],  # type: ignore[misc]
-                group.means,
-                group.squares,
+                parameters,
+                gradients,
+                means,
+                squares,
                 [],
                 group.counts,
                 lr=group.rate * factor,
@@ -144,6 +146,13 @@ class _Moments:
         self.squares = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.count = torch.zeros((), device=self.parameters[0].device)
         self.counts = [self.count] * len(self.parameters)
+        self.parted = sharding.parted(self.parameters[0])
+
+    def tensors(self) -> list[list[Tensor]]:
+        """Parameters, gradients, means and squares, or the parts of them that lie here."""
+        gradients: list[Tensor] = [p.grad for p in self.parameters]  # type: ignore[misc]
+        found = [self.parameters, gradients, self.means, self.squares]
+        return [sharding.local(tensors) for tensors in found] if self.parted else found
 
 
 def optimizer(model: nn.Module, hidden: Iterable[Tensor], training: Mapping[str, Any]) -> AdamW:

@@ -26,7 +26,7 @@ SHOWN = 3
 
 
 class Published:
-    """A causal model of `transformers`, as `evaluate.Scorer` wants it."""
+    """A causal model of `transformers`, as `scorer.Scorer` wants it."""
 
     laid_out = None  # its positions and masks are its own affair
 
@@ -43,7 +43,7 @@ class Published:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     def logits(self, tokens: Tensor, at: Tensor) -> Iterator[Tensor]:
-        """See `evaluate.Scorer`: so many rows at a time that their logits fit."""
+        """See `scorer.Scorer`: so many rows at a time that their logits fit."""
         length = tokens.shape[1]
         rows = max(1, LOGITS[self.device.type] // (length * self.vocabulary))
         for start in range(0, len(tokens), rows):

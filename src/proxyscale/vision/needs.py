@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from proxyscale.base.cost import resnet_activations
+from proxyscale.base.devices import Most
 from proxyscale.study.hardware import Device
 from proxyscale.study.needs import BARE, CONTEXT, CUDA, MARGIN, TORCH, Need, Needs
 from proxyscale.vision.images import HELD, ROWS
@@ -43,9 +44,9 @@ class ImageNeeds(Needs):
     def _device(self) -> Device:
         return self.device(self.study.config.execution.device)
 
-    def most_gpus(self) -> tuple[float, str, str]:
+    def most_gpus(self) -> Most:
         named = self.study.config.execution.device
-        return float(self.device(named).gpu), "execution", named
+        return Most(float(self.device(named).gpu), "execution", named)
 
     def image_corpus(self, source: str) -> Need:
         """Decoding the images of a source, one after another."""

@@ -1,6 +1,7 @@
-"""A Slurm of one node with two GPUs that are none, from Debian's packages, on the loopback alone.
+"""A Slurm of two nodes, both here, each with a GPU that is none, from Debian's packages, on the
+loopback alone.
 
-    with OneNode() as slurm: ...    or, to try things by hand:    python tests/slurm/one_node.py
+    with OneMachine() as slurm: ...    or, by hand:    python tests/support/one_machine.py
 
 Needs root. What it starts it stops, by process id. The configuration lies where every Slurm
 command looks for it, because the executor's job steps forget SLURM_CONF.
@@ -25,7 +26,9 @@ import psutil
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge", "rsync")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "rsync")
 CONFIG = Path("/etc/slurm/slurm.conf")
-GPUS, CPUS, MEMORY = 2, 4, 24_000  # MB; Slurm believes what it is told
+NODES = {"node1": 17001, "node2": 17002}  # and the ports that they listen at
+GPUS = len(NODES)
+CPUS, MEMORY = 4, 12_000  # of a node; MB; Slurm believes what it is told
 PATIENCE = 60  # seconds for any one command, and for a daemon to come up
 
 SLURM_CONF = """\
@@ -37,11 +40,11 @@ AuthInfo=socket={run}/munge/socket
 CryptoType=crypto/munge
 SlurmUser=root
 StateSaveLocation={run}/state
-SlurmdSpoolDir={run}/spool
+SlurmdSpoolDir={run}/spool-%n
 SlurmctldLogFile={run}/slurmctld.log
-SlurmdLogFile={run}/slurmd.log
+SlurmdLogFile={run}/slurmd-%n.log
 SlurmctldPidFile={run}/slurmctld.pid
-SlurmdPidFile={run}/slurmd.pid
+SlurmdPidFile={run}/slurmd-%n.pid
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -57,10 +60,11 @@ MpiDefault=none
 ReturnToService=2
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName=node NodeHostname={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus}
-PartitionName=all Nodes=node Default=YES MaxTime=60
+NodeName=DEFAULT CPUs={cpus} RealMemory={memory} Gres=gpu:1
+{nodes}
+PartitionName=all Nodes=ALL Default=YES MaxTime=60
 """
-GRES_CONF = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n"
+GRES_CONF = "Name=gpu File=/dev/null\n"
 
 
 class Unavailable(Exception):
@@ -94,10 +98,10 @@ def install() -> None:
         raise Unavailable(f"Debian's packages are not to be had: {error}") from None
 
 
-class OneNode:
+class OneMachine:
     """The cluster, up while the block runs. `folder` holds its logs and its list of jobs."""
 
-    def __enter__(self) -> OneNode:
+    def __enter__(self) -> OneMachine:
         install()
         self.begun = time.time()
         self.folder = Path(tempfile.mkdtemp(prefix="proxyscale-slurm-", dir="/run"))
@@ -109,8 +113,10 @@ class OneNode:
             self._start("munged", "--foreground", "--force", *_munge_flags(munge))
             self._wait(lambda: (munge / "socket").exists(), "munged")
             self._start("slurmctld", "-D")
-            self._start("slurmd", "-D", "-N", "node")
-            self._wait(lambda: run("sinfo", "-h", "-o", "%T").strip() == "idle", "slurmd")
+            for node in NODES:
+                self._start("slurmd", "-D", "-N", node)
+            idle = ["idle"] * len(NODES)
+            self._wait(lambda: run("sinfo", "-h", "-N", "-o", "%T").split() == idle, "slurmd")
         except BaseException:
             self.__exit__()
             raise
@@ -153,18 +159,22 @@ class OneNode:
             time.sleep(0.5)
 
     def _configure(self) -> None:
-        for name in ("munge", "state", "spool"):
+        for name in ("munge", "state", *(f"spool-{node}" for node in NODES)):
             (self.folder / name).mkdir(mode=0o711)
         key = self.folder / "munge/key"
         key.write_bytes(secrets.token_bytes(128))
         key.chmod(0o400)
-        words = {"cpus": CPUS, "memory": MEMORY, "gpus": GPUS, "run": self.folder}
+        each = {"cpus": CPUS, "memory": MEMORY}
+        host = socket.gethostname().split(".")[0]
+        here = f"NodeHostname={host} NodeAddr=127.0.0.1"
+        nodes = "\n".join(f"NodeName={name} {here} Port={port}" for name, port in NODES.items())
+        words = {**each, "host": host, "nodes": nodes, "run": self.folder}
         CONFIG.parent.mkdir(exist_ok=True)
-        CONFIG.write_text(SLURM_CONF.format(host=socket.gethostname().split(".")[0], **words))
+        CONFIG.write_text(SLURM_CONF.format(**words))
         CONFIG.with_name("gres.conf").write_text(GRES_CONF)
 
     def _start(self, *command: str) -> None:
-        with (self.folder / f"{command[0]}.out").open("wb") as log:
+        with (self.folder / f"{command[0]}-{len(self.daemons)}.out").open("wb") as log:
             self.daemons.append(subprocess.Popen(command, stdout=log, stderr=log))
 
     def _wait(self, ready: Any, daemon: str) -> None:
@@ -188,7 +198,7 @@ def _munge_flags(folder: Path) -> list[str]:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with OneNode() as slurm:
+    with OneMachine() as slurm:
         print(run("scontrol", "show", "node"), f"logs: {slurm.folder}; Ctrl-C ends it", sep="\n")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
