@@ -9,10 +9,20 @@ from typing import Any
 import pytest
 from support.paths import ROOT
 
+from proxyscale.base import machine
 from proxyscale.base.cost import attribution_flops
-from proxyscale.base.progress import note_duration, noted_duration
+from proxyscale.base.progress import duration, note_duration, noted_duration
+from proxyscale.study import machine_rates
 from proxyscale.study.job_graph import Job
-from proxyscale.study.job_times import BYTES, FORWARD, START, Estimate
+from proxyscale.study.job_times import (
+    BYTES,
+    FORWARD,
+    PLANNED,
+    SCHEDULED,
+    START,
+    Estimate,
+    calibrated,
+)
 from proxyscale.study.language_study import LanguageStudy
 from proxyscale.study.plan import disk_bytes, told
 from proxyscale.study.validation import read_yaml
@@ -57,13 +67,77 @@ def test_a_job_that_has_run_takes_what_it_took_and_so_do_its_like(study: Languag
         Path(done.log).parent.mkdir(parents=True, exist_ok=True)
         Path(done.log).write_text("said before\n")
         note_duration(Path(done.log), 2 * took, took)
-        assert noted_duration(Path(done.log)) == (2 * took, took)
+        assert noted_duration(Path(done.log)) == (2 * took, took, machine.key())
     estimate = Estimate(study, jobs, lambda scale: None)
     assert estimate.seconds(jobs[2]) == 40
     assert estimate.seconds(jobs[3]) == START["task"]  # another task is another matter
     rows = [line.split() for line in told(study, estimate, cores=2).splitlines()]
     assert ["task", "2", "1", "1", "1s"] in rows
     assert noted_duration(Path("nowhere.log")) is None
+
+
+def test_what_its_like_took_on_another_kind_of_machine_counts_where_nothing_else_does(
+    study: LanguageStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for done, took, where in (
+        (job("evaluate", "small/mix/0-0", False), 9.0, "other"),
+        (job("evaluate", "small/mix/0-1", False), 4.0, "mine"),
+        (job("task", "t", False), 7.0, "other"),
+    ):
+        monkeypatch.setattr(machine, "key", lambda where=where: where)
+        Path(done.log).parent.mkdir(parents=True, exist_ok=True)
+        note_duration(Path(done.log), took, took)
+    monkeypatch.setattr(machine, "key", lambda: "mine")
+    jobs = [job("evaluate", f"small/mix/0-{seed}", seed > 1) for seed in range(3)]
+    jobs += [job("task", "t", False), job("task", "t/again")]
+    estimate = Estimate(study, jobs, lambda scale: None)
+    assert [estimate.seconds(one) for one in jobs] == [9, 4, 4, 7, 7]
+
+
+def test_rates_of_this_machine_are_measured_once_and_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def calibrate(model: dict[str, Any], training: dict[str, Any]) -> float:
+        calls.append(machine.key())
+        return float(training["tokens"] * len(machine.key()))
+
+    model, training = {"width": 8}, {"tokens": 100, "batch_tokens": 10}
+    for key in ("ab", "abc", "ab"):
+        monkeypatch.setattr(machine, "key", lambda key=key: key)
+        rates = machine_rates.MachineRates(tmp_path)
+        assert rates.training(model, training, calibrate) == 100 * len(key)
+        assert rates.training(model, {**training, "tokens": 50}, calibrate) == 50 * len(key)
+    assert calls == ["ab", "abc"]
+    assert rates.training({"width": 9}, training, calibrate) == 200
+    assert len(calls) == 3
+    monkeypatch.setattr(machine_rates, "text_seconds", lambda: 2 * machine_rates.TEXT)
+    assert machine_rates.MachineRates(tmp_path).text == 2
+    monkeypatch.undo()
+    assert machine_rates.text_seconds() > 0
+    assert machine_rates.matrix_seconds() > 0
+
+
+def test_a_slower_machine_takes_longer_and_snakemake_its_own_time(study: LanguageStudy) -> None:
+    pack, score = job("pack", "a"), job("score", "small/mix/80/p")
+    one = Estimate(study, [pack, score], lambda scale: None)
+    two = Estimate(study, [pack, score], lambda scale: None, text=2.0, matrices=2.0)
+    assert two.seconds(pack) == pytest.approx(2 * (one.seconds(pack) or 0))
+    jobs = [job("task", "t")] * 1000
+    estimate = Estimate(study, jobs, lambda scale: None)
+    own, work = PLANNED + 1000 * SCHEDULED, 1000 * START["task"]
+    told_of = told(study, estimate, 2).splitlines()[-1]
+    assert f"{duration(own + work)} of CPU time ({duration(own)} of it Snakemake's own)" in told_of
+    assert f"{duration((own + work) / 2)} on 2 cores" in told_of
+
+
+def test_ten_steps_are_taken_of_scales_that_are_short_together(minimal: dict[str, Any]) -> None:
+    assert calibrated(LanguageStudy.load(minimal)) == ["small", "large"]
+    minimal["scales"]["large"]["width"] = 1024
+    assert calibrated(LanguageStudy.load(minimal)) == ["small"]
+    minimal["training"]["batch_tokens"] = 16 * 10**6
+    assert calibrated(LanguageStudy.load(minimal)) == []
 
 
 def test_disk_and_flops_of_scores_are_bounded(minimal: dict[str, Any], tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO, cast
+from typing import NamedTuple, TextIO, cast
 
+from proxyscale.base import machine
 from proxyscale.base.errors import room
 
 LOG_INTERVAL = 10.0
@@ -97,24 +98,32 @@ class Progress:
         self.stream.flush()
 
 
-FINISHED = "finished in {:.1f} s, {:.1f} s of CPU"
-_FINISHED = re.compile(r"^finished in ([\d.]+) s, ([\d.]+) s of CPU$")
+FINISHED = "finished in {:.1f} s, {:.1f} s of CPU on {}"
+_FINISHED = re.compile(r"^finished in ([\d.]+) s, ([\d.]+) s of CPU(?: on (\w+))?$")
+
+
+class Noted(NamedTuple):
+    """What a job took, and the key of the machine that it ran on."""
+
+    seconds: float
+    cpu: float
+    machine: str | None
 
 
 def note_duration(log: Path, seconds: float, cpu: float) -> None:
-    """Close a finished job's log with what it took."""
+    """Close a finished job's log with what it took, and on which kind of machine."""
     with log.open("a") as file:
-        print(FINISHED.format(seconds, cpu), file=file)
+        print(FINISHED.format(seconds, cpu, machine.key()), file=file)
 
 
-def noted_duration(log: Path) -> tuple[float, float] | None:
-    """Seconds and CPU seconds that a job took, from its log; None if it has not finished."""
+def noted_duration(log: Path) -> Noted | None:
+    """What a job took, from its log; None if it has not finished."""
     try:
         last = log.read_text().rstrip().rpartition("\n")[2]
     except OSError:
         return None
     found = _FINISHED.match(last)
-    return (float(found[1]), float(found[2])) if found else None
+    return Noted(float(found[1]), float(found[2]), found[3]) if found else None
 
 
 class _Tee:

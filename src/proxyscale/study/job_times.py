@@ -12,17 +12,17 @@ from pathlib import Path
 from statistics import mean
 
 from proxyscale import registry
-from proxyscale.base import artifacts
+from proxyscale.base import artifacts, machine
 from proxyscale.base.cost import row_bytes
-from proxyscale.base.progress import noted_duration
+from proxyscale.base.progress import Noted, noted_duration
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_graph import Job
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
 
 # CPU seconds and rates of one core (AVX-512, 2.x GHz), as the default study took, whose jobs are
 # forked from a process that has loaded what they need.
-START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.1, "pool": 0.1, "items": 0.6, "select": 0.8}
-START |= {"overlap": 0.6, "task": 1.1, "train": 0.1, "evaluate": 0.1, "features": 0.3}
+START = {"corpus": 0.6, "pack": 0.6, "tokenizer": 0.1, "pool": 0.1, "items": 0.6, "select": 0.3}
+START |= {"overlap": 0.3, "task": 0.6, "train": 0.1, "evaluate": 0.1, "features": 0.3}
 START |= {"feature_shard": 0.3, "score": 0.5, "compare_scores": 5.0, "figure": 2.2}
 START |= {"table": 0.2, "next_steps": 0.3, "proposal": 0.3}
 OTHER = 1.5  # seconds of any other job
@@ -38,8 +38,10 @@ KERNEL = 1.2e11  # FLOP/s of large matrices in float32, of which scores are made
 LOSSES = {"statistics": 8e4, "collect": 3e5}  # losses a second
 READ = 1e9  # bytes a second of features, from a file system
 MODELLED = ("train", "evaluate", "features", "feature_shard", "candidate_losses")
-# A calibration takes ten steps: beyond so many FLOPs it would be no short one.
-CALIBRATED = 3e12
+# A calibration takes ten steps, all of a study together at most so many FLOPs: five seconds.
+CALIBRATED = 6e10
+# CPU seconds of Snakemake's own, as the default study took: to plan the graph, and of every job.
+PLANNED, SCHEDULED = 7.0, 0.065
 
 
 def scanned(study: LanguageRuns, distribution: str, pool: int) -> int:
@@ -69,10 +71,24 @@ def counted(study: LanguageRuns) -> int:
     return rows * config.pool.length
 
 
+def calibrated(study: LanguageRuns) -> list[str]:
+    """The scales of which ten steps are taken, the cheapest first: what others take follows."""
+    found, total = [], 0.0
+    engines = {n: s for n, s in study.scales.items() if s.training["engine"] in registry.ENGINES}
+    costs = {n: 60.0 * s.parameters * s.training["batch_tokens"] for n, s in engines.items()}
+    for name in sorted(costs, key=lambda name: costs[name]):
+        total += costs[name]
+        if total > CALIBRATED:
+            break
+        found.append(name)
+    return found
+
+
 class Estimate:
     """Seconds of every job: measured where it has run, else estimated.
 
-    CPU seconds, or with `wall` those on the clock: of what a GPU does the CPU knows little.
+    CPU seconds, or with `wall` those on the clock: of what a GPU does the CPU knows little. `text`
+    and `matrices` are what such work takes here, in the time that the rates above say.
     """
 
     def __init__(
@@ -81,18 +97,26 @@ class Estimate:
         jobs: Iterable[Job],
         calibrate: Callable[[str], float | None],
         wall: bool = False,
+        text: float = 1.0,
+        matrices: float = 1.0,
     ) -> None:
         self.study = study
         self.jobs = list(jobs)
         self.calibrate = calibrate
-        self.clock = 0 if wall else 1  # of what `noted_duration` has
+        self.wall = wall
+        self.text, self.matrices = text, matrices
         self.steps: dict[str, float | None] = {}  # training seconds by scale, as calibrated
 
     @cached_property
     def measured(self) -> dict[Job, float]:
         """Seconds of the jobs that have finished, from their logs."""
+        known = {job: took for job, took in self._noted.items() if self._still(job)}
+        return {job: took.seconds if self.wall else took.cpu for job, took in known.items()}
+
+    @cached_property
+    def _noted(self) -> dict[Job, Noted]:
         found = {job: noted_duration(Path(job.log)) for job in self.jobs}
-        return {job: took[self.clock] for job, took in found.items() if took and self._still(job)}
+        return {job: took for job, took in found.items() if took}
 
     def _still(self, job: Job) -> bool:
         """Whether a job that has run is as long as it was then: its scale is the same size."""
@@ -108,11 +132,14 @@ class Estimate:
 
     @cached_property
     def alike(self) -> dict[tuple[str, str], float]:
-        """Mean seconds of finished jobs of one rule and one subject."""
-        groups: dict[tuple[str, str], list[float]] = {}
+        """Mean seconds of finished jobs of one rule and one subject: of those on a machine such as
+        this one, if there are any."""
+        groups: dict[tuple[str, str], dict[bool, list[float]]] = {}
         for job, seconds in self.measured.items():
-            groups.setdefault((job.rule, self.subject(job)), []).append(seconds)
-        return {key: mean(values) for key, values in groups.items()}
+            own = self._noted[job].machine == machine.key()
+            kinds = groups.setdefault((job.rule, self.subject(job)), {})
+            kinds.setdefault(own, []).append(seconds)
+        return {key: mean(kinds.get(True) or kinds[False]) for key, kinds in groups.items()}
 
     def subject(self, job: Job) -> str:
         """What a job is about: its source, task or scale."""
@@ -127,23 +154,23 @@ class Estimate:
 
     def _estimated(self, job: Job) -> float | None:
         study, subject = self.study, self.subject(job)
-        start = START.get(job.rule, OTHER)
+        start, text = self.text * START.get(job.rule, OTHER), self.text
         if job.rule in ("corpus", "pack", "overlap"):
             size, rate = text_bytes(study, subject), BYTES[job.rule]
             rate = corpus_rate(study, subject) if job.rule == "corpus" else rate
             shards = 1 if job.rule == "corpus" else study.config.sources[subject].shards
-            return None if size is None else start + size / shards / rate
+            return None if size is None else start + text * size / shards / rate
         if job.rule == "items":
-            return start + self._held_out(subject) / HELD_OUT
+            return start + text * self._held_out(subject) / HELD_OUT
         if job.rule == "rivals":
-            return start + counted(study) / COUNT_RATE
+            return start + text * counted(study) / COUNT_RATE
         if job.rule in LOSSES:
-            return start + study.loss_rows / LOSSES[job.rule]
+            return start + text * study.loss_rows / LOSSES[job.rule]
         if job.rule == "tokenizer":
             trained = study.config.tokenizer.sample_bytes if study.tokenizer_sources() else 0
-            return start + trained / BYTES["tokenizer"]
+            return start + text * trained / BYTES["tokenizer"]
         if job.rule == "select":
-            return start + scanned(study, subject, self.pool_examples or 0) / SCANNED
+            return start + text * scanned(study, subject, self.pool_examples or 0) / SCANNED
         if job.rule == "score":
             name, own = Path(job.log).parent.name, study.config.attribution
             return start + own.models * self._scored(self._candidates(name))
@@ -184,9 +211,8 @@ class Estimate:
         of the candidates where these are fewer than dimensions."""
         own, k = self.study.config.attribution, self.study.config.attribution.dimension
         side = min(rows, k)
-        return 2 * row_bytes(k, own.keep) * rows / READ + (
-            (2.0 * rows * k * side + 25.0 * side**3) / KERNEL
-        )
+        products = (2.0 * rows * k * side + 25.0 * side**3) / KERNEL
+        return 2 * row_bytes(k, own.keep) * rows / READ + self.matrices * products
 
     def _held_out(self, task: str) -> float:
         """Bytes of the documents that a test set is made of; none of records."""

@@ -22,9 +22,10 @@ from proxyscale.study import (
 )
 from proxyscale.study.config import Config
 from proxyscale.study.job_graph import Planned
-from proxyscale.study.job_times import CALIBRATED, Estimate
+from proxyscale.study.job_times import Estimate, calibrated
 from proxyscale.study.language_needs import LanguageNeeds
 from proxyscale.study.language_runs import LanguageRuns
+from proxyscale.study.machine_rates import MachineRates
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
 from proxyscale.study.plan_jobs import by_rule, here
 from proxyscale.study.study import READ, Calibrate, canonical, plugin_files
@@ -159,17 +160,20 @@ class LanguageStudy(LanguageRuns):
         return canonical(demands.demands(self))
 
     def plan(self, planned: Sequence[Planned], cores: int, calibrate: Calibrate) -> str:
+        rates = MachineRates()
+
         def seconds(name: str) -> float | None:
-            scale = self.scales[name]
-            if scale.training["engine"] not in registry.ENGINES:
+            scale, short = self.scales[name], calibrated(self)
+            if not short or scale.training["engine"] not in registry.ENGINES:
                 return None
-            if 60 * scale.parameters * scale.training["batch_tokens"] > CALIBRATED:
-                return None
-            return calibrate(scale.model, scale.training)
+            nearest = self.scales[name if name in short else short[-1]]
+            took = rates.training(nearest.model, nearest.training, calibrate)
+            return took * scale.flops / nearest.flops
 
         needs, jobs = self.needs(here()), [one.job for one in planned]
         if not needs.most_gpus()[0]:
-            return plan.told(self, Estimate(self, jobs, seconds), cores)
+            estimate = Estimate(self, jobs, seconds, text=rates.text, matrices=rates.matrices)
+            return plan.told(self, estimate, cores)
         needs.learn(jobs)
         return plan.told_with(self, needs.estimate, *by_rule(planned, needs))
 

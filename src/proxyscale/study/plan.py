@@ -11,7 +11,7 @@ from proxyscale.base.progress import aligned, duration, quantity
 from proxyscale.study import demands
 from proxyscale.study.hardware import DEVICES, SUSTAINED
 from proxyscale.study.input_checks import text_bytes
-from proxyscale.study.job_times import Estimate
+from proxyscale.study.job_times import PLANNED, SCHEDULED, Estimate
 from proxyscale.study.language_runs import LanguageRuns, Scoring, candidates_named
 
 LOSS_BYTES = 20  # a test example's row in a run's losses, compressed, as measured
@@ -209,10 +209,12 @@ def _rule_rows(estimate: Estimate) -> list[tuple[str, ...]]:
 def _time(estimate: Estimate, cores: int) -> str:
     seconds = [estimate.seconds(job) for job in estimate.jobs if job.pending]
     known = [value for value in seconds if value is not None]
-    left = sum(known)
+    own = PLANNED + SCHEDULED * len(seconds) if seconds else 0.0
+    left = sum(known) + own
     longest = max(known, default=0.0)
     told = f"to do: {len(seconds)} jobs, {duration(left)} of CPU time"
-    told += f", {duration(max(left / cores, longest))} on {cores} cores"
+    told += f" ({duration(own)} of it Snakemake's own)" if own else ""
+    told += f", {duration(max(left / cores, longest + PLANNED))} on {cores} cores"
     unknown = len(seconds) - len(known)
     return f"{told}, and {unknown} jobs too large to calibrate here" if unknown else told
 

@@ -138,10 +138,11 @@ def spent(planned: Sequence[Planned], needs: Needs) -> str:
         mine = [one for one in planned if one.job.rule == rule]
         took = [(noted_duration(Path(one.job.log)), one) for one in mine]
         known = [(noted, one) for noted, one in took if noted]
-        clock, cpu = (sum(noted[part] for noted, _ in known) for part in (0, 1))
-        gpu = sum(noted[0] * _gpus(one, needs) for noted, one in known)
+        clock = sum(noted.seconds for noted, _ in known)
+        cpu = sum(noted.cpu for noted, _ in known)
+        gpu = sum(noted.seconds * _gpus(one, needs) for noted, one in known)
         sums = [total + more for total, more in zip(sums, (clock, cpu, gpu), strict=True)]
-        each = f"{fmean(noted[1] for noted, _ in known):.1f}s" if known else ""
+        each = f"{fmean(noted.cpu for noted, _ in known):.1f}s" if known else ""
         cells = duration(clock), duration(cpu), each, _number(gpu / 3600) if gpu else ""
         rows.append((rule, str(len(mine)), str(len(known)), *cells))
     clock, cpu, gpu = sums
