@@ -32,6 +32,8 @@ MEASURED = 512  # images measured at a time
 COPIES = 2**22  # parameters of all the copies of a network that share a batch
 STACKED = 64  # copies, at most
 SPLITS = 8  # halves of the models that scores are compared by
+PENALTIES, ITERATIONS = 20, 250  # of a lasso's path, and of its solver
+DOUBLE = 3e10  # FLOP/s of a core in float64
 RANKED = 1.2e-7  # seconds to rank a number among a million
 
 
@@ -149,14 +151,20 @@ class ImageNeeds(Needs):
         return self._on_device(memory, MARGIN * seconds, on_gpu, disk)
 
     def datamodels(self, scale: str) -> Need:
-        """A regression of every test image's outputs on the subsets."""
+        """A regression of every test image's outputs on the subsets.
+
+        A lasso takes all penalties of all images together, six times: of five folds and the whole.
+        """
         own = self.study.config.attribution.datamodels
         assert own is not None
         subsets = self.study.draws(own.distribution)
         tests = own.tests or max(map(self._tests, self.study.config.tasks))
-        memory = TORCH + 3 * 8.0 * subsets * self._pool + 8.0 * tests * self._pool
-        counts = len(own.methods) * max(1, len(own.subsets))
-        return Need(memory, MARGIN * counts * tests * 1e-7 * subsets * self._pool)
+        inner = min(float(subsets), self._pool)
+        columns = tests * (PENALTIES if "lasso" in own.methods else 1)
+        memory = 8.0 * (5 * subsets * self._pool + 3 * inner**2 + 7 * columns * self._pool)
+        work = 4.0 * inner * self._pool * columns * 6 * ITERATIONS
+        seconds = len(own.methods) * max(1, len(own.subsets)) * work / DOUBLE
+        return Need(TORCH + memory, MARGIN * seconds)
 
     def image_statistics(self) -> Need:
         """Scores of all scales side by side, some test images at a time; ranks along the pool."""
