@@ -14,7 +14,7 @@ ROOT = os.path.dirname(workflow.current_basedir.get_path_or_uri(secret_free=Fals
 sys.path.insert(0, f"{ROOT}/src")
 
 from proxyscale import registry
-from proxyscale.base import ending, job_records, lock, run_cache
+from proxyscale.base import ending, job_records, job_server, lock, many_jobs, run_cache
 from proxyscale.base.errors import UserError
 from proxyscale.base.paths import loss_stem
 from proxyscale.base.repair import leave, repair
@@ -72,6 +72,7 @@ try:
         ending.try_again_what_may_help(study.config.results)
         job_records.keep(study.config.results)
         job_records.take_back_inputs()
+        many_jobs.lighten()
         for told in repair(study.config.results, study.made):
             print(told, file=sys.stderr)
 except UserError as error:
@@ -88,8 +89,7 @@ os.environ.update(
     PYTHONSAFEPATH="1",
 )
 os.environ[lock.PARENT] = str(os.getpid())
-# A rule's command takes the place of its shell, so that it is Snakemake's own child and dies with it.
-shell.prefix("set -euo pipefail; exec ")
+shell.prefix(job_server.PREFIX)
 
 run_cache.use_cache(study.installed, study.config.results)
 

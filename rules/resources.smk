@@ -1,7 +1,7 @@
 # What jobs ask for: GPUs of this machine or of a scheduler, memory and time.
 import math
 
-from proxyscale.base import devices, job_server
+from proxyscale.base import devices
 from proxyscale.study.hardware import LEAST
 from proxyscale.study.job_graph import Job
 from proxyscale.study.language_runs import LanguageRuns
@@ -46,6 +46,7 @@ def serve_jobs():
     many = len(list(workflow.dag.needrun_jobs())) > job_server.FEW
     if here_alone and many and sys.platform == "linux":
         job_server.start()
+        job_server.hand_over()
 
 
 def gpus_of(need):

@@ -1,23 +1,31 @@
 """Jobs that need no interpreter of their own: one process has loaded what all of them need, and
-forks for each.
+forks for those who ask.
 
 Loading torch takes longer than training a small model. So the workflow of one machine starts a
 process that loads the package and what it imports once. `python -m proxyscale VERB`, as a rule
 calls it, hands that process its words, folder, environment and streams, and waits: it ends as its
 fork ends, and its fork ends when it is ended. Where there is no such process (another system than
 Linux, a cluster's node, an environment of a rule's own) the job runs in its own interpreter.
+
+The workflow's own Snakemake asks without a shell and an interpreter between (`hand_over`), and of
+jobs that are alike one fork does many, one after another: small runs share a process.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import struct
 import sys
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,11 +37,19 @@ THREADS = (  # read by libraries when they are loaded; Snakemake sets them for e
     *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
 )
 FEW = 4  # jobs that are done before a server has loaded what they need
+ALIKE = ("select", "train", "evaluate")  # verbs whose jobs leave nothing behind in a process
+# A rule's command takes its shell's place, so that it is Snakemake's own child and dies with it.
+PREFIX = "set -euo pipefail; exec "
 BEGUN = b"b"  # said by a fork that has understood what it is to do
-_CODE = struct.Struct("i")
+# What a shell would hand on as it stands: words, and what `shlex.quote` makes of others.
+_PLAIN = re.compile(
+    rf"""{PREFIX} *python -m proxyscale ((?:[\w@%+=:,./ -]|'[^']*'|"'")*)""", re.ASCII
+)
+_DONE = struct.Struct("i?")  # exit code, and whether the fork waits for another job
 _LENGTH = struct.Struct("Q")
 _PEER = struct.Struct("3i")  # struct ucred: process, user, group
 _asked_by: int | None = None  # the parent of the process that this fork works for
+_waiting: list[socket.socket] = []  # forks that have done a job of this process
 
 
 def start() -> None:
@@ -60,36 +76,112 @@ def start() -> None:
     os.environ[ENVIRONMENT] = f"{address} {sys.prefix}"
 
 
+class Asked:
+    """A job that a fork is doing; to Snakemake it is as a process of its own."""
+
+    def __init__(self, fork: socket.socket) -> None:
+        self.fork = fork
+
+    def wait(self) -> int:
+        """The exit code, negative that of a signal, as `subprocess` has it."""
+        told = self.fork.recv(_DONE.size, socket.MSG_WAITALL)
+        if len(told) < _DONE.size:
+            self.fork.close()
+            return 1  # the server was ended, and its forks with it
+        code, waits = _DONE.unpack(told)
+        if waits:
+            _waiting.append(self.fork)
+        else:
+            self.fork.close()
+        return int(code)
+
+
 def run(words: list[str]) -> int | None:
     """Have a job done by this workflow's server; its exit code, or None if there is no server."""
-    address, _, prefix = os.environ.get(ENVIRONMENT, "").partition(" ")
-    one_thread = all(os.environ.get(name, "1") == "1" for name in THREADS)
-    if not address or prefix != sys.prefix or not one_thread:
+    asked = ask(words, os.environ, os.getppid())
+    if asked is None:
         return None
-    with socket.socket(socket.AF_UNIX) as server:
-        try:
-            server.connect(f"\0{address}")
-            _check_user(server)
-            _send(server, words)
-            if server.recv(len(BEGUN)) != BEGUN:
-                return None
-        except OSError:
-            return None
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        told = server.recv(_CODE.size, socket.MSG_WAITALL)
-    if len(told) < _CODE.size:
-        return 1  # the server was ended, and its forks with it
-    (code,) = _CODE.unpack(told)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    code = asked.wait()
     if code < 0:
         os.kill(os.getpid(), -code)
-    return int(code)
+    return code
+
+
+def hand_over() -> None:
+    """Have this process's Snakemake ask the server itself, where a job's command is plain words."""
+    import subprocess
+
+    shells = importlib.import_module("snakemake.shell")
+
+    def begun(command: str, **options: Any) -> Any:
+        words = plain(command)
+        if words and options["stdout"] is not subprocess.PIPE:
+            asked = ask(words, options["env"], os.getpid())
+            if asked is not None:
+                return asked
+        return subprocess.Popen(command, **options)
+
+    vars(shells)["sp"] = SimpleNamespace(**{**vars(subprocess), "Popen": begun})
+
+
+def plain(command: str) -> list[str]:
+    """The words of a job's command; none if a shell would make something of them."""
+    found = _PLAIN.fullmatch(command)
+    return shlex.split(found[1]) if found else []
+
+
+def alike(words: list[str]) -> bool:
+    """Whether a process that has done this job can do another: it has loaded nobody's plugins and
+    holds no GPU."""
+    gpus = words[words.index("--gpus") + 1] if "--gpus" in words else "0"
+    return words[0] in ALIKE and "--plugin" not in words and gpus == "0"
+
+
+def ask(words: list[str], environment: Mapping[str, str], parent: int) -> Asked | None:
+    """Have a job of `parent` begun by a fork that has done one like it, or by a new one; None if
+    there is no server."""
+    address, _, prefix = environment.get(ENVIRONMENT, "").partition(" ")
+    one_thread = all(environment.get(name, "1") == "1" for name in THREADS)
+    if not address or prefix != sys.prefix or not one_thread:
+        return None
+    told = {"words": words, "folder": os.getcwd(), "environment": dict(environment)}
+    text = json.dumps({**told, "parent": parent}).encode()
+    while alike(words):
+        try:
+            fork = _waiting.pop()
+        except IndexError:
+            break
+        if _begun(fork, text):
+            return Asked(fork)
+    server = socket.socket(socket.AF_UNIX)
+    try:
+        server.connect(f"\0{address}")
+        _check_user(server)
+    except OSError:
+        server.close()
+        return None
+    return Asked(server) if _begun(server, text) else None
+
+
+def _begun(fork: socket.socket, text: bytes) -> bool:
+    """Whether a fork has begun what it is told; if not, it is gone."""
+    with contextlib.suppress(OSError):
+        socket.send_fds(fork, [_LENGTH.pack(len(text))], [0, 1, 2])
+        fork.sendall(text)
+        if fork.recv(len(BEGUN)) == BEGUN:
+            return True
+    fork.close()
+    return False
 
 
 def asked(server: socket.socket) -> list[str]:
-    """In a fork: read what is to be done, and take the place of the one who asks. Its words."""
+    """In a fork: wait for what is to be done, and take the place of the one who asks. Its words."""
     global _asked_by
     _check_user(server)
     header, descriptors, *_ = socket.recv_fds(server, _LENGTH.size, 3)
+    if not header:
+        sys.exit("who asked is gone")
     (length,) = _LENGTH.unpack(header)
     told: dict[str, Any] = json.loads(server.recv(length, socket.MSG_WAITALL))
     for place, found in enumerate(descriptors):
@@ -108,24 +200,17 @@ def asked(server: socket.socket) -> list[str]:
 def tell(server: socket.socket, status: int) -> None:
     """Tell the one who asked how its fork ended; it may be gone."""
     with contextlib.suppress(OSError), server:
-        server.sendall(_CODE.pack(os.waitstatus_to_exitcode(status)))
+        server.sendall(_DONE.pack(os.waitstatus_to_exitcode(status), False))
+
+
+def tell_done(server: socket.socket) -> None:
+    """In a fork: tell the one who asked that its job is done, and that another may follow."""
+    server.sendall(_DONE.pack(0, True))
 
 
 def parent() -> int:
     """The process that started this job."""
     return os.getppid() if _asked_by is None else _asked_by
-
-
-def _send(server: socket.socket, words: list[str]) -> None:
-    told = {
-        "words": words,
-        "folder": os.getcwd(),
-        "environment": dict(os.environ),
-        "parent": os.getppid(),
-    }
-    text = json.dumps(told).encode()
-    socket.send_fds(server, [_LENGTH.pack(len(text))], [0, 1, 2])
-    server.sendall(text)
 
 
 def _check_user(peer: socket.socket) -> None:

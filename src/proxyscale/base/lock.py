@@ -41,6 +41,7 @@ INTERVAL = 1.0  # seconds between two looks at the owner
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 _UNSUPPORTED = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 _held: list[int] = []  # descriptors that keep a lock until the process ends
+_joined: list[str] = []  # claims that this process watches
 
 
 def take(results: str | Path) -> None:
@@ -93,8 +94,9 @@ def join(parent_dies: bool) -> None:
     `parent_dies` also when its parent ends. Ends at once if that has happened already.
     """
     claim = os.environ.get(ENVIRONMENT)
-    if not claim:
+    if not claim or claim in _joined:
         return
+    _joined.append(claim)
     token, _, place = claim.partition(" ")
     folder = Path(place)
     if parent_dies:

@@ -1,4 +1,4 @@
-"""The process that forks for every job of one machine's workflow: base/job_server.py starts it.
+"""The process that forks for the jobs of one machine's workflow: base/job_server.py starts it.
 
 python -m proxyscale.cli.serve_jobs DESCRIPTOR PARENT
 """
@@ -10,16 +10,19 @@ import gc
 import importlib
 import os
 import pkgutil
+import select
 import selectors
 import signal
 import socket
 import sys
 import threading
+import time
 
 import proxyscale
 from proxyscale.base import job_server, lock
 
 ELSEWHERE = ("proxyscale.__main__", "proxyscale.training.llm_foundry_worker")
+TOGETHER = 60.0  # CPU seconds after which a fork takes no other job: the dear ones have their own
 LATER = (  # what the package imports inside functions, and most jobs or figures need
     "matplotlib.backends.backend_pdf",
     "matplotlib.backends.backend_svg",
@@ -86,13 +89,14 @@ def _reap(waiting: dict[int, socket.socket]) -> None:
 
 def _end_with(asking: socket.socket) -> None:
     """End this process, with no time for it to clean up after itself, when nobody waits for it."""
-    with contextlib.suppress(OSError):
-        asking.recv(1)
+    watched = select.poll()
+    watched.register(asking, select.POLLRDHUP)
+    watched.poll()
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> int:
-    """Serve until this process's parent ends; in a fork, do the job that was asked for."""
+    """Serve until this process's parent ends; in a fork, do the jobs that are asked for."""
     from proxyscale.cli.main import main as job
 
     descriptor, parent = map(int, sys.argv[1:])
@@ -101,10 +105,15 @@ def main() -> int:
     load()
     asking = serve(listening)
     lock.end_with_parent(server)
-    words = job_server.asked(asking)
-    sys.argv[1:] = words  # which a job that several GPUs share starts again for each
     threading.Thread(target=_end_with, args=(asking,), daemon=True).start()
-    return job(words)
+    while True:
+        words = sys.argv[1:] = job_server.asked(asking)  # which several GPUs start again for each
+        code = job(words)
+        if code or not job_server.alike(words) or time.process_time() > TOGETHER:
+            return code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        job_server.tell_done(asking)
 
 
 if __name__ == "__main__":

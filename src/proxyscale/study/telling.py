@@ -66,6 +66,7 @@ class Teller(logging.Handler):
         self.failed: dict[int, Told] = {}
         self.start = self.last = time.monotonic()
         self.shown = 0.0
+        self.spent = self.total = 0.0  # what jobs that have ended cost, and all of them
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say what an event is worth; a fault in that ends no run."""
@@ -103,6 +104,7 @@ class Teller(logging.Handler):
             told = Told(job.rule.name, dict(job.wildcards_dict), str(next(iter(job.log))))
             self.known[job.jobid] = told
             self.costs[job.jobid] = self.cost(told)
+        self.total = sum(self.costs.values())
         counts = Counter(told.rule for told in self.known.values())
         kinds = ", ".join(f"{count} {rule}" for rule, count in counts.most_common())
         self.start = self.last = time.monotonic()
@@ -112,6 +114,7 @@ class Teller(logging.Handler):
         self.running.pop(number, None)
         if number not in self.known:
             return
+        self.spent += self.costs[number] * (number not in self.finished)
         self.finished.add(number)
         self.failed.pop(number, None)  # an attempt before this one
         told = self.known[number]
@@ -121,8 +124,7 @@ class Teller(logging.Handler):
         self._progress()
 
     def _progress(self) -> None:
-        total = sum(self.costs.values())
-        share = sum(self.costs.get(n, 0.0) for n in self.finished) / total if total else 1.0
+        share = self.spent / self.total if self.total else 1.0
         now = time.monotonic()
         if not self.terminal and (now - self.last < INTERVAL or share - self.shown < STEP):
             return
