@@ -1,8 +1,9 @@
-"""Of many jobs Snakemake weighs few and sums each file once, and chooses and sees what it would."""
+"""Of many jobs Snakemake does less, and chooses and sees what it would."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,8 @@ def lightened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return f"{Path(self).read_text()} below {threshold}"
 
     monkeypatch.setattr(JobScheduler, "open_jobs", JobScheduler.open_jobs)
+    later = JobScheduler._schedule_reevalutation
+    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", later)
     monkeypatch.setattr(_IOFile, "checksum", checksum)
     many_jobs.lighten()
     return summed
@@ -60,6 +63,16 @@ def test_of_each_kind_as_many_are_weighed_as_can_start_together() -> None:
     assert len(weighed(trained, cores=18)) == 18
     groups = [job("train", number, "xs", group=True) for number in range(9)]
     assert len(weighed(groups, cores=2)) == 9
+
+
+def test_one_look_is_waited_for_at_a_time() -> None:
+    looks = threading.Semaphore(0)
+    scheduler = SimpleNamespace(_open_jobs=looks)
+    for _ in range(2):
+        for _ in range(9):
+            JobScheduler._schedule_reevalutation(scheduler, 0.05)  # type: ignore[arg-type]
+        assert looks.acquire(timeout=60)
+        assert not looks.acquire(timeout=0.2)
 
 
 def test_a_file_is_summed_again_when_it_is_another(tmp_path: Path, lightened: list[str]) -> None:
