@@ -1,13 +1,15 @@
 """Snakemake's own work for each of many small jobs, without what grows with their number.
 
-Between two jobs Snakemake weighs all that are ready against each other; for every job that has
-finished it goes on looking for new ones once a second more often, to the end of the call; and it
-sums every file that the job has read, once for every file that it has written. Of a thousand small
-runs each of these takes longer than the runs.
+Between two jobs Snakemake weighs all that are ready against each other. Every look for jobs that
+can start has it look again a second later, so that looks become as many a second as jobs have
+finished. It sums every file that a job has read, once for every file that the job has written, and
+asks functions of rules what their parameters are, time and again. A thousand small runs take less
+than that.
 """
 
 from __future__ import annotations
 
+import functools
 import heapq
 import os
 import threading
@@ -20,6 +22,7 @@ def lighten() -> None:
     _weigh_few()
     _look_once_a_second()
     _sum_once()
+    _inspect_once()
 
 
 def _weigh_few() -> None:
@@ -78,3 +81,11 @@ def _sum_once() -> None:
         return known[key]
 
     _IOFile.checksum = once
+
+
+def _inspect_once() -> None:
+    """Have it remember what parameters the functions of rules have."""
+    from snakemake import common, rules
+
+    known = functools.cache(common.get_function_params)
+    common.get_function_params = rules.get_function_params = known

@@ -124,7 +124,8 @@ class Teller(logging.Handler):
         self._progress()
 
     def _progress(self) -> None:
-        share = self.spent / self.total if self.total else 1.0
+        counted = self.total > 0 and len(self.finished) < len(self.costs)
+        share = self.spent / self.total if counted else 1.0
         now = time.monotonic()
         if not self.terminal and (now - self.last < INTERVAL or share - self.shown < STEP):
             return
