@@ -123,6 +123,8 @@ def test_what_stays_in_a_process_has_one_of_its_own() -> None:
     assert alike(["select", "--pool", "a"])
     assert not alike(["train", "--gpus", "20"])
     assert not alike(["select", "--plugin", "mine.py"])
+    assert alike(["train", "--execution", '{"compile": false}', "--gpus", "0"])
+    assert not alike(["train", "--execution", '{"compile": true}', "--gpus", "0"])
     assert not alike(["figure", "--out", "a"])
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import re
@@ -132,10 +133,12 @@ def plain(command: str) -> list[str]:
 
 
 def alike(words: list[str]) -> bool:
-    """Whether a process that has done this job can do another: it has loaded nobody's plugins and
-    holds no GPU."""
-    gpus = words[words.index("--gpus") + 1] if "--gpus" in words else "0"
-    return words[0] in ALIKE and "--plugin" not in words and gpus == "0"
+    """Whether a process that has done this job can do another: it has loaded nobody's plugins,
+    holds no GPU and has compiled nothing, of which torch allows a process so much and no more."""
+    said = dict(itertools.pairwise(words))
+    compiled = json.loads(said.get("--execution", "{}")).get("compile", False)
+    own = "--plugin" in said or said.get("--gpus", "0") != "0" or compiled
+    return words[0] in ALIKE and not own
 
 
 def ask(words: list[str], environment: Mapping[str, str], parent: int) -> Asked | None:
