@@ -32,24 +32,24 @@ VALUES: dict[str, Any] = {
 # Values that a key may well have, by the last word of the key: told so here, or refused.
 _TOLD = """
 control:
-    at columns example files flops format foundry metric metrics parameters proxy recipe reference
-    scale seed split_by step task tokens
+    at columns example files flops format foundry launcher metric metrics parameters proxy recipe
+    reference scale seed split_by step task tokens
 doubled:
     betas
 empty:
-    at columns example files flops format foundry metric metrics parameters proxy recipe reference
-    scale seed split_by step table task tokens
+    at columns example files flops format foundry launcher metric metrics parameters proxy recipe
+    reference scale seed split_by step table task tokens
 empty list:
     by checkpoints files ignore plugins rivals shares subsets
 empty mapping:
     a attribution available b caps columns config direction execution extra figures fixed floors
     groups model options propose report scales selection style table training
 long:
-    at columns example files flops format foundry metric metrics parameters proxy recipe reference
-    scale seed split_by step task tokens
+    at columns example files flops format foundry launcher metric metrics parameters proxy recipe
+    reference scale seed split_by step task tokens
 many:
-    base_channels base_width batch batch_tokens candidates channels checkpoint_minutes classes
-    clip dimension documents epochs eps examples few_shot flops gpus hidden_learning_rate images
+    base_channels base_width batch batch_tokens candidates channels checkpoint_minutes classes clip
+    dimension documents epochs eps examples few_shot flops gpus hidden_learning_rate images
     initial_learning_rate learning_rate learning_rate_factor limit max_bytes max_document_bytes
     micro_batch_tokens mlp_ratio overlap_window pack pad parameters passes projection resamples
     ridge sample_bytes seed size stack target target_examples tests tokens tokens_per_parameter
@@ -59,23 +59,23 @@ nothing:
     checkpoint_minutes checkpoints clip columns compare compile config context count data_dir
     data_files datamodels decay direction documents draws encoding engine epochs eps example
     examples file final_learning_rate flops forecast format foundry gpus header heads
-    hidden_learning_rate holdout hub images initial_learning_rate large layers learning_rate
-    learning_rate_factor limit max_bytes max_document_bytes metric metrics micro_batch_tokens
-    mlp_ratio momentum noise only_scales options parameters parametrization pattern precision
-    projection proxy proxy_selection recipe records repeats revision scale scales scored_on seed
-    seeds size sources split split_by stack step streaming target target_examples task tests
-    tied tokens tokens_per_parameter warmup weight_decay weights width
+    hidden_learning_rate holdout hub images initial_learning_rate initialization large launcher
+    layers learning_rate learning_rate_factor limit max_bytes max_document_bytes metric metrics
+    micro_batch_tokens mlp_ratio momentum nodes noise only_scales options parameters parametrization
+    pattern precision projection proxy proxy_selection recipe records repeats revision scale scales
+    scored_on seed seeds sharded size sources split split_by stack step streaming target
+    target_examples task tests tied tokens tokens_per_parameter warmup weight_decay weights width
 path:
-    at columns example files flops format foundry metric metrics parameters proxy recipe reference
-    results scale seed split_by step table task tokens
+    at columns example files flops format foundry launcher metric metrics parameters proxy recipe
+    reference results scale seed split_by step table task tokens
 truth:
-    balanced bias compile drop_context grid q repeat texts whole_prompts
+    balanced bias compile drop_context grid q repeat sharded texts whole_prompts
 unknown name:
-    at columns example files flops format foundry metric metrics parameters proxy recipe reference
-    results scale seed split_by step study task tokens
+    at columns example files flops format foundry launcher metric metrics parameters proxy recipe
+    reference results scale seed split_by step study task tokens
 zero:
     balanced bias compile drop_context few_shot final_learning_rate gpus holdout momentum q repeat
-    seed target target_examples texts tied warmup weight_decay whole_prompts
+    seed sharded target target_examples texts tied warmup weight_decay whole_prompts
 """
 LEGAL = {kind: set(words.split()) for kind, words in yaml.safe_load(_TOLD).items()}
 Place = tuple[str, ...]

@@ -193,6 +193,7 @@ BAD = [
         "llm-foundry",
         ["scales.small.initialization: mup has an initialization of its own"],
     ),
+    ("execution/launcher", "srun -N {node}", ["scales.small.launcher: is 'srun -N {node}'"]),
     ("scales/small/gpus", 1.5, ["scales.small.gpus: 1.5 GPUs are no whole number"]),
     ("scales/small/nodes", 2, ["scales.small.nodes: 0 GPUs are no equal shares of 2 nodes"]),
     (

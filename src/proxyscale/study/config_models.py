@@ -217,6 +217,7 @@ class Execution(Strict):
     )
     launcher: str = Field(
         "srun --kill-on-bad-exit --nodes={nodes} --ntasks={nodes} --cpus-per-task={gpus}",
+        min_length=1,
         description="what starts a torchrun on each of several nodes, of `gpus` GPUs each",
     )
     sharded: bool | None = Field(

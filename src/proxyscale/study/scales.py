@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +93,12 @@ class ResolvedScale:
         elif nodes > 1 and (gpus < nodes or gpus % nodes):
             message = f"{gpus:g} GPUs are no equal shares of {nodes} nodes"
             yield UserError(message, where=f"{where}.nodes", hint="gpus: of all nodes together")
+        launcher = self.execution["launcher"]
+        try:
+            shlex.split(launcher.format(nodes=nodes, gpus=gpus))
+        except (ValueError, KeyError, IndexError) as error:
+            message = f"is {launcher!r}, which cannot be filled in: {error}"
+            yield UserError(message, where=f"{where}.launcher", hint="{nodes} and {gpus} are known")
         if self.training["engine"] == "llm-foundry":
             for key, said in (("nodes", nodes > 1), ("sharded", self.execution["sharded"])):
                 if said:
