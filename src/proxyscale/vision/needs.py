@@ -34,6 +34,7 @@ STACKED = 64  # copies, at most
 SPLITS = 8  # halves of the models that scores are compared by
 PENALTIES, ITERATIONS = 20, 250  # of a lasso's path, and of its solver
 DOUBLE = 3e10  # FLOP/s of a core in float64
+RANKING = 200.0  # bytes of memory of a number that is being ranked
 RANKED = 1.2e-7  # seconds to rank a number among a million
 
 
@@ -170,7 +171,7 @@ class ImageNeeds(Needs):
         """Scores of all scales side by side, some test images at a time; ranks along the pool."""
         tests = max(map(self._tests, self.study.config.tasks))
         own, scales = self.study.config.attribution, len(self.study.scales)
-        held = 4.0 * BLOCK * (scales * (1 + 2 * SPLITS) + 4 * max(own.trak.models))
+        held = BLOCK * (4.0 * scales * (1 + 2 * SPLITS) + 8.0 * max(own.trak.models) + RANKING)
         same = 8.0 * tests * self._pool  # which of the pool are of a test image's class
         masks = 16.0 * self.study.draws(own.truth) * self._pool
         ranked = scales * (1 + 2 * SPLITS) * tests * self._pool
