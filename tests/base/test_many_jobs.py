@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from snakemake import common, rules
 from snakemake.io import _IOFile
 from snakemake.scheduling.job_scheduler import JobScheduler
 
@@ -29,9 +28,6 @@ def lightened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     later = JobScheduler._schedule_reevalutation
     monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", later)
     monkeypatch.setattr(_IOFile, "checksum", checksum)
-    params = common.get_function_params
-    for module in (common, rules):
-        monkeypatch.setattr(module, "get_function_params", params)
     many_jobs.lighten()
     return summed
 
@@ -96,13 +92,3 @@ def test_a_file_is_summed_again_when_it_is_another(tmp_path: Path, lightened: li
     path.unlink()
     with pytest.raises(FileNotFoundError):
         told()
-
-
-def test_functions_of_rules_are_inspected_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked(wildcards: Any, attempt: int) -> None: ...
-
-    candidates = {"attempt": 1, "threads": 2}
-    assert common.get_input_function_aux_params(asked, candidates) == {"attempt": 1}
-    monkeypatch.setattr("inspect.signature", None)
-    assert common.get_input_function_aux_params(asked, candidates) == {"attempt": 1}
-    assert list(rules.get_function_params(asked)) == ["wildcards", "attempt"]

@@ -2,14 +2,12 @@
 
 Between two jobs Snakemake weighs all that are ready against each other. Every look for jobs that
 can start has it look again a second later, so that looks become as many a second as jobs have
-finished. It sums every file that a job has read, once for every file that the job has written, and
-asks functions of rules what their parameters are, time and again. A thousand small runs take less
-than that.
+finished. And it sums every file that a job has read, once for every file that the job has written.
+A thousand small runs take less than that.
 """
 
 from __future__ import annotations
 
-import functools
 import heapq
 import os
 import threading
@@ -22,7 +20,6 @@ def lighten() -> None:
     _weigh_few()
     _look_once_a_second()
     _sum_once()
-    _inspect_once()
 
 
 def _weigh_few() -> None:
@@ -81,11 +78,3 @@ def _sum_once() -> None:
         return known[key]
 
     _IOFile.checksum = once
-
-
-def _inspect_once() -> None:
-    """Have it remember what parameters the functions of rules have."""
-    from snakemake import common, rules
-
-    known = functools.cache(common.get_function_params)
-    common.get_function_params = rules.get_function_params = known
