@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+from typing import NoReturn
 
 import proxyscale
 from proxyscale.base import job_server, lock
@@ -95,7 +96,7 @@ def _end_with(asking: socket.socket) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Serve until this process's parent ends; in a fork, do the jobs that are asked for."""
     from proxyscale.cli.main import main as job
 
@@ -109,12 +110,12 @@ def main() -> int:
     while True:
         words = sys.argv[1:] = job_server.asked(asking)  # which several GPUs start again for each
         code = job(words)
-        if code or not job_server.alike(words) or time.process_time() > TOGETHER:
-            return code
         sys.stdout.flush()
         sys.stderr.flush()
+        if code or not job_server.alike(words) or time.process_time() > TOGETHER:
+            os._exit(code)  # an interpreter that ends touches, and so copies, all that forks share
         job_server.tell_done(asking)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
