@@ -124,9 +124,10 @@ def _draw_bars(ax: Axes, bar: Rows, top: float, groups: Mapping[str, str]) -> No
         if not math.isnan(fact["ceiling"]):
             ax.axvline(fact["ceiling"], ymax=TOP, color=INK, lw=1.0, ls=(0, (1, 1.5)))
     falls = f" ({negative.sum():.0%} r < 0)" if negative.any() else ""
-    lines = [f"median {fact['median']:.2f}{falls}" if fact["n"] else "R² n/a", f"n = {fact['n']}"]
+    lines = [f"median {fact['median']:.2f}{falls}" if fact["n"] else "R² n/a"]
     medians = {name: fact[f"median_{name}"] for name in groups}
     lines += [f"{groups[name]} {m:.2f}" for name, m in medians.items() if not math.isnan(m)]
+    lines += [f"n = {fact['n']}"]
     lines += [f"{fact['undefined']} n/a"] if fact["undefined"] else []
     ax.text(0.03, 0.97, "\n".join(lines), transform=ax.transAxes, va="top", fontsize=SMALL)
     ax.set(xlim=(0, 1), ylim=(0, top / TOP))
