@@ -234,7 +234,7 @@ def test_two_nodes_share_a_run(slurm: OneMachine, tmp_path: Path) -> None:
     report(jobs()[before:])
     (job,) = [job for job in jobs()[before:] if "train" in job["Comment"]]
     assert (job["JobState"], job["NumNodes"]) == ("COMPLETED", "2")
-    assert "gres/gpu=2" in job["ReqTRES"]
+    assert "gpu:2" in job["TresPerJob"]
     assert weights[0].keys() == weights[1].keys()
     for key, tensor in weights[0].items():
         np.testing.assert_allclose(weights[1][key], tensor, rtol=0, atol=1e-6, err_msg=key)

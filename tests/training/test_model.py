@@ -53,7 +53,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     told = ["--spec", json.dumps(RUN), "--execution", json.dumps(dict(tiny_run.native.PLAIN))]
     assert main(["train", *common, *words, *told]) == 0
     measured = ["--run", str(root / "run"), "--task", str(task), "--code", "1"]
-    assert main(["evaluate", *common, *measured, "--out", str(root / "losses")]) == 0
+    losses = ["--spec", '{"precision": "fp32"}', "--out", str(root / "losses")]
+    assert main(["evaluate", *common, *measured, *losses]) == 0
     how = {"candidates": 40, "dimension": 64, "seed": 0, "uncovered": "autograd"}
     out = ["--out", str(root / "features" / "pool" / "manifest.json")]
     more = ["--pool", str(pool), "--spec", json.dumps(how), *out]

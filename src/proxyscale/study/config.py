@@ -187,7 +187,8 @@ class Config(Reading):
     )
     measured_in: Literal["fp32", "bf16"] = Field(
         "fp32",
-        description="losses are, whatever trained the models; bf16 is for GPUs",
+        description="losses are, whatever trained the models; bf16, which is for GPUs, moved mean "
+        "losses of the default study by .003 at most, and what one distribution gains by .005",
     )
     rivals: Annotated[list[Literal["ngram", "overlap"]], UNIQUE] = Field(
         ["ngram", "overlap"],
