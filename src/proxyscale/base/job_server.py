@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib
 import itertools
 import json
 import os
@@ -113,8 +112,6 @@ def hand_over() -> None:
     """Have this process's Snakemake ask the server itself, where a job's command is plain words."""
     import subprocess
 
-    shells = importlib.import_module("snakemake.shell")
-
     def begun(command: str, **options: Any) -> Any:
         words = plain(command)
         if words and options["stdout"] is not subprocess.PIPE:
@@ -123,6 +120,7 @@ def hand_over() -> None:
                 return asked
         return subprocess.Popen(command, **options)
 
+    shells = sys.modules["snakemake.shell"]  # an import finds the class of that name
     vars(shells)["sp"] = SimpleNamespace(**{**vars(subprocess), "Popen": begun})
 
 
