@@ -23,6 +23,7 @@ from proxyscale.base.progress import FINISHED, QUIET, duration
 WIDTH = 160  # of a line at most
 INTERVAL = 10.0  # seconds between two lines on progress, at least
 STEP = 0.02  # of the compute between them, too
+SURE = 0.1  # of the compute: before, what reading took says little of what training takes
 # Of these there are many: a line on each tells nothing, unless it warns.
 MANY = frozenset({"overlap", "pack", "items", "select", "train", "evaluate", "figure", "table"})
 KEY = re.compile(r"\btraining\.(\w+)")
@@ -131,7 +132,7 @@ class Teller(logging.Handler):
             return
         self.last, self.shown = now, share
         took = now - self.start
-        left = f"{duration(took / share * (1 - share))} left · " if 0.02 < share < 1 else ""
+        left = f"{duration(took / share * (1 - share))} left · " if SURE < share < 1 else ""
         names = sorted(self.known[n].name for n in self.running if n in self.known)
         jobs = f"{len(self.finished)} of {len(self.costs)} jobs"
         line = f"{share:4.0%} of the {self.counted} · {jobs} · {left}{', '.join(names)}"
