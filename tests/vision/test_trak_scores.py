@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import image_memory
 from torch import Tensor
 
 from proxyscale.attribution import trak
@@ -19,15 +20,7 @@ from proxyscale.vision.features import Gradients, features
 from proxyscale.vision.images import Images
 from proxyscale.vision.trak_scores import score
 
-MODEL = {
-    "blocks": [1, 1],
-    "channels": 2,
-    "classes": 3,
-    "colors": 1,
-    "stem": "cifar",
-    "parametrization": "mup",
-    "base_channels": 4,
-}
+MODEL = image_memory.MODEL | {"blocks": [1, 1]}
 SPEC = {"projection": None, "ridge": 0.3, "seed": 0}
 
 

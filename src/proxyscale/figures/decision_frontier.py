@@ -123,8 +123,8 @@ def _frontier_rows(data: FigureData, place: Place, estimates: dict[str, Estimate
 def _below_a_coin(panels: dict[Place, dict[str, Estimate]], data: FigureData) -> str:
     """The laws that do worse than a coin, on the mean or else on some task, for the title."""
     worse: dict[str, list[str]] = {}
-    for (task, _), panel in ((place, told) for place, told in panels.items() if place[1] == "all"):
-        for name in data.extrapolations:
+    for (task, group), panel in panels.items():
+        for name in data.extrapolations if group == "all" else ():
             if panel.get(name, Estimate()).value < 0.5:
                 worse.setdefault(PREDICTORS[name.split(":")[0]], []).append(data.style.label(task))
     told = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from proxyscale.base.errors import UserError
-from proxyscale.figures.figure_data import FigureData, Rows
+from proxyscale.figures.figure_data import Estimate, FigureData, Rows
 from proxyscale.figures.layout import page
 from proxyscale.figures.style import COLORS, INK, SMALL, key
 from proxyscale.registry import figure
@@ -83,11 +83,11 @@ def _bars(data: FigureData, proxy: str, task: str) -> Rows:
     count, _ = np.histogram(values, BINS)
     negative, _ = np.histogram(values[falling], BINS)
     facts = {
-        "median": float(np.median(values)) if len(values) else math.nan,
+        "median": _median(r2),
         "ceiling": float(np.median(ceilings)) if len(ceilings) else math.nan,
         "n": len(values),
         "undefined": len(r2) - len(values),
-        **{f"median_{group}": _median(data, proxy, task, group) for group in data.groups[1:]},
+        **{f"median_{g}": _median(data.examples(proxy, task, g)) for g in data.groups[1:]},
     }
     total = max(len(values), 1)
     return [
@@ -100,10 +100,9 @@ def _bars(data: FigureData, proxy: str, task: str) -> Rows:
     ]
 
 
-def _median(data: FigureData, proxy: str, task: str, group: str) -> float:
-    """The median of the examples' R² among the distributions of a group; NaN if none has one."""
-    values = [e.value for e in data.examples(proxy, task, group).values()]
-    known = [value for value in values if not math.isnan(value)]
+def _median(r2: Mapping[int, Estimate]) -> float:
+    """The median of the examples' R²; NaN if none has one."""
+    known = [e.value for e in r2.values() if not math.isnan(e.value)]
     return float(np.median(known)) if known else math.nan
 
 

@@ -77,13 +77,12 @@ def summarize(
     """
     grid = with_objective(grid, objective)
     whole = group_members(grid, groups)
-    parts = grid.parts(reference)
+    parts = [(part, members_of_part(part, grid, whole)) for part in grid.parts(reference)]
     if not parts:
         message = f"no scale shares {LEAST} recipes with {reference} on any task"
         raise UserError(message, where="runs.table")
     tables, besides = [], levels or {}
-    for part in parts:
-        members = members_of_part(part, grid, whole)
+    for part, members in parts:
         rows = [
             row | {"unit": row["unit"] or _unit(row, task, objective, part.better[task])}
             for task in part.tasks
@@ -97,12 +96,10 @@ def summarize(
         tables.append(as_table(rows))
     tables += [
         table
-        for part in parts
+        for part, members in parts
         for task in part.tasks
         if len(part.examples[task]) > 1
-        for table in _example_tables(
-            part, reference, task, members_of_part(part, grid, whole), confidence, besides
-        )
+        for table in _example_tables(part, reference, task, members, confidence, besides)
     ]
     return pa.concat_tables(tables)
 

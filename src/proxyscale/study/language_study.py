@@ -160,10 +160,10 @@ class LanguageStudy(LanguageRuns):
         return canonical(demands.demands(self))
 
     def plan(self, planned: Sequence[Planned], cores: int, calibrate: Calibrate) -> str:
-        rates = MachineRates()
+        rates, short = MachineRates(), calibrated(self)
 
         def seconds(name: str) -> float | None:
-            scale, short = self.scales[name], calibrated(self)
+            scale = self.scales[name]
             if not short or scale.training["engine"] not in registry.ENGINES:
                 return None
             nearest = self.scales[name if name in short else short[-1]]
@@ -171,7 +171,7 @@ class LanguageStudy(LanguageRuns):
             return took * scale.flops / nearest.flops
 
         needs, jobs = self.needs(here()), [one.job for one in planned]
-        if not needs.most_gpus()[0]:
+        if not needs.most_gpus().gpus:
             estimate = Estimate(self, jobs, seconds, text=rates.text, matrices=rates.matrices)
             return plan.told(self, estimate, cores)
         needs.learn(jobs)

@@ -68,11 +68,13 @@ def by_rule(planned: Sequence[Planned], needs: Needs) -> tuple[list[str], list[s
     left = sum(one.job.pending for one in planned)
     told = f"to do: {left:,} jobs, {gpu} GPU hours, {core} core hours of jobs without a GPU"
     sums = [told]
-    asked, _, device, _ = needs.most_gpus()
-    for fleet in FLEETS if asked else ():
-        if asked <= fleet:
+    most = needs.most_gpus()
+    for fleet in FLEETS if most.gpus else ():
+        if most.gpus <= fleet:
             took = makespan(work, fleet, CORES * fleet)
-            sums.append(f"on {fleet} GPUs ({device}), {CORES} cores for each: {duration(took)}")
+            sums.append(
+                f"on {fleet} GPUs ({most.device}), {CORES} cores for each: {duration(took)}"
+            )
     return aligned(rows), sums
 
 
@@ -153,6 +155,6 @@ def spent(planned: Sequence[Planned], needs: Needs) -> str:
 
 def _gpus(one: Planned, needs: Needs) -> float:
     """GPUs that a job had; of models that are there that is not known."""
-    if not needs.most_gpus()[0]:
+    if not needs.most_gpus().gpus:
         return 0.0
     return needs.of(one.job.rule, one.wildcards).gpus

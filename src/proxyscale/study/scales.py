@@ -22,13 +22,8 @@ from proxyscale.study.config_data import Tokenizer
 from proxyscale.study.config_models import Execution, Model, Training
 
 LEARNING_RATES = ("learning_rate", "hidden_learning_rate")
-GPT_KEYS = (
-    "heads",
-    "mlp_ratio",
-    "bias",
-    "tied",
-    "initialization",
-)  # that no other architecture has
+# That no other architecture has.
+GPT_KEYS = ("heads", "mlp_ratio", "bias", "tied", "initialization")
 # Makes the classes of transformers' architectures; asked for them alone, since it imports torch.
 HUGGING_FACE = "proxyscale.training.hugging_face"
 
