@@ -5,6 +5,7 @@ from proxyscale.base import devices
 from proxyscale.study.hardware import LEAST
 from proxyscale.study.job_graph import Job
 from proxyscale.study.language_runs import LanguageRuns
+from proxyscale.study.needs import once_a_round
 
 # On one machine the jobs share its GPUs, counted in slots: a whole one each, or what a scale says; on
 # a cluster the scheduler hands out whole ones.
@@ -58,10 +59,11 @@ def gpus_of(need):
 
 def asks(need):
     """The resources of a rule whose jobs need `need(wildcards)`, more of them at every attempt."""
+    found = once_a_round(need)
     return {
-        "mem_mb": lambda wildcards, attempt: need(wildcards).mem_mb(attempt),
-        "runtime": lambda wildcards, attempt: need(wildcards).runtime(attempt),
-        "gpu": lambda wildcards: gpus_of(need(wildcards)),
+        "mem_mb": lambda wildcards, attempt: found("mem_mb", wildcards).mem_mb(attempt),
+        "runtime": lambda wildcards, attempt: found("time", wildcards).runtime(attempt),
+        "gpu": lambda wildcards: gpus_of(found("gpu", wildcards)),
     }
 
 
@@ -71,20 +73,24 @@ def on_nodes(need):
     With `mpi` its executor starts a job once, on the first node, and leaves it to the job to start
     what runs on each.
     """
+    if one_machine:
+        return {}
+    found = once_a_round(need)
 
-    def asked(value):
+    def asked(name, value):
         def of_job(wildcards):
-            found = need(wildcards)
-            return value(found) if found.nodes > 1 else None
+            told = found(name, wildcards)
+            return value(told) if told.nodes > 1 else None
 
-        return of_job
+        return {name: of_job}
 
     return {
-        "mpi": asked(lambda found: "srun"),
-        "nodes": asked(lambda found: found.nodes),
-        "tasks": asked(lambda found: found.nodes),
-        "tasks_per_gpu": asked(lambda found: 0),
-        "slurm_extra": asked(
-            lambda found: f"--gpus-per-node={int(found.gpus) // found.nodes}"
+        **asked("mpi", lambda told: "srun"),
+        **asked("nodes", lambda told: told.nodes),
+        **asked("tasks", lambda told: told.nodes),
+        **asked("tasks_per_gpu", lambda told: 0),
+        **asked(
+            "slurm_extra",
+            lambda told: f"--gpus-per-node={int(told.gpus) // told.nodes}",
         ),
     }

@@ -182,7 +182,6 @@ def measured(rounds: int) -> Iterator[Row]:
     dense = torch.randn(block.shape[1], 512, generator=seeded(0))
     seconds = in_turns(rounds, lambda: project(sketch, parts[0]), lambda: block @ dense)
     yield from compared("projection, k = 512", "examples", BATCH, seconds, ["dense matrix"])
-    features.BATCH["cpu"] = BATCH
     there = importlib.util.find_spec("trak") is not None
     for dimension in (256, 4096):
         with tempfile.TemporaryDirectory() as name:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from timing import Row, compared, in_turns
-from tokenizers import Tokenizer
 
 from proxyscale.base import arrays
 from proxyscale.base.artifacts import read_json
@@ -23,6 +22,7 @@ from proxyscale.data.overlap import Sought, Tested
 from proxyscale.data.overlap_search import search
 from proxyscale.data.pool import pack
 from proxyscale.data.tokenizer import build_tokenizer
+from proxyscale.data.tokens import load_tokenizer
 from proxyscale.data.words import words
 
 DOCS = ["numpy", "scipy", "matplotlib", "pandas", "networkx", "torch", "mpmath"]
@@ -74,7 +74,7 @@ def _measured(root: Path, rounds: int) -> Iterator[Row]:
             pack(root / "packs" / name, corpora[name], tokenizer, spec)
 
     texts = [text for path in corpora.values() for _, text in read_documents(path, "pool")]
-    bare = Tokenizer.from_file(str(tokenizer))
+    bare = load_tokenizer(tokenizer)
 
     def tokens() -> None:
         for text in texts:

@@ -47,7 +47,7 @@ def read_table(table: Path = TABLE) -> Iterator[Mutant]:
 
 def run_tests(source: Path, tests: tuple[str, ...]) -> int:
     """pytest's exit code with the package that lies in `source`."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     paths = [str(ROOT / "tests" / name) for name in tests]
     environment = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command + paths, env=environment, cwd=ROOT, capture_output=True)

@@ -13,7 +13,7 @@ from proxyscale.base import artifacts
 from proxyscale.base.progress import note_duration
 from proxyscale.study.language_needs import LanguageNeeds as Needs
 from proxyscale.study.language_study import LanguageStudy
-from proxyscale.study.needs import MARGIN
+from proxyscale.study.needs import MARGIN, Need, once_a_round
 from proxyscale.study.validation import read_yaml
 
 
@@ -172,3 +172,18 @@ def test_on_gpus_a_finished_run_took_what_the_clock_says(
     log.touch()
     note_duration(log, 1100.0, 3.0)
     assert study.needs().train("large", "a").seconds == pytest.approx(MARGIN * 1100)
+
+
+def test_a_need_is_worked_out_once_a_round() -> None:
+    worked_out: list[dict[str, str]] = []
+
+    def need(wildcards: dict[str, str]) -> Need:
+        worked_out.append(wildcards)
+        return Need(len(worked_out), 0)
+
+    found = once_a_round(need)
+    xs, s = {"scale": "xs"}, {"scale": "s"}
+    assert [found(name, xs).memory for name in ("memory", "time", "gpus")] == [1, 1, 1]
+    assert [found(name, xs).memory for name in ("time", "memory")] == [2, 2]
+    assert [found("gpus", wildcards).memory for wildcards in (s, xs)] == [3, 4]
+    assert worked_out == [xs, xs, s, xs]

@@ -35,7 +35,7 @@ def test_slurm_is_asked_for_the_nodes_of_a_run_that_several_share(tmp_path: Path
     workflow.config["training"]["batch_tokens"] = 64
     workflow.config["execution"] = {"device": "h100"}
     workflow.config["scales"]["ref"] |= {"gpus": 4, "nodes": 2}
-    told = re.split(r"^rule ", workflow.dry_run("--cores", "4"), flags=re.MULTILINE)
+    told = re.split(r"^rule ", workflow.dry_run("--cores", "4", "--jobs", "4"), flags=re.MULTILINE)
     runs = [job for job in told if job.startswith("train:")]
     shared = [job for job in runs if "scale=ref" in job]
     assert shared

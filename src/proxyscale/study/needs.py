@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,3 +101,23 @@ class Needs:
     def most_gpus(self) -> Most:
         """The most GPUs that a job is said to have."""
         return Most(0.0, "", "auto")
+
+
+def once_a_round(need: Callable[[Any], Need]) -> Callable[[str, Any], Need]:
+    """`need` of a job's wildcards, worked out once for all that is asked of the job in turn.
+
+    It is worked out again when something is asked for the second time: Snakemake asks for each of
+    a job's resources once while it builds the graph and once before the job starts, and jobs that
+    have ended between have told more.
+    """
+    known: dict[str, Any] = {"job": None, "asked": set()}
+
+    def found(name: str, wildcards: Any) -> Need:
+        job = dict(wildcards.items())
+        if job != known["job"] or name in known["asked"]:
+            known.update(job=job, asked=set(), need=need(wildcards))
+        known["asked"].add(name)
+        told: Need = known["need"]
+        return told
+
+    return found

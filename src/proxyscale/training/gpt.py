@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -100,8 +100,7 @@ class Gpt(LanguageModel):
     @property
     def readout(self) -> nn.Parameter:
         matrix = self.embedding if self.head is None else self.head
-        assert isinstance(matrix.weight, nn.Parameter)
-        return matrix.weight
+        return cast(nn.Parameter, matrix.weight)
 
     def hidden(self, tokens: Tensor, at: Tensor | None = None) -> Tensor:
         """See `LanguageModel`; with `at`, the last block makes but keys and values elsewhere."""
