@@ -56,13 +56,17 @@ class Block(nn.Module):
             nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
-        convolution = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        # The stride is taken before: of few channels torch's own convolution with both ends in an
+        # abort (see vision/resnet.py).
+        self.stride = stride
+        convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
         self.side = nn.Sequential(convolution, nn.BatchNorm2d(outputs))
         if stride == 1 and inputs == outputs:
             self.side = nn.Sequential()
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.main(x) + self.side(x), inplace=True)
+        side = self.side(x[:, :, :: self.stride, :: self.stride])
+        return functional.relu(self.main(x) + side, inplace=True)
 
 
 class Plain(nn.Sequential):

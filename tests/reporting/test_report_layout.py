@@ -177,6 +177,26 @@ def test_on_paper_no_heading_ends_a_page(browser: Browser, folder: Path) -> None
     assert not set(last) & set(filter(None, told))
 
 
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="poppler is not installed")
+def test_a_long_table_has_its_head_on_every_page(browser: Browser, folder: Path) -> None:
+    browser.viewport(1280)
+    browser.open(folder / "r.html")
+    grown = """
+    const table = [...document.querySelectorAll('table')].find((t) => t.querySelector('th button'));
+    table.querySelector('th button').textContent = 'repeated head';
+    const row = table.tBodies[0].rows[0];
+    row.cells[0].textContent = 'grown row';
+    for (let i = 0; i < 200; i++) row.after(row.cloneNode(true));
+    for (let e = table; e; e = e.parentElement) if (e.tagName === 'DETAILS') e.open = true;
+    """
+    browser.run(grown)
+    command = ["pdftotext", "-", "-"]
+    paper = subprocess.run(command, input=browser.printed(), capture_output=True, check=True)
+    pages = [page for page in paper.stdout.decode().split("\f") if "grown row" in page]
+    assert len(pages) > 3
+    assert all("repeated head" in " ".join(page.split()) for page in pages)
+
+
 def test_paper_holds_no_config_and_few_pages(browser: Browser, folder: Path) -> None:
     browser.viewport(1280)
     browser.open(folder / "r.html")
