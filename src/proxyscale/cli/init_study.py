@@ -14,28 +14,13 @@ PROFILE = "profiles/default/config.yaml"  # Snakemake finds it beside a Snakefil
 SNAKEFILE = """\
 # The workflow of proxyscale, on the study in config.yaml:  snakemake --cores all
 configfile: "config.yaml"
-
-
 module proxyscale:
-    snakefile:
-        {snakefile}
-    config:
-        config
-
-
+    snakefile: {snakefile}
+    config: config
 use rule * from proxyscale
-
-
-onstart:
-    proxyscale.onstart()
-
-
-onsuccess:
-    proxyscale.onsuccess()
-
-
-onerror:
-    proxyscale.onerror()
+onstart: proxyscale.onstart()
+onsuccess: proxyscale.onsuccess()
+onerror: proxyscale.onerror()
 """
 HEAD = """\
 # `proxyscale explain KEY` tells what a key means, `proxyscale plan` what the study will cost.
