@@ -51,7 +51,8 @@ def test_a_study_of_a_table_trains_nothing(tmp_path: Path, monkeypatch: pytest.M
         (["mine", "--files", "raw"], "NAME=VALUE is wanted"),
         (["mine", "--hub", "web=some/data"], "the commit is missing"),
         (["mine", "--runs", "a.csv"], "the largest scale is to be named"),
-        (["there", "--files", "a=b"], "is there already"),
+        (["mine", "--files", "a=b/*.txt"], "no file matches b/*.txt"),
+        (["there", "--files", "a=there/config.yaml"], "is there already"),
     ],
 )
 def test_mistakes_are_told_in_one_line(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from proxyscale.base.errors import UserError
 from proxyscale.base.shipped import workflow_folder
+from proxyscale.data.records import matching, no_match
 
 PROFILE = "profiles/default/config.yaml"  # Snakemake finds it beside a Snakefile by itself
 SNAKEFILE = """\
@@ -60,8 +61,12 @@ def init(
     """Write config.yaml, Snakefile and a profile into a folder; all, in this order.
 
     `files` are patterns by source, relative to where the command is called; `hub` are NAME@COMMIT
-    by source. With a `table` of runs, nothing is trained. UserError for a file that is there.
+    by source. With a `table` of runs, nothing is trained. UserError for a pattern that matches no
+    file, and for a file of ours that is there.
     """
+    for pattern in files.values():
+        if not matching(pattern):
+            raise no_match(pattern)
     sources = {name: {"files": os.path.abspath(path)} for name, path in files.items()}
     for name, told in hub.items():
         repository, _, commit = told.partition("@")
