@@ -62,7 +62,9 @@ def asks(need):
     found = once_a_round(need)
     return {
         "mem_mb": lambda wildcards, attempt: found("mem_mb", wildcards).mem_mb(attempt),
-        "runtime": lambda wildcards, attempt: found("time", wildcards).runtime(attempt),
+        "runtime": lambda wildcards, attempt, threads: found("time", wildcards).runtime(
+            attempt, threads
+        ),
         "gpu": lambda wildcards: gpus_of(found("gpu", wildcards)),
     }
 

@@ -22,6 +22,7 @@ rule select:
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
+    threads: lambda w: needs.select(w.distribution).cores
     resources:
         **asks(lambda w: needs.select(w.distribution)),
     params:
@@ -31,4 +32,4 @@ rule select:
     shell:
         "python -m proxyscale select --log {log:q} {params.plugins} --pool {input.pool:q}"
         " --tokenizer {input.tokenizer:q} --target {input.target:q} --scores {input.scores:q}"
-        " --losses {input.losses:q} --spec {params.spec:q} --out {output:q}"
+        " --losses {input.losses:q} --processes {threads} --spec {params.spec:q} --out {output:q}"

@@ -74,6 +74,7 @@ class Needs(NamedTuple):
 
     reads: tuple[str, ...] = ()  # of READS
     noise: str = "none"  # added to the scores, unless a distribution says otherwise
+    in_parts: bool = False  # whether processes share its work: by `candidates.map_texts`
 
     @property
     def keys(self) -> list[str]:
@@ -107,11 +108,21 @@ class Selections(Registry):
 
     @overload
     def __call__(
-        self, function: None = None, *, needs: Iterable[str] = (), noise: str = "none"
+        self,
+        function: None = None,
+        *,
+        needs: Iterable[str] = (),
+        noise: str = "none",
+        in_parts: bool = False,
     ) -> Callable[[Function], Function]: ...
 
     def __call__(
-        self, function: Any = None, *, needs: Iterable[str] = (), noise: str = "none"
+        self,
+        function: Any = None,
+        *,
+        needs: Iterable[str] = (),
+        noise: str = "none",
+        in_parts: bool = False,
     ) -> Any:
         """Register under the function's name, with what it needs. UserError for another need."""
         for need in needs:
@@ -120,7 +131,7 @@ class Selections(Registry):
 
         def register(function: Function) -> Function:
             super(Selections, self).__call__(function)
-            self.declared[self.name(function)] = Needs(tuple(needs), noise)
+            self.declared[self.name(function)] = Needs(tuple(needs), noise, in_parts)
             return function
 
         return register if function is None else register(function)

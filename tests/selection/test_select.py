@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import itertools
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -16,8 +18,9 @@ from proxyscale.base.errors import UserError
 from proxyscale.data.pool import Pool, assemble, pack
 from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.data.tokens import load_tokenizer
+from proxyscale.selection import candidates as of_candidates
 from proxyscale.selection import select
-from proxyscale.selection.candidates import candidate_ids
+from proxyscale.selection.candidates import Candidates, candidate_ids
 
 SUBJECTS = {"birds": ["heron", "wren", "owl"], "metals": ["iron", "zinc", "lead"], "rare": ["ant"]}
 DOCUMENTS = {"birds": 300, "metals": 200, "rare": 12}
@@ -81,7 +84,14 @@ def pool(files) -> Pool:
 @pytest.fixture
 def build(files, tmp_path):
     def built(
-        method: str, size: int, seed: int = 0, name: str = "d", target=None, scores=None, **spec
+        method: str,
+        size: int,
+        seed: int = 0,
+        name: str = "d",
+        target=None,
+        scores=None,
+        processes=1,
+        **spec,
     ):
         spec = {"name": name, "method": method, "size": size, "seed": seed, **spec}
         out = tmp_path / "distribution.parquet"
@@ -92,6 +102,7 @@ def build(files, tmp_path):
             tokenizer=files / "tokenizer.json",
             target=target,
             scores=scores,
+            processes=processes,
         )
         return artifacts.read(out, "distribution")
 
@@ -252,6 +263,77 @@ def test_text_methods_find_the_target(build, pool, files, method, noise):
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.parametrize("method", ["dsir", "classifier"])
+@pytest.mark.parametrize("part", [7, 500, 4000])
+def test_the_number_of_processes_changes_nothing(build, files, monkeypatch, method, part):
+    """Nor how the candidates are parted: 4,000 are more than there are."""
+    monkeypatch.setattr(select, "FITTED", 200)
+    asked = {"target": files / "task" / "target.parquet", "draws": 2, "noise": "gumbel"}
+    whole = build(method, 60, **asked)
+    monkeypatch.setattr(of_candidates, "PART", part)
+    tables = [build(method, 60, **asked, processes=count) for count in (1, 2, 3)]
+    assert all(table.equals(whole) for table in tables)
+
+
+@given(st.integers(0, 60), st.integers(1, 20), st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_parts_are_all_candidates_in_their_order(pool, files, count, part, processes):
+    ids, tokenizer = np.arange(count), load_tokenizer(files / "tokenizer.json")
+    mine = Candidates(pool, ids, np.random.default_rng(0), tokenizer, processes=processes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(of_candidates, "PART", part)
+        parts = list(mine.map_texts(list))
+    assert all(len(texts) == part for texts in parts[:-1])
+    assert list(itertools.chain(*parts)) == list(mine.texts())
+
+
+@pytest.mark.parametrize("draws_itself", [False, True, "by children"])
+def test_a_method_is_asked_once_for_all_draws_unless_it_draws(
+    build, files, pool, monkeypatch, draws_itself
+):
+    asked = []
+
+    @registry.selection(noise="gumbel")
+    def counted(candidates):
+        asked.append(len(candidates))
+        if draws_itself:
+            rng = candidates.rng if draws_itself is True else candidates.rng.spawn(1)[0]
+            return rng.normal(size=len(candidates))
+        return np.arange(len(candidates)) % 7.0
+
+    try:
+        table = build("counted", 40, draws=3, candidates=150)
+    finally:
+        del registry.selection.functions["counted"]
+    assert asked == [150] * (3 if draws_itself else 1)
+    ids = candidate_ids(pool, 150, 0)
+    draw = table["draw"].to_numpy()
+    for number in range(3):
+        rng = np.random.default_rng([0, number, zlib.crc32(b"d")])
+        scores = np.arange(150) % 7.0
+        if draws_itself:
+            scores = (rng if draws_itself is True else rng.spawn(1)[0]).normal(size=150)
+        chosen = np.sort(select.top(scores, 40, "gumbel", rng))
+        assert examples(table)[draw == number].tolist() == ids[chosen].tolist()
+
+
+def test_an_error_of_a_process_is_the_users(build, files, monkeypatch):
+    @registry.selection(in_parts=True)
+    def fails(candidates):
+        def told(texts):
+            raise UserError("this text is no text", where=next(texts)[:3])
+
+        return list(candidates.map_texts(told))
+
+    monkeypatch.setattr(of_candidates, "PART", 50)
+    try:
+        with pytest.raises(UserError, match="this text is no text") as raised:
+            build("fails", 5, processes=2)
+    finally:
+        del registry.selection.functions["fails"]
+    assert raised.value.where
+
+
 def test_dsir_samples_by_importance_unless_told_otherwise(build, files):
     target = files / "task" / "target.parquet"
     table = build("dsir", 60, target=target, draws=2)
@@ -311,6 +393,7 @@ def test_a_users_own_method_is_one_function(build, pool, files, tmp_path):
     registry.load_plugins([plugin])
     try:
         table = build("long-words", 30, options={"minimum": 3.0})
+        assert build("long-words", 30, options={"minimum": 3.0}, processes=2).equals(table)
         texts = load_tokenizer(files / "tokenizer.json").decode_batch(pool.rows(examples(table)))
         assert all(np.mean([len(word) for word in text.split()]) >= 3.0 for text in texts)
         assert registry.selection.help("long-words").startswith("Rows whose mean word")

@@ -40,6 +40,15 @@ def test_a_job_of_a_whole_node_lets_smaller_ones_pass_and_waits_for_all_gpus() -
     assert makespan(graph, 9, 8) == 9
 
 
+def test_a_job_of_several_cores_waits_for_them_or_takes_longer_on_fewer() -> None:
+    graph = [Work(4.0), Work(3.0, cores=4), Work(9.0)]
+    assert makespan(graph, 0, 6) == 9
+    assert makespan(graph, 0, 5) == 12  # the long one from 3 on
+    assert makespan(graph, 0, 4) == 12  # the large one from 9 on
+    assert makespan([Work(3.0, cores=4)], 0, 1) == 12
+    assert makespan([Work(3.0, cores=4)] * 2, 0, 8) == 3
+
+
 def test_the_critical_path_is_the_longest_chain() -> None:
     graph = [Work(1.0), Work(5.0), Work(2.0, after=(0, 1)), Work(4.0, after=(0,)), Work(0.5)]
     assert critical_path(graph) == [1, 2]
@@ -58,6 +67,7 @@ def graphs(draw: st.DrawFn) -> list[Work]:
                 gpus=draw(st.sampled_from([0, 0.25, 1, 2, 4])),
                 priority=draw(st.integers(0, 3)),
                 after=tuple(sorted(before)),
+                cores=draw(st.sampled_from([1, 1, 3])),
             )
         )
     return works
@@ -66,11 +76,12 @@ def graphs(draw: st.DrawFn) -> list[Work]:
 @given(graphs(), st.integers(4, 9), st.integers(1, 5))
 def test_no_schedule_is_shorter_than_its_bounds(works: list[Work], gpus: int, cores: int) -> None:
     took = makespan(works, gpus, cores)
-    work = sum(one.seconds for one in works)
+    work = sum(one.cores * one.seconds for one in works)
     assert took <= work + 1e-9
     assert took >= work / cores - 1e-9
     assert took >= sum(one.gpus * one.seconds for one in works) / gpus - 1e-9
     path = critical_path(works)
     assert took >= sum(works[number].seconds for number in path) - 1e-9
     assert all(one in works[two].after for one, two in pairwise(path))
-    assert makespan(works, 1e9, len(works)) == pytest.approx(sum(works[n].seconds for n in path))
+    longest = sum(works[number].seconds for number in path)
+    assert makespan(works, 1e9, 3 * len(works)) == pytest.approx(longest)

@@ -11,9 +11,16 @@ from support.paths import ROOT
 
 from proxyscale.base import artifacts
 from proxyscale.base.progress import note_duration
+from proxyscale.selection.dsir import KNOWN
+from proxyscale.study.job_times import SCANNED
 from proxyscale.study.language_needs import LanguageNeeds as Needs
 from proxyscale.study.language_study import LanguageStudy
+<<<<<<< HEAD
 from proxyscale.study.needs import MARGIN, Need, once_a_round
+=======
+from proxyscale.study.needs import MARGIN
+from proxyscale.study.plan import PAIR, TEXTS
+>>>>>>> c57eec2 (DSIR and the classifier share their candidates among processes, as many as a source has shards; what draws nothing is asked once for all draws)
 from proxyscale.study.validation import read_yaml
 
 
@@ -31,7 +38,7 @@ def test_every_attempt_is_given_twice_as_much(default: LanguageStudy) -> None:
     need = Needs(default).train("ref", "mix")
     for attempt in (1, 2, 3):
         assert need.mem_mb(attempt + 1) == 2 * need.mem_mb(attempt)
-        assert need.runtime(attempt + 1) == 2 * need.runtime(attempt)
+        assert need.runtime(attempt + 1, 1) == 2 * need.runtime(attempt, 1)
 
 
 def test_needs_grow_with_the_scale(default: LanguageStudy) -> None:
@@ -90,6 +97,33 @@ def test_text_is_read_in_bounded_memory(minimal: dict[str, Any], tmp_path: Path)
     assert all(need.memory < 0.15 * 10**12 for need in vast)
     minimal["sources"][source]["shards"] = 200
     assert Needs(LanguageStudy.load(minimal)).pack(source).memory < 0.6 * vast[1].memory
+
+
+def test_processes_share_the_time_of_a_selection_and_each_takes_its_memory(
+    minimal: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "vast.txt"
+    with path.open("wb") as file:
+        file.truncate(10**13)
+    first, *others = minimal["sources"]
+    minimal["sources"][first] = {"files": str(path), "shards": 40}
+    minimal["tasks"]["p"]["target_examples"] = 20
+    method = {"method": "dsir", "task": "p", "candidates": 10**9}
+    minimal["distributions"] |= {
+        "shared": method,
+        "alone": method | {"candidate_sources": others},
+        "plugins": method | {"method": "random", "task": None},
+    }
+    needs = Needs(LanguageStudy.load(minimal))
+    found, alone = needs.select("shared"), needs.select("alone")
+    assert (found.cores, alone.cores, needs.select("plugins").cores) == (40, 1, 1)
+    tokens = 2 * 10**9 * minimal["pool"]["length"]
+    assert alone.seconds - found.seconds == pytest.approx(MARGIN * tokens / SCANNED * 39 / 40)
+    assert found.memory - alone.memory == pytest.approx(39 * (TEXTS + PAIR * KNOWN))
+    # on fewer cores than it can use it takes longer
+    assert [found.runtime(1, cores) for cores in (100, 40)] == [found.runtime(2, 40) // 2] * 2
+    assert found.runtime(1, 10) == pytest.approx(4 * found.runtime(1, 40), abs=10)
+    assert alone.runtime(1, 10) == alone.runtime(1, 1)
 
 
 def test_gpus_are_those_of_the_scale_and_of_what_only_one_can_do(minimal: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -48,6 +49,34 @@ from proxyscale.registry import selection
 def surprising(candidates, *, sign: float = 1.0):
     """The examples that a trained model finds hardest."""
     return sign * np.exp(candidates.losses())
+'''
+
+PARTS = '''
+import os
+import sys
+
+from threadpoolctl import threadpool_info
+
+from proxyscale.registry import selection
+
+
+@selection(in_parts=True)
+def shortest(candidates):
+    """Short texts."""
+    from proxyscale.selection import candidates as module
+
+    module.PART = 40
+
+    def lengths(texts):
+        pools = {pool["num_threads"] for pool in threadpool_info()}
+        return [os.getpid(), *pools], [-len(text) for text in texts]
+
+    found = list(candidates.map_texts(lengths))
+    forks = {fork for (fork, *_), _ in found}
+    assert len(forks) == candidates.processes and os.getpid() not in forks, forks
+    assert all(threads == [1] for (_, *threads), _ in found), found
+    print(f"{candidates.processes} forks", file=sys.stderr)
+    return [length for _, part in found for length in part]
 '''
 
 
@@ -109,6 +138,27 @@ def test_a_method_that_needs_losses_has_them_made(tmp_path: Path) -> None:
         "--printshellcmds", "results/distributions/surprising-by-xs-50pc.parquet"
     )
     assert "scores/xs/random-subset/100.losses.parquet" in said
+
+
+def test_processes_of_one_thread_share_what_is_done_in_parts(tmp_path: Path) -> None:
+    workflow = Workflow(tmp_path)
+    (tmp_path / "parts.py").write_text(PARTS)
+    workflow.edit("src/proxyscale/data/corpora.py", lambda text: text.replace("8 << 20", "1000"))
+    workflow.config["plugins"].append("parts.py")
+    workflow.config["sources"]["b"]["shards"] = 3
+    workflow.config["distributions"] |= {
+        "short": {"method": "shortest"},
+        "alone": {"method": "dsir", "task": "last", "candidate_sources": ["a", "c"]},
+        "like": {"method": "dsir", "task": "last"},
+    }
+    made = [f"results/distributions/{name}.parquet" for name in ("short", "alone", "like", "mix")]
+    said = workflow.snakemake("--cores", "2", "--verbose", *made)
+    assert "2 forks" in (tmp_path / "results/logs/select/short.log").read_text()
+    counts = re.findall(r"--processes (\d+) --spec .* --out \S+/(\w+)\.parquet", said)
+    assert {name: int(count) for count, name in counts} == {
+        **{"short": 2, "alone": 1, "like": 2, "mix": 1}
+    }
+    assert workflow.stale(*made) == Counter()
 
 
 @pytest.mark.slow

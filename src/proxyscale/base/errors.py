@@ -8,6 +8,7 @@ import errno
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 LISTED = 60  # names at most: keys are listed whole, the recipes of a large table are not
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -35,6 +36,10 @@ class UserError(Exception):
         self.allowed = [str(name) for name in allowed]
         self.hint = hint
         super().__init__(self.told())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As another process gets it: its words are made, and not to be made again."""
+        return type(self).__new__, (type(self), *self.args), vars(self)
 
     def told(self) -> str:
         """The whole message: place, value, what is allowed, the nearest name, the hint."""

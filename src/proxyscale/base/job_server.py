@@ -37,6 +37,7 @@ THREADS = (  # read by libraries when they are loaded; Snakemake sets them for e
     *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
 )
 FEW = 4  # jobs that are done before a server has loaded what they need
+FORKING = ("select",)  # verbs whose threads are forks (base/forks.py), of one thread each
 ALIKE = ("select", "train", "evaluate")  # verbs whose jobs leave nothing behind in a process
 # A rule's command takes its shell's place, so that it is Snakemake's own child and dies with it.
 PREFIX = "set -euo pipefail; exec "
@@ -94,6 +95,13 @@ class Asked:
         else:
             self.fork.close()
         return int(code)
+
+
+def set_threads(words: list[str]) -> None:
+    """Before a job's libraries are loaded: one thread, where the others that it was given are for
+    its forks."""
+    if words[:1] and words[0] in FORKING:
+        os.environ.update(dict.fromkeys(THREADS, "1"))
 
 
 def run(words: list[str]) -> int | None:

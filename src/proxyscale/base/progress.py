@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -108,6 +109,12 @@ class Noted(NamedTuple):
     seconds: float
     cpu: float
     machine: str | None
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process so far, and of those that it started and that have ended."""
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def note_duration(log: Path, seconds: float, cpu: float) -> None:

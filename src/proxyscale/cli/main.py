@@ -21,7 +21,7 @@ from proxyscale import __version__
 from proxyscale.base import devices, ending, lock
 from proxyscale.base.errors import DiskFull, UserError, is_full
 from proxyscale.base.extras import missing
-from proxyscale.base.progress import duration, logged, note_duration
+from proxyscale.base.progress import cpu_seconds, duration, logged, note_duration
 from proxyscale.base.verbs import COMMANDS, VERBS, Registered
 from proxyscale.cli import (
     commands,  # noqa: F401 (it registers)
@@ -155,7 +155,7 @@ def main(
         return 2
     log = getattr(args, "log", None)
     with ExitStack() as stack:
-        start, used = time.monotonic(), time.process_time()
+        start, used = time.monotonic(), cpu_seconds()
         try:
             if log:
                 stack.enter_context(logged(Path(log)))
@@ -171,7 +171,7 @@ def main(
             sys.stderr.write(f"{args.word} {told} · {duration(took)}\n")
     if log:
         with contextlib.suppress(OSError):
-            note_duration(Path(log), took, time.process_time() - used)
+            note_duration(Path(log), took, cpu_seconds() - used)
     return 0
 
 

@@ -100,7 +100,7 @@ def questions(args: Arguments) -> str:
     return f"{out.name} · {task_line(out)}"
 
 
-@verb("plugin=", "pool", "tokenizer", "target?", "scores?", "losses?", "spec", "out")
+@verb("plugin=", "pool", "tokenizer", "target?", "scores?", "losses?", "processes?", "spec", "out")
 def select(args: Arguments) -> str:
     """Choose a training distribution's examples."""
     from proxyscale.registry import load_plugins
@@ -115,6 +115,7 @@ def select(args: Arguments) -> str:
         target=Path(args.target) if args.target else None,
         scores=Path(args.scores) if args.scores else None,
         losses=Path(args.losses) if args.losses else None,
+        processes=int(args.processes or 1),
     )
     out = Path(args.out)
     return f"{out.stem} · {rows_line(out, 'examples')}"

@@ -6,11 +6,11 @@ The holdout of a task is only ever measured: neither it nor scores computed for 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,16 @@ import pyarrow.compute as pc
 
 from proxyscale.base import artifacts
 from proxyscale.base.errors import UserError
+from proxyscale.base.forks import in_order
 from proxyscale.data.packing import END
 from proxyscale.data.pool import Pool
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+T = TypeVar("T")
 DECODED = 256  # rows that are text at one time
+PART = 4000  # candidates whose texts one process works on at a time
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Candidates:
     target: pa.Table | None = None
     table: pa.Table | None = None  # a score table
     measured: pa.Table | None = None  # a table of the candidates' losses
+    processes: int = 1  # that share the work on texts
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -53,8 +57,20 @@ class Candidates:
 
     def texts(self) -> Iterator[str]:
         """The candidates' text, some at a time; a line break stands between two documents."""
-        for start in range(0, len(self), DECODED):
-            yield from self._decode(self.pool.rows(self.ids[start : start + DECODED]).tolist())
+        return self._texts(0, len(self))
+
+    def map_texts(self, function: Callable[[Iterator[str]], T]) -> Iterator[T]:
+        """What a function makes of the texts of one part of the candidates after another, in order.
+
+        Where the job has several processes, they share the parts, which are the same for any
+        number of them: what the function remembers or draws must not change what it makes.
+        """
+        starts = range(0, len(self), PART)
+
+        def made(number: int) -> T:
+            return function(self._texts(starts[number], starts[number] + PART))
+
+        return in_order(made, len(starts), self.processes)
 
     def sample(self, count: int) -> Candidates:
         """So many of the candidates at random; all if there are no more."""
@@ -103,6 +119,11 @@ class Candidates:
         if len(self.target) == 0:
             raise UserError("the target task has no target examples", hint="set its `target`")
         return self.target
+
+    def _texts(self, begin: int, end: int) -> Iterator[str]:
+        ids = self.ids[begin:end]
+        for start in range(0, len(ids), DECODED):
+            yield from self._decode(self.pool.rows(ids[start : start + DECODED]).tolist())
 
     def _decode(self, rows: list[list[int]]) -> list[str]:
         if self.tokenizer is None:

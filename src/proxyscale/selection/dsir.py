@@ -53,6 +53,10 @@ class NgramCounter:
                 self.pair_buckets.clear()
             yield self._count(chunk)
 
+    def total(self, texts: Iterable[str]) -> np.ndarray:
+        """Counts i64 [buckets] of all of some texts."""
+        return np.asarray(sum(piece.sum(axis=0) for piece in self.pieces(texts)))
+
     def _count(self, texts: list[str]) -> csr_array:
         found = [WORDS.findall(text.lower()) for text in texts]
         lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))

@@ -7,8 +7,9 @@ it), scores of the candidates for that task, or their losses, both by models of 
 
 from __future__ import annotations
 
+import functools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from proxyscale.selection.dsir import NgramCounter, log_ratio
 
 NOISES = ("none", "gumbel", "pareto")
 PARETO_SHAPE = 9  # GPT-3 (2005.14165), appendix A
+Found = np.ndarray | Mapping[str, float]  # a score for each candidate, or a weight for each source
 FITTED = 50_000  # candidates that the classifier is fitted on, at most
 
 
@@ -71,19 +73,23 @@ def dirichlet(
     return dict(zip(names.tolist(), weights.tolist(), strict=True))
 
 
-@selection(needs=("target",), noise="gumbel")
+@selection(needs=("target",), noise="gumbel", in_parts=True)
 def dsir(candidates: Candidates, *, buckets: int = 10_000) -> np.ndarray:
     """Importance weights of hashed unigrams and bigrams (DSIR, 2302.03169).
 
     The candidates are read twice, a piece at a time: for the counts of all, and for their weights.
     """
     count = NgramCounter(buckets)
-    total = sum(part.sum(axis=0) for part in count.pieces(candidates.texts()))
-    weights = log_ratio(total, count(candidates.target_texts()).sum(axis=0))
-    return np.concatenate([part @ weights for part in count.pieces(candidates.texts())])
+    total = functools.reduce(np.add, candidates.map_texts(count.total))
+    weights = log_ratio(total, count.total(candidates.target_texts()))
+
+    def scores(texts: Iterator[str]) -> np.ndarray:
+        return np.concatenate([piece @ weights for piece in count.pieces(texts)])
+
+    return np.concatenate(list(candidates.map_texts(scores)))
 
 
-@selection(needs=("target",))
+@selection(needs=("target",), in_parts=True)
 def classifier(candidates: Candidates, *, buckets: int = 10_000, c: float = 1.0) -> np.ndarray:
     """Probability of being a target example, by logistic regression on hashed n-grams.
 
@@ -99,8 +105,11 @@ def classifier(candidates: Candidates, *, buckets: int = 10_000, c: float = 1.0)
     count = NgramCounter(buckets)
     raw = count(candidates.sample(FITTED).texts())
     model = fitted(raw, count(candidates.target_texts()), c)
-    parts = count.pieces(candidates.texts())
-    return np.concatenate([probability(model, part) for part in parts])
+
+    def scores(texts: Iterator[str]) -> np.ndarray:
+        return np.concatenate([probability(model, piece) for piece in count.pieces(texts)])
+
+    return np.concatenate(list(candidates.map_texts(scores)))
 
 
 @selection(needs=("scores",))
@@ -154,27 +163,34 @@ def build_distribution(
     target: Path | None = None,
     scores: Path | None = None,
     losses: Path | None = None,
+    processes: int = 1,
 ) -> None:
     """Write a distribution: independent selections ("draws") of the same size.
 
     `spec`: name, method, options, size, candidates (their number; None: all), candidate_sources
     (None: all), noise (None: the method's own), draws, seed, repeat (a source that is too small).
     `target` is the target split of a task; the holdout is refused, and so are scores that were
-    computed for it. `losses` are those of the candidates.
+    computed for it. `losses` are those of the candidates. `processes` share the
+    work on texts, whatever their number with the same result.
     """
     opened = Pool.open(pool)
     sources = spec.get("candidate_sources")
     ids = candidate_ids(opened, spec.get("candidates"), spec["seed"], sources)
-    seen = {
+    seen: dict[str, Any] = {
         "tokenizer": load_tokenizer(tokenizer) if tokenizer else None,
         "target": read_target(target) if target else None,
         "table": read_scores(scores) if scores else None,
         "measured": artifacts.read(losses, "candidate_losses") if losses else None,
+        "processes": processes,
     }
-    parts = []
+    parts, anew = [], True
     for draw in range(spec.get("draws", 1)):
         rng = np.random.default_rng([spec["seed"], draw, zlib.crc32(spec["name"].encode())])
-        chosen, score = choose(Candidates(opened, ids, rng, **seen), spec)
+        candidates, before = Candidates(opened, ids, rng, **seen), _state(rng)
+        if anew:
+            found = scored(candidates, spec)
+            anew = _state(rng) != before  # what is found without chance holds for every draw
+        chosen, score = choose(found, candidates, spec)
         order = np.argsort(ids[chosen], kind="stable")
         draws = np.full(len(chosen), draw)
         columns = {"draw": draws, "example": ids[chosen][order], "score": score[order]}
@@ -186,13 +202,29 @@ def build_distribution(
     artifacts.write(out, pa.concat_tables(parts), "distribution")
 
 
-def choose(candidates: Candidates, spec: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions among the candidates (repeated where asked for), and their scores."""
-    method, size, repeat = spec["method"], spec["size"], spec.get("repeat", False)
-    noise = spec.get("noise") or selection.needs(method).noise
+def _state(rng: np.random.Generator) -> tuple[Any, int]:
+    """What changes when something is drawn from a generator, or another is made of it."""
+    bits = rng.bit_generator
+    return bits.state, bits.seed_seq.n_children_spawned  # type: ignore[attr-defined]
+
+
+def scored(candidates: Candidates, spec: Mapping[str, Any]) -> Found:
+    """What a method finds. UserError if it is neither weights nor a number for each candidate."""
+    method = spec["method"]
     found = registry.selection[method](candidates, **spec.get("options", {}))
-    if not isinstance(found, Mapping):
-        found = _scores(found, candidates, method)
+    if isinstance(found, Mapping):
+        return found
+    if np.shape(found) != (len(candidates),) or np.isnan(found).any():
+        raise UserError("a selection method gives one number for each candidate", where=method)
+    return np.asarray(found, np.float64)
+
+
+def choose(
+    found: Found, candidates: Candidates, spec: Mapping[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions among the candidates (repeated where asked for), and their scores."""
+    size, repeat = spec["size"], spec.get("repeat", False)
+    noise = spec.get("noise") or selection.needs(spec["method"]).noise
     if not isinstance(found, Mapping):
         chosen = _fill(found, size, noise, candidates.rng, repeat)
         return chosen, found[chosen]
@@ -215,13 +247,6 @@ def _fill(
     passes = n // len(possible) if repeat and len(possible) else 0
     rest = top(scores, n - passes * len(possible), noise, rng)
     return np.concatenate([np.tile(possible, passes), rest])
-
-
-def _scores(found: Any, candidates: Candidates, method: str) -> np.ndarray:
-    """What a method gave, as f64 [n]. UserError if it is not a number for each candidate."""
-    if np.shape(found) != (len(candidates),) or np.isnan(found).any():
-        raise UserError("a selection method gives one number for each candidate", where=method)
-    return np.asarray(found, np.float64)
 
 
 def _check_source(pool: Pool, name: str) -> None:

@@ -11,10 +11,10 @@ from proxyscale.study import demands
 from proxyscale.study.hardware import Device
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_graph import Job
-from proxyscale.study.job_times import COUNT_RATE, SCANNED, Estimate, scanned
+from proxyscale.study.job_times import COUNT_RATE, SCANNED, Estimate, scanned, shared
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
 from proxyscale.study.needs import BARE, LOSS_BYTES, MARGIN, MB, UNKNOWN, Need, Needs
-from proxyscale.study.plan import PACKED, SELECTED
+from proxyscale.study.plan import PACKED, select_memory
 
 TEXT_COPIES, TOKENIZER_COPIES = 12, 100  # bytes of memory per byte of text that is held
 TEXT = 64 * MB  # bytes of text held at a time: a group of documents, or one that is large
@@ -73,14 +73,16 @@ class DataNeeds(Needs):
         return Need(BARE, MARGIN * 60)
 
     def select(self, distribution: str) -> Need:
-        """Candidates' ids and scores in memory; their text too is read where it is compared."""
-        entry = self.study.config.distributions[distribution]
-        rows = entry.candidates or self.study.config.selection.candidates or self._rows
-        held = max(_text(self._bytes(source)) for source in self.study.sources)
-        tokens = scanned(self.study, distribution, round(self._rows))
+        """Candidates' ids and scores in memory; their text too is read where it is compared, by
+        processes that share it."""
+        entry, pool = self.study.config.distributions[distribution], round(self._rows)
+        rows = entry.candidates or self.study.config.selection.candidates or pool
         size = (entry.size or self.study.config.selection.size) * self.study.draws(distribution)
-        seconds = MARGIN * (tokens / SCANNED + 1e-5 * (rows + size))
-        return Need(held + SELECTED * (rows + size), seconds, disk=12.0 * size)
+        tokens, cores = scanned(self.study, distribution, pool), shared(self.study, distribution)
+        held = max(_text(self._bytes(source)) for source in self.study.sources)
+        memory = held + select_memory(self.study, distribution, pool)
+        seconds = MARGIN * (tokens / SCANNED / cores + 1e-5 * (rows + size))
+        return Need(memory, seconds, disk=12.0 * size, cores=cores)
 
     def items(self, task: str) -> Need:
         """The candidates of a test set, text and tokens, out of documents or records."""

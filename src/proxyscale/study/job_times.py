@@ -56,6 +56,16 @@ def scanned(study: LanguageRuns, distribution: str, pool: int) -> int:
     return 2 * rows * study.config.pool.length
 
 
+def shared(study: LanguageRuns, distribution: str) -> int:
+    """Processes that share a selection: where its method reads texts in parts, as many as the
+    largest of its candidates' sources has shards."""
+    entry = study.config.distributions[distribution]
+    if not registry.selection.needs(entry.method).in_parts:
+        return 1
+    among = entry.candidate_sources or study.sources
+    return max(study.config.sources[source].shards for source in among)
+
+
 def corpus_rate(study: LanguageRuns, source: str) -> float:
     """Bytes a second that a source's documents are read at."""
     options = study.config.sources[source].options
@@ -151,6 +161,12 @@ class Estimate:
         if job in self.measured:
             return self.measured[job]
         return self.alike.get((job.rule, self.subject(job)), self._estimated(job))
+
+    def alone(self, job: Job, cores: int) -> float:
+        """Seconds on the clock of a job that has so many cores to itself; 0 where that cannot be
+        told."""
+        processes = shared(self.study, self.subject(job)) if job.rule == "select" else 1
+        return (self.seconds(job) or 0.0) / min(processes, cores)
 
     def _estimated(self, job: Job) -> float | None:
         study, subject = self.study, self.subject(job)

@@ -10,20 +10,22 @@ EPSILON = 1e-9  # of a GPU: shares of one add up to one
 
 
 class Work(NamedTuple):
-    """A job: it takes a core, perhaps GPUs, and waits for others."""
+    """A job: it takes a core or more, perhaps GPUs, and waits for others."""
 
     seconds: float
     gpus: float = 0.0  # below 1, a share of one
     priority: int = 0
     after: tuple[int, ...] = ()  # places of the jobs that it waits for, all before its own
+    cores: int = 1  # of fewer it takes all, and so much longer
 
 
 def makespan(works: Sequence[Work], gpus: float, cores: int) -> float:
     """Seconds until the last job ends, as Snakemake's greedy scheduler starts them.
 
     Whenever a job has ended, those that may run start, the highest priority first, as long as there
-    are a core and GPUs for them. `gpus` is at least what any of them asks for.
+    are cores and GPUs for them. `gpus` is at least what any of them asks for.
     """
+    works = [_within(work, cores) for work in works]
     waits = [len(work.after) for work in works]
     followers: list[list[int]] = [[] for _ in works]
     for number, work in enumerate(works):
@@ -35,16 +37,22 @@ def makespan(works: Sequence[Work], gpus: float, cores: int) -> float:
     while ready or running:
         ready, started = _started(ready, works, gpus, cores)
         for number in started:
-            gpus, cores = gpus - works[number].gpus, cores - 1
+            gpus, cores = gpus - works[number].gpus, cores - works[number].cores
             heapq.heappush(running, (now + works[number].seconds, number))
         now, ended = heapq.heappop(running)
-        gpus, cores = gpus + works[ended].gpus, cores + 1
+        gpus, cores = gpus + works[ended].gpus, cores + works[ended].cores
         for number in followers[ended]:
             waits[number] -= 1
             if not waits[number]:
                 ready.append((-works[number].priority, number))
         ready.sort()
     return now
+
+
+def _within(work: Work, cores: int) -> Work:
+    """A job where there are so many cores at all."""
+    most = min(work.cores, cores)
+    return work._replace(seconds=work.seconds * work.cores / most, cores=most)
 
 
 def _started(
@@ -54,8 +62,8 @@ def _started(
     left, started = [], []
     for entry in ready:
         work = works[entry[1]]
-        if cores and work.gpus <= gpus + EPSILON:
-            gpus, cores = gpus - work.gpus, cores - 1
+        if work.cores <= cores and work.gpus <= gpus + EPSILON:
+            gpus, cores = gpus - work.gpus, cores - work.cores
             started.append(entry[1])
         else:
             left.append(entry)

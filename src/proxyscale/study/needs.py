@@ -44,14 +44,16 @@ class Need:
     gpu_memory: float = 0.0  # bytes of each
     disk: float = 0.0  # bytes that it leaves behind, at most
     nodes: int = 1  # that have as many of the GPUs each
+    cores: int = 1  # whose processes share its work, where it needs no GPU
 
     def mem_mb(self, attempt: int) -> int:
         """Megabytes for an attempt, counted from 1."""
         return math.ceil(self.memory / MB) << attempt - 1
 
-    def runtime(self, attempt: int) -> int:
-        """Minutes for an attempt, counted from 1."""
-        return math.ceil((START + self.seconds) / 60) << attempt - 1
+    def runtime(self, attempt: int, cores: int) -> int:
+        """Minutes for an attempt, counted from 1, on so many cores, of which it can use its own."""
+        seconds = self.seconds * self.cores / min(self.cores, cores)
+        return math.ceil((START + seconds) / 60) << attempt - 1
 
 
 class Needs:

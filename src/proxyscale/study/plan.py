@@ -8,16 +8,21 @@ from statistics import mean
 
 from proxyscale.base import cost
 from proxyscale.base.progress import aligned, duration, quantity
+from proxyscale.selection.dsir import KNOWN
+from proxyscale.selection.select import FITTED
 from proxyscale.study import demands
 from proxyscale.study.hardware import DEVICES, SUSTAINED
 from proxyscale.study.input_checks import text_bytes
-from proxyscale.study.job_times import PLANNED, SCHEDULED, Estimate
+from proxyscale.study.job_times import PLANNED, SCHEDULED, Estimate, scanned, shared
 from proxyscale.study.language_runs import LanguageRuns, Scoring, candidates_named
 
 LOSS_BYTES = 20  # a test example's row in a run's losses, compressed, as measured
 # Memory of a job: bytes a row of the shard that is packed, bytes a candidate that is selected from,
 # and what both take besides, for libraries and the text that is held at a time.
 PACKED, SELECTED, HELD = 120, 150, 500 << 20
+# Where texts are compared: bytes a token of those that a classifier is fitted on, and of every
+# process those of a pair of words whose bucket it remembers and of the texts that it holds.
+ON_TOKENS, PAIR, TEXTS = 40, 180, 200e6
 LARGE = "h100"  # the device whose hours large studies are told in
 MANY = 1_000_000  # candidates whose features are many
 
@@ -90,6 +95,21 @@ def _features_bytes(study: LanguageRuns, scoring: Scoring, examples: int | None)
     rows = _candidates(scoring, examples) + targets
     own = study.config.attribution
     return cost.row_bytes(own.dimension, own.keep) * rows * models
+
+
+def select_memory(study: LanguageRuns, distribution: str, pool: int) -> float:
+    """Bytes of memory of the job of a distribution, besides libraries, with so many examples in the
+    pool: ids and scores of its candidates; words of the texts that are compared, in every process.
+    """
+    entry, defaults = study.config.distributions[distribution], study.config.selection
+    rows = entry.candidates or defaults.candidates or pool
+    size = (entry.size or defaults.size) * study.draws(distribution)
+    tokens, processes = scanned(study, distribution, pool) / 2, shared(study, distribution)
+    held = SELECTED * (rows + size)
+    if not tokens:
+        return float(held)
+    fitted = ON_TOKENS * min(tokens, FITTED * study.config.pool.length)
+    return held + fitted + processes * (TEXTS + PAIR * min(KNOWN, tokens / processes))
 
 
 def attribution_flops(study: LanguageRuns, examples: int | None) -> float:
@@ -211,7 +231,7 @@ def _time(estimate: Estimate, cores: int) -> str:
     known = [value for value in seconds if value is not None]
     own = PLANNED + SCHEDULED * len(seconds) if seconds else 0.0
     left = sum(known) + own
-    longest = max(known, default=0.0)
+    longest = max((estimate.alone(job, cores) for job in estimate.jobs if job.pending), default=0.0)
     told = f"to do: {len(seconds)} jobs, {duration(left)} of CPU time"
     told += f" ({duration(own)} of it Snakemake's own)" if own else ""
     told += f", {duration(max(left / cores, longest + PLANNED))} on {cores} cores"
@@ -224,9 +244,8 @@ def _memory(study: LanguageRuns, examples: int | None) -> list[str]:
     if examples is None:
         return []
     shards = min(entry.shards for entry in study.config.sources.values())
-    counts = [entry.candidates or examples for entry in study.config.distributions.values()]
     pack = PACKED * examples // shards + HELD
-    select = SELECTED * min(max(counts), examples) + HELD
+    select = max(select_memory(study, name, examples) for name in study.config.distributions) + HELD
     return [f"memory of a job, at most: pack {quantity(pack)}B, select {quantity(select)}B"]
 
 

@@ -39,6 +39,7 @@ def works(planned: Sequence[Planned], each: Sequence[Need]) -> list[Work]:
             gpus=need.gpus if one.job.pending else 0.0,
             priority=one.priority,
             after=one.after,
+            cores=need.cores,
         )
         for one, need in zip(planned, each, strict=True)
     ]
@@ -86,7 +87,7 @@ def disk(planned: Iterable[Planned], needs: Needs) -> str:
 def _hours(work: Sequence[Work]) -> tuple[str, str]:
     """GPU hours of jobs, and core hours of those that need none."""
     gpu = sum(one.gpus * one.seconds for one in work) / 3600
-    core = sum(one.seconds for one in work if not one.gpus) / 3600
+    core = sum(one.cores * one.seconds for one in work if not one.gpus) / 3600
     return _number(gpu), _number(core)
 
 
@@ -106,7 +107,7 @@ def on(planned: Sequence[Planned], needs: Needs, count: int, cores: int | None) 
     work = works(planned, needed(planned, needs))
     gpus, cores = (count, cores or CORES * count) if asked else (0, count)
     took, path = makespan(work, gpus, cores), critical_path(work)
-    busy = sum(one.gpus * one.seconds if asked else one.seconds for one in work)
+    busy = sum(one.seconds * (one.gpus if asked else one.cores) for one in work)
     share = busy / took / (gpus or cores) if took else 0.0
     fleet = f"{gpus} GPUs ({device}) and {cores} cores" if asked else f"{cores} cores"
     left = sum(one.job.pending for one in planned)
