@@ -18,6 +18,7 @@ from proxyscale.study.job_times import (
     BYTES,
     FORWARD,
     PLANNED,
+    SCANNED,
     SCHEDULED,
     START,
     Estimate,
@@ -130,6 +131,20 @@ def test_a_slower_machine_takes_longer_and_snakemake_its_own_time(study: Languag
     told_of = told(study, estimate, 2).splitlines()[-1]
     assert f"{duration(own + work)} of CPU time ({duration(own)} of it Snakemake's own)" in told_of
     assert f"{duration((own + work) / 2)} on 2 cores" in told_of
+
+
+def test_processes_that_share_a_selection_end_sooner(minimal: dict[str, Any]) -> None:
+    minimal["sources"]["a"]["shards"] = 4
+    minimal["tasks"]["p"]["target_examples"] = 20
+    minimal["distributions"]["like"] = {"method": "dsir", "task": "p", "candidates": 10**9}
+    study = LanguageStudy.load(minimal)
+    estimate = Estimate(study, [job("select", "like"), job("select", "mix")], lambda scale: None)
+    seconds = [estimate.seconds(one) or 0.0 for one in estimate.jobs]
+    assert seconds[0] == pytest.approx(START["select"] + 2 * 10**9 * 16 / SCANNED)
+    for cores, share in ((1, 1), (2, 2), (4, 4), (64, 4)):
+        assert estimate.alone(estimate.jobs[0], cores) == pytest.approx(seconds[0] / share)
+        assert estimate.alone(estimate.jobs[1], cores) == seconds[1]
+    assert f", {duration(seconds[0] / 4 + PLANNED)} on 64 cores" in told(study, estimate, 64)
 
 
 def test_ten_steps_are_taken_of_scales_that_are_short_together(minimal: dict[str, Any]) -> None:

@@ -32,7 +32,9 @@ class Source(Open):
     )
     documents: Count | None = Field(None, description="read no more documents than this")
     shards: Few = Field(
-        1, description="jobs that tokenize it side by side; rows count as duplicates within one"
+        1,
+        description="jobs that tokenize it side by side, and processes that compare its texts in a "
+        "selection; rows count as duplicates within one",
     )
 
 
