@@ -15,12 +15,8 @@ from proxyscale.selection.dsir import KNOWN
 from proxyscale.study.job_times import SCANNED
 from proxyscale.study.language_needs import LanguageNeeds as Needs
 from proxyscale.study.language_study import LanguageStudy
-<<<<<<< HEAD
 from proxyscale.study.needs import MARGIN, Need, once_a_round
-=======
-from proxyscale.study.needs import MARGIN
 from proxyscale.study.plan import PAIR, TEXTS
->>>>>>> c57eec2 (DSIR and the classifier share their candidates among processes, as many as a source has shards; what draws nothing is asked once for all draws)
 from proxyscale.study.validation import read_yaml
 
 
