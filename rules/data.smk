@@ -15,6 +15,7 @@ rule corpus:
     priority: 1_000_000
     conda:
         "../envs/proxyscale.yaml"
+    threads: lambda w: needs.corpus(w.source).cores
     resources:
         **asks(lambda w: needs.corpus(w.source)),
     params:
@@ -24,7 +25,7 @@ rule corpus:
         plugins=lambda w: plugin_flags("corpus", w.source),
     shell:
         "python -m proxyscale corpus --log {log:q} {params.plugins} --source {wildcards.source}"
-        " --spec {params.spec:q} --out {output.manifest:q}"
+        " --spec {params.spec:q} --processes {threads} --out {output.manifest:q}"
 
 
 rule tokenizer:

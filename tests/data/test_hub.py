@@ -79,9 +79,10 @@ def words(server: Hub, folder: Path, **options: Any) -> list[str]:
     """The command line of the job."""
     named = {"hub": server.repository, "revision": COMMIT, **options}
     limits = {"documents": named.pop("documents", None)}
+    processes = str(named.pop("processes", 1))
     spec = json.dumps({"kind": "hub", "options": named, **limits})
     out = str(folder / "out")
-    return ["corpus", "--source", "a", "--spec", spec, "--out", out]
+    return ["corpus", "--source", "a", "--spec", spec, "--processes", processes, "--out", out]
 
 
 def read(folder: Path) -> list[str]:
@@ -115,6 +116,22 @@ def test_a_dataset_is_read_at_its_commit(tmp_path: Path, streaming: bool) -> Non
     paths = [path for _, path, _ in hub.requests if "/lab/texts/" in path]
     assert all(COMMIT in path for path in paths)
     assert "corpus a · 600 documents" in done.stderr
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_files_of_a_dataset_are_read_side_by_side(tmp_path: Path, streaming: bool) -> None:
+    third = parquet([*TEXTS[0][:5], "", "another"])
+    files = {**FILES, "data/train-00002-of-00003.parquet": third}
+    options = {"data_dir": "data", "streaming": streaming}
+    with Hub("lab/texts", files) as hub:
+        for processes in (1, 3):
+            done = corpus(hub, tmp_path / str(processes), processes=processes, **options)
+            assert done.returncode == 0, done.stderr
+    assert read(tmp_path / "1") == [*TEXTS[0], *TEXTS[1], "another"]
+    table = artifacts.read(tmp_path / "1/out/documents.parquet", "documents")
+    assert table["name"].to_pylist() == [f"texts:{n}" for n in [*range(600), 606]]
+    for name in ("documents.parquet", "manifest.json"):
+        assert len({(tmp_path / n / "out" / name).read_bytes() for n in "13"}) == 1
 
 
 def test_a_stream_ends_with_the_documents_asked_for(tmp_path: Path) -> None:

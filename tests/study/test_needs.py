@@ -122,6 +122,34 @@ def test_processes_share_the_time_of_a_selection_and_each_takes_its_memory(
     assert alone.runtime(1, 10) == alone.runtime(1, 1)
 
 
+def test_several_processes_read_files_that_are_large_enough(
+    minimal: dict[str, Any], tmp_path: Path
+) -> None:
+    source = next(iter(minimal["sources"]))
+
+    def need(name: str, files: int, size: int, shards: int) -> Need:
+        """Of a source of so many files of a size."""
+        (tmp_path / name).mkdir(exist_ok=True)
+        for number in range(files):
+            with (tmp_path / name / f"{number}.txt").open("wb") as file:
+                file.truncate(size)  # takes no room on the disk
+        minimal["sources"][source] = {"files": f"{tmp_path}/{name}/*.txt", "shards": shards}
+        return Needs(LanguageStudy.load(minimal)).corpus(source)
+
+    alone, shared = (need("large", 20, 10**10, shards) for shards in (1, 4))
+    assert (alone.cores, shared.cores) == (1, 4)
+    assert 3.2 < alone.seconds / shared.seconds < 4
+    assert 3e9 < shared.memory - alone.memory < 6e9
+    # all of the text goes through one process in the end
+    most, more = (need("large", 20, 10**10, shards) for shards in (8, 100))
+    assert most == more
+    assert most.cores == 8
+    assert most.seconds == pytest.approx(MARGIN * 2e11 / 50e6, rel=0.05)
+    assert need("two", 2, 10**10, 8).cores == 2
+    assert need("small", 50, 10**6, 8).cores == 1
+    assert need("several", 50, 16 * 10**6, 8).cores == 3
+
+
 def test_gpus_are_those_of_the_scale_and_of_what_only_one_can_do(minimal: dict[str, Any]) -> None:
     minimal["execution"] = {"device": "h100", "gpus": 8, "micro_batch_tokens": 16}
     minimal["training"]["batch_tokens"] = 16 * 8 * 4

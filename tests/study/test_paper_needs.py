@@ -70,6 +70,9 @@ def language() -> Iterator[tuple[str, Need, Bounds]]:
             # a pack's words at 20 MB a second, windows of a task's items in memory
             yield f"overlap {source} {task}", needs.overlap(source, task), (0, 0, 8, (0, 4))
     for source in own.sources:
+        # 800 GB at 50 MB a second, which one process puts together: 4.4 h; a hash of 100 bytes for
+        # every KB, and 8 processes of 1 GB
+        yield f"corpus {source}", needs.corpus(source), (0, 0, 95, (0.1, 12))
         # a shard of 12.5 GB at most, at 1.6 MB a second: 2.2 h
         yield f"pack {source}", needs.pack(source), (0, 0, 8, (1, 12))
     for name, entry in own.config.distributions.items():

@@ -17,6 +17,7 @@ from proxyscale.study.job_graph import Job
 from proxyscale.study.job_times import (
     BYTES,
     FORWARD,
+    MERGED,
     PLANNED,
     SCANNED,
     SCHEDULED,
@@ -55,6 +56,26 @@ def test_a_job_that_has_not_run_takes_what_the_calibration_says(study: LanguageS
     assert estimate.seconds(job("train", "large/mix/0-0")) is None
     assert estimate.seconds(job("pack", "a")) == START["pack"] + 3_200_000 / BYTES["pack"]
     assert estimate.pool_examples == 3_201_000 // 16
+
+
+def test_what_several_processes_read_takes_less_on_the_clock(
+    minimal: dict[str, Any], tmp_path: Path
+) -> None:
+    for number in range(4):
+        with (tmp_path / f"{number}.txt").open("wb") as file:
+            file.truncate(10**9)  # takes no room on the disk
+    minimal["sources"]["a"] = {"files": f"{tmp_path}/*.txt", "shards": 3}
+    study = LanguageStudy.load(minimal)
+    reading = Job("corpus", study.paths.log("corpus/a"), pending=True)
+    estimate, clock = (Estimate(study, [], lambda s: None, wall=wall) for wall in (False, True))
+    own = START["corpus"] + 4e9 / BYTES["corpus"] + 4e9 / MERGED
+    assert estimate.seconds(reading) == pytest.approx(own)
+    assert estimate.clock(reading, 2) == pytest.approx(own / 2)
+    assert estimate.clock(reading, 8) == pytest.approx(own / 3)
+    wall = START["corpus"] + 4e9 / BYTES["corpus"] / 3
+    assert clock.seconds(reading) == clock.clock(reading, 8) == pytest.approx(wall)
+    packing = Job("pack", study.paths.log("pack/a/0"), pending=True)
+    assert estimate.clock(packing, 8) == estimate.seconds(packing)
 
 
 def test_a_job_that_has_run_takes_what_it_took_and_so_do_its_like(study: LanguageStudy) -> None:
@@ -142,8 +163,8 @@ def test_processes_that_share_a_selection_end_sooner(minimal: dict[str, Any]) ->
     seconds = [estimate.seconds(one) or 0.0 for one in estimate.jobs]
     assert seconds[0] == pytest.approx(START["select"] + 2 * 10**9 * 16 / SCANNED)
     for cores, share in ((1, 1), (2, 2), (4, 4), (64, 4)):
-        assert estimate.alone(estimate.jobs[0], cores) == pytest.approx(seconds[0] / share)
-        assert estimate.alone(estimate.jobs[1], cores) == seconds[1]
+        assert estimate.clock(estimate.jobs[0], cores) == pytest.approx(seconds[0] / share)
+        assert estimate.clock(estimate.jobs[1], cores) == seconds[1]
     assert f", {duration(seconds[0] / 4 + PLANNED)} on 64 cores" in told(study, estimate, 64)
 
 

@@ -9,14 +9,14 @@ from proxyscale.base.verbs import Arguments, folder, pairs, verb
 from proxyscale.cli.job_messages import corpus_line, items_line, pack_line, rows_line, task_line
 
 
-@verb("plugin=", "source", "spec", "out")
+@verb("plugin=", "source", "spec", "processes?", "out")
 def corpus(args: Arguments) -> str:
     """Read a source's documents and split them."""
     from proxyscale.data.corpora import build_corpus
     from proxyscale.registry import load_plugins
 
     load_plugins(args.plugin)
-    build_corpus(folder(args.out), args.source, json.loads(args.spec))
+    build_corpus(folder(args.out), args.source, json.loads(args.spec), int(args.processes or 1))
     return f"{args.source} · {corpus_line(folder(args.out))}"
 
 

@@ -1,29 +1,35 @@
 """Corpora: documents out of installed packages, files or the Hugging Face hub, split by hash.
 
-A corpus is a registered generator of documents; `build_corpus` cuts, splits and counts them and
-drops the unusable and the duplicates, so that no corpus has to.
+A corpus is a registered generator of documents, or tells the shards that they lie in;
+`build_corpus` cuts, splits and counts them and drops the unusable and the duplicates, so that no
+corpus has to.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import itertools
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from proxyscale.base import artifacts
-from proxyscale.data.hub import read_hub
+from proxyscale.data.hub import open_hub, read_hub, title
 from proxyscale.data.installed import read_installed
-from proxyscale.data.judge import Document, Judge, Kept
-from proxyscale.data.raw_record import Dropped, Record, encodable, not_text
+from proxyscale.data.judge import Document, Fitted, Judge, Kept, fitted
+from proxyscale.data.parts import Parts
+from proxyscale.data.raw_record import Dropped, Record, encodable
 from proxyscale.data.records import listed, read_files
+from proxyscale.data.shards import Sharded, documents, file_shards, hub_shards
 from proxyscale.registry import corpus
 
 ROW_GROUP = 8 << 20  # bytes of text held in memory while documents are written
+PARTS = ".parts"  # the folder of what is read of a corpus that is not written yet
 
 
 @corpus
@@ -45,7 +51,7 @@ def installed(
     come in shuffled order, the same on every machine.
     """
     options = (listed(include), listed(exclude), minimum_length, strip_docstrings)
-    yield from _documents(read_installed(listed(installed), part, *options), "text")
+    yield from documents(read_installed(listed(installed), part, *options), "text")
 
 
 @corpus
@@ -57,7 +63,7 @@ def files(
     columns: Sequence[str] | None = None,
     at: str | None = None,
     encoding: str | None = None,
-) -> Iterator[Document | Dropped]:
+) -> Sharded:
     """Text of txt, jsonl, json, csv, tsv, parquet and arrow files, named by paths and globs.
 
     They may be compressed (.gz, .zst, .bz2, .xz). A txt file is one document (one a MiB when
@@ -65,7 +71,8 @@ def files(
     given. `columns` names the columns of a csv or tsv file without a header; `at` is a path into
     JSON, such as `data.articles`; `encoding` is told where it is not UTF-8.
     """
-    yield from _documents(read_files(files, format, column, columns, at, encoding), column)
+    told = {"columns": columns, "at": at, "encoding": encoding}
+    return Sharded(lambda: file_shards(files, format, column, **told))
 
 
 @corpus
@@ -79,27 +86,14 @@ def hub(
     streaming: bool = True,
     data_dir: str | None = None,
     data_files: str | Sequence[str] | None = None,
-) -> Iterator[Document | Dropped]:
+) -> Sharded:
     """Text of a dataset on the Hugging Face hub, at a pinned commit (40 hex digits).
 
     `data_dir` is the folder of the repository that is read, where it has no `config` for it;
     `data_files` are the files, as paths and globs, where it has no split for them.
     """
-    records = read_hub(hub, revision, config, split, streaming, data_dir, data_files)
-    yield from _documents(records, column)
-
-
-def _documents(records: Iterable[Record | Dropped], column: str) -> Iterator[Document | Dropped]:
-    for record in records:
-        if isinstance(record, Dropped):
-            yield record
-        elif column not in record.fields:
-            reason = f"has no column {column!r}"
-            yield Dropped(record.name, reason, True, tuple(map(str, record.fields)))
-        elif isinstance(text := record.fields[column], str):
-            yield Document(record.name, text)
-        else:
-            yield Dropped(record.name, not_text(text), broken=True)
+    where = (hub, revision, config, split, streaming, data_dir, data_files)
+    return Sharded(lambda: hub_shards(hub, open_hub(*where), column), title(hub))
 
 
 def read_records(spec: dict[str, Any]) -> Iterator[Record | Dropped]:
@@ -119,7 +113,7 @@ def read_records(spec: dict[str, Any]) -> Iterator[Record | Dropped]:
             yield record
 
 
-def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
+def build_corpus(out: Path, source: str, spec: dict[str, Any], processes: int = 1) -> None:
     """Write `out/documents.parquet` and `out/manifest.json`, in bounded memory.
 
     `spec`: `kind` and its `options`; `holdout` and `target`, shares of the documents; `max_bytes`
@@ -127,13 +121,20 @@ def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
     document's split hangs on its text alone, so that copies in two sources meet on one side. Exact
     duplicates are dropped (a hash is held for each document). UserError if a split with a share
     stays empty.
+
+    What lies in several shards is read by so many `processes`, and what is read of whole shards
+    stays in `out`/PARTS until the corpus is written, for a call that goes on where one was killed.
+    Every byte is the same for any number of both.
     """
-    judge, path = Judge(spec), out / "documents.parquet"
+    judge, path, parts = Judge(spec), out / "documents.parquet", out / PARTS
     schema = artifacts.SCHEMAS["documents"]
-    with artifacts.atomic(path) as temporary:
+    with (
+        contextlib.closing(_fitted(parts, spec, processes)) as items,
+        artifacts.atomic(path) as temporary,
+    ):
         with artifacts.parquet_writer(temporary, schema) as writer:
             start = 0
-            for group in _groups(judge.kept(corpus[spec["kind"]](**spec["options"]))):
+            for group in _groups(judge.kept(items)):
                 writer.write_table(_table(group, start))
                 start += len(group)
         judge.check(source)
@@ -148,6 +149,19 @@ def build_corpus(out: Path, source: str, spec: dict[str, Any]) -> None:
         versions=_versions(spec["options"]),
         **judge.counts.facts(),
     )
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def _fitted(
+    parts: Path, spec: dict[str, Any], processes: int
+) -> Generator[Fitted | Dropped, None, None]:
+    """A source's documents in order, as they are by themselves."""
+    found = corpus[spec["kind"]](**spec["options"])
+    if not isinstance(found, Sharded) or len(found.shards) < 2:
+        yield from fitted(found, spec.get("max_document_bytes"))
+        return
+    with contextlib.closing(Parts(parts, found.shards, spec).items(processes)) as items:
+        yield from found.named(items)
 
 
 def _groups(kept: Iterable[Kept]) -> Iterator[list[Kept]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,12 @@ from proxyscale.data.raw_record import Record
 from proxyscale.data.records import pinned
 
 
-def read_hub(
+def read_hub(repository: str, revision: str | None = None, **options: Any) -> Iterator[Record]:
+    """Records of a Hugging Face dataset at a pinned commit; `options` as `open_hub` has them."""
+    return hub_records(repository, open_hub(repository, revision, **options))
+
+
+def open_hub(
     repository: str,
     revision: str | None = None,
     config: str | None = None,
@@ -21,8 +27,8 @@ def read_hub(
     streaming: bool = True,
     data_dir: str | None = None,
     data_files: str | Sequence[str] | None = None,
-) -> Iterator[Record]:
-    """Records of a Hugging Face dataset at a pinned commit.
+) -> Any:
+    """The rows of a Hugging Face dataset at a pinned commit, as the hub's client has them.
 
     `data_dir` and `data_files` are a folder and files (paths and globs) of the repository, where
     its own configurations and splits do not have them; files that are named are the split `train`.
@@ -34,7 +40,7 @@ def read_hub(
     commit = pinned(revision, repository, "datasets/")
     import datasets  # it costs a CPU second, and most studies never need it
 
-    try:
+    with _told(repository):
         rows = _undecoded(
             datasets.load_dataset(
                 repository,
@@ -48,8 +54,32 @@ def read_hub(
         )
         if not streaming:
             _verify(repository, commit)
-        for number, row in enumerate(rows):
-            yield Record(f"{Path(repository).name}:{number}", row)
+        return rows
+
+
+def hub_records(repository: str, rows: Any, index: int = 0, count: int = 1) -> Iterator[Record]:
+    """Records of such rows, or of one part out of `count`, called by their place in it."""
+    with _told(repository):
+        part = rows if count == 1 else rows.shard(count, index)
+        for number, row in enumerate(part):
+            yield Record(f"{title(repository)}:{number}", row)
+
+
+def title(repository: str) -> str:
+    """What a repository's records are called by."""
+    return Path(repository).name
+
+
+def files_of(rows: Any) -> int:
+    """Files that such rows lie in: the parts that they can be read in."""
+    return max(1, rows.num_shards if hasattr(rows, "num_shards") else len(rows.cache_files))
+
+
+@contextlib.contextmanager
+def _told(repository: str) -> Iterator[None]:
+    """What the client gives up on as a mistake of the user's."""
+    try:
+        yield
     except UserError:
         raise
     except Exception as error:  # the client and what it stands on raise a dozen families of them

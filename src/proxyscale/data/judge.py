@@ -18,6 +18,15 @@ class Document(NamedTuple):
     text: str
 
 
+class Fitted(NamedTuple):
+    """What is known of a document by itself."""
+
+    name: str
+    text: bytes  # cut to size
+    key: int  # the text's hash
+    cut: bool
+
+
 class Kept(NamedTuple):
     """A document as it is kept."""
 
@@ -27,8 +36,22 @@ class Kept(NamedTuple):
     split: str
 
 
+def fitted(items: Iterable[Document | Dropped], limit: int | None) -> Iterator[Fitted | Dropped]:
+    """Documents cut to at most `limit` bytes, and their hashes; the unusable as dropped."""
+    for item in items:
+        if isinstance(item, Dropped):
+            yield item
+        elif reason := unusable(item.text):
+            yield Dropped(item.name, reason, broken=reason == "not UTF-8")
+        else:
+            whole = item.text.encode()
+            cut = limit is not None and len(whole) > limit
+            text = whole[: cut_at(whole, limit)] if limit is not None and cut else whole
+            yield Fitted(item.name, text, content_key(text), cut)
+
+
 class Judge:
-    """Cuts, splits and counts documents; drops the unusable and the duplicates."""
+    """Splits and counts documents in their order; drops the duplicates."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
@@ -36,7 +59,7 @@ class Judge:
         self.cut = 0
         self.bytes = dict.fromkeys(self.counts.shares, 0)
 
-    def kept(self, items: Iterable[Document | Dropped]) -> Iterator[Kept]:
+    def kept(self, items: Iterable[Fitted | Dropped]) -> Iterator[Kept]:
         """The documents to keep, until there are as many as asked for."""
         most, documents = self.spec.get("max_bytes"), self.spec.get("documents")
         for item in items:
@@ -49,28 +72,18 @@ class Judge:
             if documents and self.counts.total >= documents:
                 return
 
-    def judge(self, item: Document | Dropped) -> Kept | None:
+    def judge(self, item: Fitted | Dropped) -> Kept | None:
         """The document as it is kept; None if it is dropped. Counted either way."""
         self.counts.read += 1
-        if isinstance(item, Document) and (reason := unusable(item.text)):
-            item = Dropped(item.name, reason, broken=reason == "not UTF-8")
         if isinstance(item, Dropped):
             self.counts.drop(item)
             return None
-        text, cut = self._fit(item.text.encode())
-        key = content_key(text)
-        split = self.counts.keep(item.name, key)
+        split = self.counts.keep(item.name, item.key)
         if split is None:
             return None
-        self.cut += cut
-        self.bytes[split] += len(text)
-        return Kept(item.name, text, key, split)
-
-    def _fit(self, text: bytes) -> tuple[bytes, bool]:
-        limit = self.spec.get("max_document_bytes")
-        if not limit or len(text) <= limit:
-            return text, False
-        return text[: cut_at(text, limit)], True
+        self.cut += item.cut
+        self.bytes[split] += len(item.text)
+        return Kept(item.name, item.text, item.key, split)
 
     def check(self, source: str) -> None:
         """UserError if most records were broken, or a split with a share stayed empty."""

@@ -133,15 +133,15 @@ def no_match(pattern: str) -> UserError:
     return UserError(f"no file matches {pattern}", where="files", value=pattern, hint=hint)
 
 
-def find_files(patterns: str | Sequence[str]) -> dict[str, Path]:
-    """Files that the globs match, by their name below the folder common to all.
+def found_files(patterns: str | Sequence[str]) -> dict[str, tuple[Path, os.stat_result]]:
+    """Files that globs match, with their statuses, by their name below the folder common to all.
 
     In shuffled order, so that a corpus cut short has something of each; `**` matches folders.
     UserError if a pattern matches no file.
     """
-    found: set[str] = set()
+    found: Statuses = {}
     for pattern in listed(patterns):
-        files = set(map(os.path.abspath, named(pattern)))
+        files = {os.path.abspath(path): status for path, status in named(pattern).items()}
         if not files:
             raise no_match(pattern)
         found |= files
@@ -149,32 +149,46 @@ def find_files(patterns: str | Sequence[str]) -> dict[str, Path]:
     names = {printable(path[len(common) :].lstrip("/")): path for path in found}
     if len(names) < len(found):
         raise UserError("two files have names that are shown alike", where="files")
-    return {name: Path(names[name]) for name in shuffled(names)}
+    return {name: (Path(names[name]), found[names[name]]) for name in shuffled(names)}
+
+
+def find_files(patterns: str | Sequence[str]) -> dict[str, Path]:
+    """The same without their statuses."""
+    return {name: path for name, (path, _) in found_files(patterns).items()}
 
 
 def read_files(
     patterns: str | Sequence[str],
     format: str | None = None,
-    column: str | None = None,
     columns: Sequence[str] | None = None,
     at: str | None = None,
     encoding: str | None = None,
 ) -> Iterator[Record | Dropped]:
     """Records of files in one of FORMATS, by `format` or by their suffix.
 
-    Files may be compressed (.zst, .gz, .bz2, .xz). With `column`, the other columns of parquet and
-    arrow files are not read. `columns` names the columns of a table without a header; `at` is a
-    path into JSON (`data.paragraphs.qas`); `encoding` is that of text where it is not UTF-8.
+    Files may be compressed (.zst, .gz, .bz2, .xz). `columns` names the columns of a table without a
+    header; `at` is a path into JSON (`data.paragraphs.qas`); `encoding` is that of text where it is
+    not UTF-8.
     """
-    if encoding is not None:
-        check_encoding(encoding)
-    layout = Layout(column, columns, at, encoding)
+    layout = Layout(None, columns, at, encoding)
     for name, path in find_files(patterns).items():
-        reader = FORMATS[format_of(path, format)]
-        try:
-            yield from reader(name, path, layout)
-        except BROKEN as error:
-            raise UserError(f"cannot be read: {error}", where=str(path)) from None
+        yield from read_file(name, path, format, layout)
+
+
+def read_file(
+    name: str, path: Path, format: str | None, layout: Layout
+) -> Iterator[Record | Dropped]:
+    """Records of one file, which are called by its name and their place in it.
+
+    With a column wanted, the other columns of parquet and arrow files are not read.
+    """
+    if layout.encoding is not None:
+        check_encoding(layout.encoding)
+    reader = FORMATS[format_of(path, format)]
+    try:
+        yield from reader(name, path, layout)
+    except BROKEN as error:
+        raise UserError(f"cannot be read: {error}", where=str(path)) from None
 
 
 ALIASES = {"ndjson": "jsonl", "tab": "tsv", "text": "txt", "feather": "arrow"}

@@ -33,8 +33,8 @@ class Source(Open):
     documents: Count | None = Field(None, description="read no more documents than this")
     shards: Few = Field(
         1,
-        description="jobs that tokenize it side by side, and processes that compare its texts in a "
-        "selection; rows count as duplicates within one",
+        description="jobs that tokenize it side by side, each of which drops its duplicate rows, "
+        "and processes that read its files, up to 8, and compare its texts in a selection",
     )
 
 

@@ -11,13 +11,22 @@ from proxyscale.study import demands
 from proxyscale.study.hardware import Device
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_graph import Job
-from proxyscale.study.job_times import COUNT_RATE, SCANNED, Estimate, scanned, shared
+from proxyscale.study.job_times import (
+    COUNT_RATE,
+    MERGED,
+    SCANNED,
+    Estimate,
+    readers,
+    scanned,
+    shared,
+)
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
 from proxyscale.study.needs import BARE, LOSS_BYTES, MARGIN, MB, UNKNOWN, Need, Needs
 from proxyscale.study.plan import PACKED, select_memory
 
 TEXT_COPIES, TOKENIZER_COPIES = 12, 100  # bytes of memory per byte of text that is held
 TEXT = 64 * MB  # bytes of text held at a time: a group of documents, or one that is large
+READER = 250 * MB  # bytes of a process that reads, with the hub's client in it
 HASHES = 0.1  # bytes of memory per byte of a corpus: a hash of every document, of a KB or more
 # Memory of a token whose n-grams are counted, as many as are at most.
 COUNTED, MOST_COUNTED = 200, 1e7
@@ -51,10 +60,18 @@ class DataNeeds(Needs):
         self.estimate = Estimate(self.study, jobs, self._by_flops, wall=self._main.gpu)
 
     def corpus(self, source: str) -> Need:
-        """A job over the text of a source: what is held of it, and hashes of its documents."""
-        size = self._bytes(source)
-        memory = _text(size) + HASHES * size
-        return Need(memory, self._seconds("corpus", source), disk=size)
+        """A job over the text of a source: what is held of it, and hashes of its documents.
+
+        Each of several processes holds as much, and the time on the clock is a share of theirs.
+        What they read stays on the disk until it is put together: less than is packed of it later.
+        """
+        size, cores = self._bytes(source), readers(self.study, source)
+        memory, seconds = _text(size) + HASHES * size, self._seconds("corpus", source)
+        if cores > 1:
+            memory += cores * (READER + _text(size) - BARE)
+            if not self.estimate.wall:
+                seconds = max(seconds / cores, MARGIN * size / MERGED)
+        return Need(memory, seconds, disk=size, cores=cores)
 
     def pack(self, source: str) -> Need:
         """A job over a shard of a source: what is held of its text, and hashes of its rows."""

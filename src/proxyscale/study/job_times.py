@@ -15,9 +15,11 @@ from proxyscale import registry
 from proxyscale.base import artifacts, machine
 from proxyscale.base.cost import row_bytes
 from proxyscale.base.progress import Noted, noted_duration
+from proxyscale.data.shards import LEAST
 from proxyscale.study.input_checks import text_bytes
 from proxyscale.study.job_graph import Job
 from proxyscale.study.language_runs import LanguageRuns, candidates_named
+from proxyscale.study.option_checks import corpus_kind
 
 # CPU seconds and rates of one core (AVX-512, 2.x GHz), as the default study took, whose jobs are
 # forked from a process that has loaded what they need.
@@ -28,6 +30,8 @@ START |= {"table": 0.2, "next_steps": 0.3, "proposal": 0.3}
 OTHER = 1.5  # seconds of any other job
 BYTES = {"corpus": 12e6, "pack": 1.1e6, "overlap": 20e6, "tokenizer": 0.5e6}  # of text, a second
 PARSED = 0.45e6  # bytes a second of docstrings, which all of a package's code is searched for
+MERGED = 50e6  # bytes a second that one process puts together of what several have read
+READERS = 8  # processes that read a source: more would wait for it
 STRIPPED = 1.4e6  # of code whose docstrings are cut out
 HELD_OUT = 0.5e6  # bytes a second of held-out documents that a test set is made of
 FORWARD = 0.3  # of a training step is the forward pass that measures a loss
@@ -72,6 +76,29 @@ def corpus_rate(study: LanguageRuns, source: str) -> float:
     if options.get("part") == "docstrings":
         return PARSED
     return STRIPPED if options.get("strip_docstrings") else BYTES["corpus"]
+
+
+def readers(study: LanguageRuns, source: str) -> int:
+    """Processes that read a source: as many as it has shards, and files to read them from."""
+    entry = study.config.sources[source]
+    kind, files = corpus_kind(entry), 1
+    if kind == "hub":
+        files = READERS  # of which nobody has asked the hub yet
+    elif kind == "files":
+        found = study.local_files.of(entry.options["files"])
+        files = min(len(found), 1 + sum(one.st_size for one in found.values()) // LEAST)
+    return min(entry.shards, files, READERS)
+
+
+def read_seconds(study: LanguageRuns, source: str, clock: bool) -> float | None:
+    """Seconds of reading a source: of CPUs, or on the clock."""
+    size, several = text_bytes(study, source), readers(study, source)
+    if size is None:
+        return None
+    reading, merging = size / corpus_rate(study, source), size / MERGED
+    if several == 1:
+        return reading
+    return max(reading / several, merging) if clock else reading + merging
 
 
 def counted(study: LanguageRuns) -> int:
@@ -162,20 +189,23 @@ class Estimate:
             return self.measured[job]
         return self.alike.get((job.rule, self.subject(job)), self._estimated(job))
 
-    def alone(self, job: Job, cores: int) -> float:
-        """Seconds on the clock of a job that has so many cores to itself; 0 where that cannot be
-        told."""
-        processes = shared(self.study, self.subject(job)) if job.rule == "select" else 1
-        return (self.seconds(job) or 0.0) / min(processes, cores)
+    def clock(self, job: Job, cores: int) -> float | None:
+        """The same on the clock of a machine with so many cores, which one job alone shares."""
+        seconds, subject = self.seconds(job), self.subject(job)
+        if seconds is None or self.wall:
+            return seconds
+        sharing = {"corpus": readers, "select": shared}.get(job.rule)
+        return seconds / min(cores, sharing(self.study, subject)) if sharing else seconds
 
     def _estimated(self, job: Job) -> float | None:
         study, subject = self.study, self.subject(job)
         start, text = self.text * START.get(job.rule, OTHER), self.text
-        if job.rule in ("corpus", "pack", "overlap"):
-            size, rate = text_bytes(study, subject), BYTES[job.rule]
-            rate = corpus_rate(study, subject) if job.rule == "corpus" else rate
-            shards = 1 if job.rule == "corpus" else study.config.sources[subject].shards
-            return None if size is None else start + text * size / shards / rate
+        if job.rule == "corpus":
+            reading = read_seconds(study, subject, self.wall)
+            return None if reading is None else start + text * reading
+        if job.rule in ("pack", "overlap"):
+            size, shards = text_bytes(study, subject), study.config.sources[subject].shards
+            return None if size is None else start + text * size / shards / BYTES[job.rule]
         if job.rule == "items":
             return start + text * self._held_out(subject) / HELD_OUT
         if job.rule == "rivals":

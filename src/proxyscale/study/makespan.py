@@ -10,13 +10,18 @@ EPSILON = 1e-9  # of a GPU: shares of one add up to one
 
 
 class Work(NamedTuple):
-    """A job: it takes a core or more, perhaps GPUs, and waits for others."""
+    """A job: it takes a core or some, perhaps GPUs, and waits for others."""
 
     seconds: float
     gpus: float = 0.0  # below 1, a share of one
     priority: int = 0
     after: tuple[int, ...] = ()  # places of the jobs that it waits for, all before its own
-    cores: int = 1  # of fewer it takes all, and so much longer
+    cores: int = 1
+
+    def within(self, cores: int) -> Work:
+        """The job where there are so many cores: with fewer than it asks for, it takes longer."""
+        fewer = min(self.cores, cores)
+        return self._replace(seconds=self.seconds * self.cores / fewer, cores=fewer)
 
 
 def makespan(works: Sequence[Work], gpus: float, cores: int) -> float:
@@ -25,7 +30,7 @@ def makespan(works: Sequence[Work], gpus: float, cores: int) -> float:
     Whenever a job has ended, those that may run start, the highest priority first, as long as there
     are cores and GPUs for them. `gpus` is at least what any of them asks for.
     """
-    works = [_within(work, cores) for work in works]
+    works = [work.within(cores) for work in works]
     waits = [len(work.after) for work in works]
     followers: list[list[int]] = [[] for _ in works]
     for number, work in enumerate(works):
@@ -47,12 +52,6 @@ def makespan(works: Sequence[Work], gpus: float, cores: int) -> float:
                 ready.append((-works[number].priority, number))
         ready.sort()
     return now
-
-
-def _within(work: Work, cores: int) -> Work:
-    """A job where there are so many cores at all."""
-    most = min(work.cores, cores)
-    return work._replace(seconds=work.seconds * work.cores / most, cores=most)
 
 
 def _started(

@@ -227,11 +227,12 @@ def _rule_rows(estimate: Estimate) -> list[tuple[str, ...]]:
 
 
 def _time(estimate: Estimate, cores: int) -> str:
-    seconds = [estimate.seconds(job) for job in estimate.jobs if job.pending]
+    pending = [job for job in estimate.jobs if job.pending]
+    seconds = [estimate.seconds(job) for job in pending]
     known = [value for value in seconds if value is not None]
     own = PLANNED + SCHEDULED * len(seconds) if seconds else 0.0
     left = sum(known) + own
-    longest = max((estimate.alone(job, cores) for job in estimate.jobs if job.pending), default=0.0)
+    longest = max((estimate.clock(job, cores) or 0.0 for job in pending), default=0.0)
     told = f"to do: {len(seconds)} jobs, {duration(left)} of CPU time"
     told += f" ({duration(own)} of it Snakemake's own)" if own else ""
     told += f", {duration(max(left / cores, longest + PLANNED))} on {cores} cores"

@@ -74,7 +74,7 @@ def hub(
     streaming: bool = True,
 ) -> Iterator[Picture | Dropped]:
     """Images of a dataset on the Hugging Face hub, at a pinned commit."""
-    records = read_hub(hub, revision, config, split, streaming)
+    records = read_hub(hub, revision, config=config, split=split, streaming=streaming)
     for picture in pictures(records, Columns(image, label)):
         yield _named(picture, names)
 
