@@ -40,9 +40,8 @@ class MachineRates:
     ) -> float:
         """Seconds of a run, by a calibration of its step that any number of tokens shares."""
         own = {key: value for key, value in training.items() if key != "tokens"}
-        said = json.dumps([model, own], sort_keys=True)
-        name = f"token {hashlib.sha256(said.encode()).hexdigest()[:16]}"
         tokens: int = training["tokens"]
+        name = named("token", model, own)
         return tokens * self.kept(name, lambda: calibrate(model, training) / tokens)
 
     @property
@@ -54,6 +53,12 @@ class MachineRates:
     def matrices(self) -> float:
         """The same of products of large matrices."""
         return self.kept("matrices", matrix_seconds) / MATRICES
+
+
+def named(kind: str, *facts: object) -> str:
+    """The name of a rate of a kind, of all that it depends on."""
+    said = json.dumps(facts, sort_keys=True)
+    return f"{kind} {hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
 def text_seconds() -> float:

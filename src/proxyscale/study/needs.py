@@ -45,6 +45,7 @@ class Need:
     disk: float = 0.0  # bytes that it leaves behind, at most
     nodes: int = 1  # that have as many of the GPUs each
     cores: int = 1  # whose processes share its work, where it needs no GPU
+    slack: float = 0.0  # seconds besides, which nobody expects to be taken
 
     def mem_mb(self, attempt: int) -> int:
         """Megabytes for an attempt, counted from 1."""
@@ -52,8 +53,14 @@ class Need:
 
     def runtime(self, attempt: int, cores: int) -> int:
         """Minutes for an attempt, counted from 1, on so many cores, of which it can use its own."""
-        seconds = self.seconds * self.cores / min(self.cores, cores)
+        seconds = self.seconds * self.cores / min(self.cores, cores) + self.slack
         return math.ceil((START + seconds) / 60) << attempt - 1
+
+
+def with_own(method: Callable[..., Any], wildcards: Mapping[str, str]) -> Any:
+    """What a method returns for a job: of all wildcards it is given those that it asks for."""
+    asked = inspect.signature(method).parameters
+    return method(**{key: value for key, value in wildcards.items() if key in asked})
 
 
 class Needs:
@@ -76,8 +83,7 @@ class Needs:
         method = getattr(self, rule, self.reading)
         if rule == "measure":
             raise UserError("how long models that are there take is not known", where="models")
-        asked = inspect.signature(method).parameters
-        found: Need = method(**{key: value for key, value in wildcards.items() if key in asked})
+        found: Need = with_own(method, wildcards)
         return found
 
     def device(self, word: str) -> Device:

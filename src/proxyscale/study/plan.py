@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import Protocol
 
 from proxyscale.base import cost
 from proxyscale.base.progress import aligned, duration, quantity
@@ -13,6 +14,7 @@ from proxyscale.selection.select import FITTED
 from proxyscale.study import demands
 from proxyscale.study.hardware import DEVICES, SUSTAINED
 from proxyscale.study.input_checks import text_bytes
+from proxyscale.study.job_graph import Job
 from proxyscale.study.job_times import PLANNED, SCHEDULED, Estimate, scanned, shared
 from proxyscale.study.language_runs import LanguageRuns, Scoring, candidates_named
 
@@ -25,6 +27,19 @@ PACKED, SELECTED, HELD = 120, 150, 500 << 20
 ON_TOKENS, PAIR, TEXTS = 40, 180, 200e6
 LARGE = "h100"  # the device whose hours large studies are told in
 MANY = 1_000_000  # candidates whose features are many
+
+
+class Timed(Protocol):
+    """Jobs, and how long they take."""
+
+    jobs: list[Job]
+
+    @property
+    def measured(self) -> Mapping[Job, float]:
+        """Seconds of the jobs that have finished."""
+
+    def seconds(self, job: Job) -> float | None:
+        """One job's seconds; None where that cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +149,7 @@ def _candidates(scoring: Scoring, examples: int | None) -> int:
 
 def told(study: LanguageRuns, estimate: Estimate, cores: int) -> str:
     """The plan for people: scales, then all other jobs, then the sums."""
-    return told_with(study, estimate, aligned(_rule_rows(estimate)), [_time(estimate, cores)])
+    return told_with(study, estimate, aligned(rule_rows(estimate)), [time_told(estimate, cores)])
 
 
 def told_with(
@@ -213,7 +228,8 @@ def _scale_rows(plans: Iterable[ScalePlan]) -> list[tuple[str, ...]]:
     return [head, *rows]
 
 
-def _rule_rows(estimate: Estimate) -> list[tuple[str, ...]]:
+def rule_rows(estimate: Timed) -> list[tuple[str, ...]]:
+    """A row for every rule: its jobs, and the CPU time of those that are to do."""
     rows: list[tuple[str, ...]] = [("step", "jobs", "done", "measured", "CPU time to do")]
     for rule in dict.fromkeys(job.rule for job in estimate.jobs):
         jobs = [job for job in estimate.jobs if job.rule == rule]
@@ -226,7 +242,8 @@ def _rule_rows(estimate: Estimate) -> list[tuple[str, ...]]:
     return rows
 
 
-def _time(estimate: Estimate, cores: int) -> str:
+def time_told(estimate: Timed, cores: int) -> str:
+    """All that is to do, Snakemake's own share in it, and how long that takes on so many cores."""
     pending = [job for job in estimate.jobs if job.pending]
     seconds = [estimate.seconds(job) for job in pending]
     known = [value for value in seconds if value is not None]

@@ -28,6 +28,9 @@ image_corpus = Registry("image corpus")
 MOST_CLASSES = 1 << 15  # labels are i16
 
 
+DIGITS = 1797  # images
+
+
 @image_corpus
 def digits(*, digits: bool = True) -> Iterator[Picture]:
     """scikit-learn's 1,797 handwritten digits, 8×8 grey, of Alpaydin and Kaynak (1998)."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from proxyscale.base.cost import resnet_flops, resnet_parameters
 from proxyscale.study.study import Study, canonical
 from proxyscale.vision.config import REMOVALS, SCORED, SIMILAR, ImageConfig
+from proxyscale.vision.corpora import DIGITS
 
 
 class EnsembleRef(NamedTuple):
@@ -113,10 +114,25 @@ class ImageRuns(Study[ImageConfig]):
         wanted = own.checkpoints or training["checkpoints"]
         return sorted({*wanted, training["epochs"]})
 
+    def images(self, source: str) -> int | None:
+        """Images of a source, at most, as far as the config tells."""
+        entry = self.config.sources[source]
+        known = [DIGITS] if "digits" in entry.options else []
+        return min([*known, *([entry.images] if entry.images else [])], default=None)
+
+    @property
+    def pool_examples(self) -> int | None:
+        """Images of the pool, as far as the config tells."""
+        pool = self.config.pool
+        source, images = self.config.sources[pool.source], self.images(pool.source)
+        if pool.examples or images is None:
+            return pool.examples
+        return round(images * (1 - source.holdout - source.target))
+
     def tests(self, task: str) -> int | None:
         """Holdout images of a test set, as far as the config tells."""
         entry = self.config.tasks[task]
-        images = self.config.sources[entry.source].images
+        images = self.images(entry.source)
         held = None if images is None else round(images * self.config.sources[entry.source].holdout)
         known = [count for count in (entry.examples, held) if count is not None]
         return min(known, default=None)

@@ -10,20 +10,23 @@ from typing import ClassVar
 import pyarrow as pa
 
 from proxyscale.base.errors import UserError, UserErrors
-from proxyscale.base.progress import cheaper
+from proxyscale.base.progress import aligned, cheaper
 from proxyscale.data.records import listed
 from proxyscale.registry import Facts
 from proxyscale.study import field_checks
 from proxyscale.study.job_graph import Planned
+from proxyscale.study.machine_rates import MachineRates
 from proxyscale.study.option_checks import corpus_kind, style_mistakes
+from proxyscale.study.plan import rule_rows, time_told
 from proxyscale.study.plan_jobs import by_rule, disk, here
 from proxyscale.study.study import Calibrate, plugin_files
 from proxyscale.vision import cross_checks, specs
 from proxyscale.vision.config import ImageConfig
 from proxyscale.vision.corpora import image_corpus
 from proxyscale.vision.figures import registered  # noqa: F401 (it registers)
+from proxyscale.vision.job_times import ImageTimes
 from proxyscale.vision.needs import ImageNeeds
-from proxyscale.vision.plan import told_images
+from proxyscale.vision.plan import ImageEstimate, measured_speed, told_images
 from proxyscale.vision.runs import ImageRuns
 
 TABLES = ("tab15", "tab16")
@@ -113,5 +116,12 @@ class ImageStudy(ImageRuns):
 
     def plan(self, planned: Sequence[Planned], cores: int, calibrate: Calibrate) -> str:
         needs = self.needs(here())
-        rows, sums = by_rule(planned, needs)
+        if needs.times.device.gpu:
+            rows, sums = by_rule(planned, needs)
+        else:
+            rates = MachineRates()
+            speed = measured_speed(self, rates)
+            times = ImageTimes(self, needs.times.device, speed, rates.matrices)
+            estimate = ImageEstimate(planned, times, rates.text)
+            rows, sums = aligned(rule_rows(estimate)), [time_told(estimate, cores)]
         return "\n".join([told_images(self), "", *rows, "", disk(planned, needs), *sums])
