@@ -132,8 +132,9 @@ def vision(name: str) -> Iterator[tuple[str, Need, Bounds]]:
         if ref.distribution == own.config.attribution.trak.distribution:
             yield f"score_ensemble {ref}", needs.score_ensemble(*ref), SCORED[name]
     for scale in own.regressed:
-        # 1,024 halves of 50,000 images and seven times 20 penalties of 20, in float64; a solver
-        # of 250 steps, six times: 4·1,024·50,000·400·1,500 = 1.2e14 at 30 GFLOP/s
+        # 1,024 halves of 50,000 images and seven times 20 penalties of 20, in float64; a solver of
+        # 400 steps, for five folds: 4·1,024·50,000·400·2,000 = 1.6e14 at 30 GFLOP/s, and 50 ns for
+        # each of 50,000·400 coefficients in every step: 2.1 h
         yield f"datamodels {scale}", needs.datamodels(scale), (0, 0, 8, (1, 6))
     # ranks of a thousand test images along the pool, by 17 means of each scale's models
     yield "image_statistics", needs.image_statistics(), (0, 0, 64, (0, 12))

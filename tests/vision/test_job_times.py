@@ -213,6 +213,7 @@ TOOK = {
     "evaluate_ensemble": [("c4/random", 0.4), ("c8/regressed", 1.2), ("c32/pool", 0.6)],
     "score_ensemble": [("c2/pool", 5.7), ("c4/pool", 7.2), ("c16/pool", 20.5), ("c32/pool", 58.5)],
     "subsets": [("/top-influence", 0.1), ("/most-similar", 0.3), ("/same-class", 0.1)],
+    "datamodels": [("c8", 108.6)],
     "image_corpus": [("", 0.3)],
 }
 

@@ -26,7 +26,8 @@ FORWARD = 0.3  # of a step of training is the forward pass that measures, as mea
 COPIES = 2**22  # parameters of all the copies of a network that share a batch
 STACKED = 64  # copies, at most
 SPLITS = 8  # halves of the models that scores are compared by
-PENALTIES, ITERATIONS = 20, 250  # of a lasso's path, and of its solver
+PENALTIES, FOLDS, ITERATIONS = 20, 5, 400  # of a lasso: its path, its choice, its solver
+PASSED = 5e-8  # seconds of an iteration's passes over a coefficient, beside its products
 DOUBLE = 3e10  # FLOP/s of a core in float64
 INNER = 6e10  # FLOP/s of a core, of inner products of long gradients in float32
 RANKED = 1.2e-7  # seconds to rank a number among a million
@@ -128,12 +129,16 @@ class ImageTimes:
 
     def datamodels(self, scale: str) -> float:
         """A regression of every test image's outputs on the subsets: a lasso takes all penalties of
-        all images together, six times: of five folds and the whole."""
+        all images together for each fold, and the chosen one for the whole."""
         own = self.study.config.attribution.datamodels
         assert own is not None
         inner, columns = min(self.study.draws(own.distribution), self.pool), self.columns
-        work = 4.0 * inner * self.pool * columns * 6 * ITERATIONS
-        return len(own.methods) * max(1, len(own.subsets)) * work / DOUBLE
+        solved = (FOLDS + 1 / PENALTIES) * ITERATIONS * columns * self.pool
+        took = {
+            "lasso": solved * (4.0 * inner / DOUBLE + PASSED),
+            "ridge": 10.0 * inner**2 * self.pool / DOUBLE,
+        }
+        return max(1, len(own.subsets)) * self.matrices * sum(took[name] for name in own.methods)
 
     def image_statistics(self) -> float:
         """Ranks along the pool, of every scale's models together and of their halves."""
