@@ -172,7 +172,7 @@ def test_small_jobs_are_given_minutes_that_nobody_expects_them_to_take() -> None
     assert need.seconds == pytest.approx(MARGIN * needs.times.subsets("helpful"))
     assert need.seconds < 1
     assert need.slack == MARGIN * 600
-    assert need.runtime(1) * 60 >= ASKED + need.slack
+    assert need.runtime(1, 1) * 60 >= ASKED + need.slack
     assert works(jobs, [need])[0].seconds == pytest.approx(needs.times.subsets("helpful"))
     assert needs.evaluate_ensemble("wide", "halves", "0-0", "digits").slack == MARGIN * 60
 

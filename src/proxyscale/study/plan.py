@@ -41,6 +41,9 @@ class Timed(Protocol):
     def seconds(self, job: Job) -> float | None:
         """One job's seconds; None where that cannot be told."""
 
+    def clock(self, job: Job, cores: int) -> float | None:
+        """The same on the clock of a machine with so many cores, which one job alone shares."""
+
 
 @dataclass(frozen=True)
 class ScalePlan:

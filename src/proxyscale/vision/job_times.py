@@ -99,10 +99,10 @@ class ImageTimes:
         own, runs = self.study.scales[scale], self.study.runs_of(distribution, ensemble)
         seen = self.seen(distribution) * own.training["epochs"]
         if speed := self.speed(scale):
-            return len(runs) * seen * speed.trained
+            return float(len(runs) * seen * speed.trained)
         steps = seen / own.training["batch"] * -(-len(runs) // own.training["stack"])
         work = 3 * own.forward_flops / self._rate(own.training["precision"])
-        return len(runs) * seen * (work + self._traffic(own)) + STEP * steps
+        return float(len(runs) * seen * (work + self._traffic(own)) + STEP * steps)
 
     def evaluate_ensemble(self, scale: str, distribution: str, ensemble: str, task: str) -> float:
         """A forward pass of every image by every run, and a row of losses."""
