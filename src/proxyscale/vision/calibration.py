@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from statistics import fmean
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -29,20 +29,20 @@ def step_seconds(
     spec = {"model": model, "training": {**training, "epochs": STEPS}}
     members = [np.arange(batch)] * networks
     stack = Stack(spec, _noise(model, size, batch), members, range(networks))
-    return _mean(lambda number: stack.step(number % STEPS)) / (batch * networks)
+    return _typical(lambda number: stack.step(number % STEPS)) / (batch * networks)
 
 
 def gradient_seconds(model: Mapping[str, Any], size: int, copies: int) -> float:
     """CPU seconds of the gradient of an image of `size`, of so many side by side."""
     language_model.prepare_cpu()
     gradients, images = _gradients(model, copies), _noise(model, size, copies)
-    return _mean(lambda _: gradients.whole(images, slice(0, copies))) / copies
+    return _typical(lambda _: gradients.whole(images, slice(0, copies))) / copies
 
 
 def copy_seconds(model: Mapping[str, Any], size: int, copies: int) -> float:
     """CPU seconds of so many copies of a network, made to take gradients."""
     language_model.prepare_cpu()
-    return _mean(lambda _: _gradients(model, copies))
+    return _typical(lambda _: _gradients(model, copies))
 
 
 def _gradients(model: Mapping[str, Any], copies: int) -> Gradients:
@@ -58,12 +58,12 @@ def _noise(model: Mapping[str, Any], size: int, images: int) -> Batches:
     return Batches(Images(pixels, labels, [], [128.0] * colors, [74.0] * colors))
 
 
-def _mean(step: Callable[[int], object]) -> float:
-    """CPU seconds of a step, by its number, once its memory is there."""
+def _typical(step: Callable[[int], object]) -> float:
+    """CPU seconds of a step, by its number, once its memory is there; bursts of others left out."""
     took: list[float] = []
     step(0)
     while len(took) < STEPS - 1 or sum(took) < ENOUGH:
         start = time.process_time()
         step(len(took) + 1)
         took.append(time.process_time() - start)
-    return fmean(took)
+    return median(took)

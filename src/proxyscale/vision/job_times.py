@@ -134,11 +134,12 @@ class ImageTimes:
         assert own is not None
         inner, columns = min(self.study.draws(own.distribution), self.pool), self.columns
         solved = (FOLDS + 1 / PENALTIES) * ITERATIONS * columns * self.pool
+        double = DOUBLE / self.matrices
         took = {
-            "lasso": solved * (4.0 * inner / DOUBLE + PASSED),
-            "ridge": 10.0 * inner**2 * self.pool / DOUBLE,
+            "lasso": solved * (4.0 * inner / double + PASSED),
+            "ridge": 10.0 * inner**2 * self.pool / double,
         }
-        return max(1, len(own.subsets)) * self.matrices * sum(took[name] for name in own.methods)
+        return max(1, len(own.subsets)) * sum(took[name] for name in own.methods)
 
     def image_statistics(self) -> float:
         """Ranks along the pool, of every scale's models together and of their halves."""
