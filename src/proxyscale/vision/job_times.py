@@ -36,7 +36,7 @@ RANKED = 1.2e-7  # seconds to rank a number among a million
 # what it needs, as the digits' study took.
 START = {"image_corpus": 0.1, "image_pool": 0.1, "image_task": 0.1, "subsets": 0.1}
 START |= {"train_ensemble": 0.3, "evaluate_ensemble": 0.25, "score_ensemble": 0.3}
-START |= {"figure": 2.2, "image_table": 0.2}
+START |= {"figure": 2.2, "image_table": 0.1, "collect_ensembles": 0.1}
 OTHER = 1.5  # of any other job
 
 # The probe takes at least so many steps of every scale that is cheap enough: of all of them at most
