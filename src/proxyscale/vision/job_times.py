@@ -31,6 +31,7 @@ PASSED = 5e-8  # seconds of an iteration's passes over a coefficient, beside its
 DOUBLE = 3e10  # FLOP/s of a core in float64
 INNER = 6e10  # FLOP/s of a core, of inner products of long gradients in float32
 RANKED = 1.2e-7  # seconds to rank a number among a million
+RESAMPLED = 5.5e-8  # to rank one of a resample
 
 # CPU seconds of a job beside what grows with counts, of one forked from a process that has loaded
 # what it needs, as the digits' study took.
@@ -142,10 +143,17 @@ class ImageTimes:
         return max(1, len(own.subsets)) * sum(took[name] for name in own.methods)
 
     def image_statistics(self) -> float:
-        """Ranks along the pool, of every scale's models together and of their halves."""
+        """Ranks along the pool, of every scale's models together and of their halves; ranks of
+        subsets, predicted and true, at every resample."""
         tests = max(map(self.tests, self.study.config.tasks))
         ranked = len(self.study.scales) * (1 + 2 * SPLITS) * tests * self.pool
-        return RANKED * ranked + self.study.loss_rows / LOSSES["statistics"]
+        seconds = RANKED * ranked + self.study.loss_rows / LOSSES["statistics"]
+        if own := self.study.config.attribution:
+            every = sum(map(self.tests, self.study.config.tasks))
+            groups = sum(max(own.trak.models) // models for models in own.trak.models)
+            subsets = own.resamples * self.study.draws(own.truth)
+            seconds += RESAMPLED * 2 * subsets * len(self.study.scales) * groups * every
+        return float(seconds)
 
     def collect_ensembles(self) -> float:
         return self.study.loss_rows / LOSSES["collect"]
