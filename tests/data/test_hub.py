@@ -209,8 +209,8 @@ def test_what_the_hub_does_not_have(tmp_path: Path) -> None:
 
 
 def test_a_hub_that_is_down_is_a_clear_error(tmp_path: Path) -> None:
-    hub = Hub("lab/texts", FILES)
-    hub.server.server_close()
+    with Hub("lab/texts", FILES) as hub:
+        pass
     for said in refusals(hub, tmp_path, {"streaming": True}, {"streaming": False}):
         assert "hub: lab/texts: cannot be read: " in said
         assert "hint: is the hub up" in said

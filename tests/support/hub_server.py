@@ -42,20 +42,18 @@ class Hub:
         self.gated, self.moved = False, repository
         self.requests: list[tuple[str, str, str | None]] = []
         self.fault: Callable[[str, str, int], str | None] = lambda method, path, start: None
-        hub = self
-
-        class Handler(_Handler):
-            pass
-
-        Handler.hub = hub
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server: ThreadingHTTPServer  # of the one that is entered
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def __enter__(self) -> Hub:
+        class Handler(_Handler):
+            hub = self
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
