@@ -67,6 +67,11 @@ def watch(folder: Path, named: Collection[str]) -> None:
     """Let the first jobs of these verbs leave in a workflow's folder which modules they loaded."""
     told = f"SERVER = {job_server.ENVIRONMENT!r}\nWATCHED = {set(named)!r}\n"
     (folder / "src/sitecustomize.py").write_text(told + HOOK)
+    # Every job is to have an interpreter, which decides whether it asks the server.
+    rules = folder / "rules/resources.smk"
+    asked = "        job_server.hand_over()\n"
+    assert asked in rules.read_text()
+    rules.write_text(rules.read_text().replace(asked, ""))
 
 
 def verbs(folder: Path) -> set[str]:
@@ -78,7 +83,7 @@ def verbs(folder: Path) -> set[str]:
     for path in sorted(folder.glob("loaded-*.json")):
         told = json.loads(path.read_text())
         if told["words"][0] in VERBS:
-            assert not _uncovered(**told), told["words"]
+            assert not (missing := _uncovered(**told)), (missing, told["words"])
             found.add(told["words"][0])
     return found
 

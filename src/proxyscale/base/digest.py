@@ -21,8 +21,8 @@ from proxyscale.base.shipped import PACKAGE
 NEUTRAL = frozenset(
     f"base.{name}"
     for name in (
-        *("devices", "digest", "ending", "errors", "extras", "job_server", "lock", "many_jobs"),
-        *("paths", "progress", "repair", "run_cache", "seals", "shipped", "verbs"),
+        *("devices", "digest", "ending", "errors", "extras", "job_server", "lock", "machine"),
+        *("many_jobs", "paths", "progress", "repair", "run_cache", "seals", "shipped", "verbs"),
     )
 )
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
