@@ -45,7 +45,8 @@ def test_another_workflow_uses_this_one_as_a_module(tmp_path: Path) -> None:
     assert not counts.keys() & {"pool", "pack", "corpus"}
 
     module = (own / "Snakefile").read_text()
-    prefixed = module.replace("    config:\n", '    prefix:\n        "in"\n    config:\n')
+    prefixed = module.replace("    config: config\n", '    prefix: "in"\n    config: config\n')
+    assert prefixed != module
     (own / "Snakefile").write_text(prefixed)
     asked = dry_run(own, "--printshellcmds")
     assert len(re.findall(r"\bin/results/", asked)) > 500
