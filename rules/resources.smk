@@ -84,15 +84,13 @@ def on_nodes(need):
             told = found(name, wildcards)
             return value(told) if told.nodes > 1 else None
 
-        return {name: of_job}
+        return of_job
 
-    return {
-        **asked("mpi", lambda told: "srun"),
-        **asked("nodes", lambda told: told.nodes),
-        **asked("tasks", lambda told: told.nodes),
-        **asked("tasks_per_gpu", lambda told: 0),
-        **asked(
-            "slurm_extra",
-            lambda told: f"--gpus-per-node={int(told.gpus) // told.nodes}",
-        ),
+    values = {
+        "mpi": lambda told: "srun",
+        "nodes": lambda told: told.nodes,
+        "tasks": lambda told: told.nodes,
+        "tasks_per_gpu": lambda told: 0,
+        "slurm_extra": lambda told: f"--gpus-per-node={int(told.gpus) // told.nodes}",
     }
+    return {name: asked(name, value) for name, value in values.items()}

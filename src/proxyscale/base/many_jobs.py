@@ -3,7 +3,8 @@
 Between two jobs Snakemake weighs all that are ready against each other. Every look for jobs that
 can start has it look again a second later, so that looks become as many a second as jobs have
 finished. And it sums every file that a job has read, once for every file that the job has written.
-A thousand small runs take less than that.
+A thousand small runs take less than that. To build its graph it asks for every job anew what is the
+same for all: what a rule's functions take, which rule makes a file that all of them read.
 """
 
 from __future__ import annotations
