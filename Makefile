@@ -67,7 +67,7 @@ $(VENV)/run.stamp: pyproject.toml requirements.lock | $(BIN)/pip
 # The peers lie in a folder of their own: the workflow's environment stays as it is.
 $(VENV)/peers.stamp: $(VENV)/test.stamp
 	$(BIN)/pip install --no-deps --target $(VENV)/peers traker==0.3.2 data-selection==1.0.3 \
-	    nltk==3.9.1 click accelerate==1.15.0 lightgbm==4.7.0
+	    nltk==3.9.1 click accelerate==1.15.0 lightgbm==4.7.0 datatrove==0.7.0 loguru humanize
 	touch $@
 
 $(VENV)/lm-eval.stamp: $(VENV)/test.stamp
@@ -86,6 +86,7 @@ $(VENV)/cluster.stamp: $(VENV)/test.stamp
 foundry: .foundry/stamp
 
 .foundry/stamp: envs/llm-foundry.lock
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info[:2] == (3, 11) else "Its lock is of Python 3.11: make foundry PYTHON=python3.11")'
 	$(PYTHON) -m venv .foundry
 	.foundry/bin/pip install --no-cache-dir --no-deps --requirement envs/llm-foundry.lock
 	touch $@

@@ -1,18 +1,21 @@
 """The default study's sources: reading, tokenizing and packing, and the search for a test set.
 
 Packing stands beside the tokenizer alone, `tokenizers` on one thread, which is the most that it can
-be; the search beside looking every run of words up in a set, as one writes it first.
+be; the search beside looking every run of words up in a set, as one writes it first. Beside both
+stand the steps of datatrove's that do the same, where it is installed.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import Row, compared, in_turns
+from timing import Row, Work, compared, in_turns
 
 from proxyscale.base import arrays
 from proxyscale.base.artifacts import read_json
@@ -42,6 +45,45 @@ LIMITS = {"holdout": 0.08, "target": 0.06, "max_bytes": 5_200_000, "max_document
 def looked_up(sought: set[bytes], said: np.ndarray) -> int:
     """How many runs of so many words are among those sought."""
     return sum(said[i : i + RUN].tobytes() in sought for i in range(len(said) - RUN + 1))
+
+
+def by_datatrove(root: Path, tokenizer: Path, texts: list[str], passage: str) -> list[Work]:
+    """Its tokenizing into a file, and its filter of runs of words, which are what spaces part."""
+    from datatrove.data import Document
+    from datatrove.pipeline.decont.n_grams import NGramsDecontConfig, NGramsDecontFilter
+    from datatrove.pipeline.tokens import DocumentTokenizer
+    from datatrove.utils.hashing import create_hash_func
+    from datatrove.utils.word_tokenizers import WordTokenizer
+    from loguru import logger
+
+    class Spaces(WordTokenizer):
+        def word_tokenize(self, text: str) -> list[str]:
+            return text.split()
+
+        sent_tokenize = span_tokenize = word_tokenize  # which are not asked for
+
+    logger.remove()
+    documents = [Document(text, str(number)) for number, text in enumerate(texts)]
+    config = NGramsDecontConfig(n_grams=RUN)
+    hashed = create_hash_func(config.hash_config)(passage)
+    (root / "runs").mkdir()
+    np.array([hashed], config.hash_config.np_descr).tofile(root / "runs/task.index.hashes")
+    numbers = itertools.count()
+
+    def tokenizing() -> None:
+        DocumentTokenizer(
+            str(root / f"tokens{next(numbers)}"),
+            str(tokenizer),
+            eos_token="<|endoftext|>",
+            shuffle_documents=False,
+        ).run(iter(documents))
+
+    def filtering() -> None:
+        filtered = NGramsDecontFilter(str(root / "runs"), config, language=Spaces())
+        for document in documents:
+            filtered.filter(document)
+
+    return [tokenizing, filtering]
 
 
 def measured(rounds: int) -> Iterator[Row]:
@@ -80,12 +122,25 @@ def _measured(root: Path, rounds: int) -> Iterator[Row]:
         for text in texts:
             bare.encode(text, add_special_tokens=False)
 
-    yield from compared(
-        "packing", "MB", size, in_turns(rounds, packing, tokens), ["tokenizers alone"]
-    )
+    passage = "one two three four five six seven eight"
+    own = words(passage)
+    sought = [Sought([Tested(own, own[:0], own[:0])], RUN)]
+
+    def splitting() -> None:
+        search(sought, np.concatenate([words(text) for text in texts]))
+
+    works = [[packing, tokens], [splitting]]
+    peers = [["tokenizers alone"], list[str]()]
+    if importlib.util.find_spec("datatrove"):
+        for peer, work, more in zip(
+            peers, works, by_datatrove(root, tokenizer, texts, passage), strict=True
+        ):
+            peer.append("datatrove")
+            work.append(more)
+    for what, work, peer in zip(("packing", "search in text"), works, peers, strict=True):
+        yield from compared(what, "MB", size, in_turns(rounds, *work), peer)
     said = np.concatenate([arrays.read(root / "packs" / name / "words.npy") for name in SOURCES])
-    passage = words("one two three four five six seven eight")
-    sought = [Sought([Tested(passage, passage[:0], passage[:0])], RUN)]
-    works = (lambda: search(sought, said), lambda: looked_up({passage.tobytes()}, said))
-    peers = ["set of runs"]
-    yield from compared("search for a test set", "MB", size, in_turns(rounds, *works), peers)
+    pair = (lambda: search(sought, said), lambda: looked_up({own.tobytes()}, said))
+    yield from compared(
+        "search in packed words", "MB", size, in_turns(rounds, *pair), ["set of runs"]
+    )

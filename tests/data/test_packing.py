@@ -103,7 +103,7 @@ def large_pool(folder: Path, rows: int) -> Path:
 
 @pytest.mark.parametrize("method", ["random", "dsir"])
 def test_selection_holds_no_pool_in_memory(tmp_path: Path, tokenizer: Path, method: str) -> None:
-    pool = large_pool(tmp_path / "pool", 1 << 19 if method == "random" else 1 << 14)
+    pool = large_pool(tmp_path / "pool", 1 << 19 if method == "random" else 1 << 13)
     allowed = 400  # MiB of data; the interpreter with its libraries takes about 200 of them
     if method == "random":
         assert (tmp_path / "pool/a@0/inputs.npy").stat().st_size > allowed << 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 from support.mistakes import BAD, spoil
@@ -129,6 +131,10 @@ def test_the_schema_is_up_to_date() -> None:
         ("runs", "columns"),
         ("runs.columns.recipe", "training data"),
         ("runs.scales.60M.tokens", "training tokens"),
+        ("training.engine.format", "memory map"),
+        ("trust", "regret  the expected regret"),
+        ("trust.compute", "the factor to stay below"),
+        ("objective.weights", "the weight of each task"),
     ],
 )
 def test_explain(key, told) -> None:
@@ -147,6 +153,9 @@ def test_explain(key, told) -> None:
         ("sources.installed.pakages", "'part'|allowed: installed"),
         ("figures.style.frontie", "'frontier'"),
         ("training.betas.first", "no such key"),
+        ("training.engine.formt", "'format'"),
+        ("trust.regrets", "'regret'"),
+        ("tasks.t.records.holdout.target", "no such key"),
         ("tasks.foo", "allowed: .*squad"),
     ],
 )
@@ -154,6 +163,12 @@ def test_explain_offers_the_nearest_key_wherever_it_is(key: str, near: str) -> N
     with pytest.raises(UserError, match=near) as told:
         explain(key)
     assert "…" not in str(told.value)  # lists are whole
+
+
+def test_off_needs_no_quotes(minimal: dict[str, Any]) -> None:
+    raw = yaml.safe_load(yaml.safe_dump(minimal) + "code: off\n")
+    assert raw["code"] is False
+    assert LanguageStudy.load(raw).config.code == "off"
 
 
 def test_explain_tells_something_of_every_key() -> None:

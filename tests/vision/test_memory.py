@@ -86,9 +86,9 @@ def peak(folder: Path, pool: int, tests: int, models: int, masks: int) -> int:
 def test_statistics_hold_some_rows_of_scores_whatever_the_pool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, imagenet: Any
 ) -> None:
-    block, tests, models, masks = 1 << 16, 24, 4, 8
+    block, tests, models, masks = 1 << 14, 24, 4, 8
     monkeypatch.setattr(score_matrices, "BLOCK", block)
-    sizes = (1 << 14, 1 << 16)
+    sizes = (1 << 12, 1 << 14)
     small, large = (peak(tmp_path, size, tests, models, masks) for size in sizes)
     slope = (large - small) / (sizes[1] - sizes[0])
     print(f"{slope:,.0f} bytes an image; {large / 1e6:.1f} MB of {sizes[1]} images")

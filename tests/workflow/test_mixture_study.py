@@ -41,3 +41,5 @@ def test_a_mixture_study_is_regressed_and_what_it_proposes_is_trained(tmp_path: 
     assert promise["held"] == (record["low"] <= promise["value"] <= record["high"])
     assert record["mixtures"] == 6
     assert not workflow.stale(*both)
+    files = [word for file in both[1:] for word in ("--configfile", file)]
+    assert "to do: 0 jobs" in workflow.proxyscale("plan", *files)

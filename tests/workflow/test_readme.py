@@ -72,7 +72,7 @@ def test_the_study_of_ones_own_stands_as_it_is(own: Path, monkeypatch) -> None:
     monkeypatch.chdir(own)
     study = LanguageStudy.load(read_yaml("mine.yaml"))
     study.check_inputs()
-    assert len(study.runs) == 3 * 2 * 2
+    assert len(study.runs) == 3 * 3 * 2
     assert len(block("yaml").splitlines()) <= 15
 
 

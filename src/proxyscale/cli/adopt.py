@@ -8,7 +8,7 @@ been made; of the rest, what it was made of, so that Snakemake makes it again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def _some(names: list[str]) -> str:
     return f"{names[0]}{more}"
 
 
-def adopt(configfile: str | None, results: str | None, code: bool) -> list[str]:
+def adopt(configfiles: Sequence[str], results: str | None, code: bool) -> list[str]:
     """Mark as done what a study's results vouch for; what was found, in words.
 
     `results`: their folder, if the config names another. `code`: whatever code made them. Where
@@ -128,8 +128,8 @@ def adopt(configfile: str | None, results: str | None, code: bool) -> list[str]:
     from snakemake.settings.types import ExecutionSettings
     from snakemake.workflow import Workflow
 
-    if configfile:
-        read_yaml(configfile)  # Snakemake tells of a file that is none with a traceback
+    for file in configfiles:
+        read_yaml(file)  # Snakemake tells of a file that is none with a traceback
     found: list[str] = []
     mistakes: list[UserError] = []
 
@@ -150,7 +150,7 @@ def adopt(configfile: str | None, results: str | None, code: bool) -> list[str]:
 
     Workflow.summary = adopting
     words = ["--summary", "--snakefile", str(workflow_folder() / "Snakefile")]
-    words += ["--configfile", configfile] if configfile else []
+    words += ["--configfile", *configfiles] if configfiles else []
     words += ["--config", f"results={results}"] if results else []
     try:
         cli.main(words)

@@ -43,12 +43,14 @@ def init(args: Arguments) -> None:
     sources = named(args.files, "files"), named(args.hub, "hub")
     for path in init(Path(args.folder[0]), *sources, args.runs, args.reference):
         print(path)
+    if len(args.files) + len(args.hub) == 1:
+        print("one distribution compares nothing: R² needs three, by other sources or methods")
     print(f"next: cd {args.folder[0]}; snakemake --cores all")
 
 
 @command(
     "target*: files of the study, results/correlation_fig1.pdf: what they alone need; default: all",
-    "configfile?: the study's config (default: config.yaml)",
+    "configfile=: the study's config (default: config.yaml); another one adds to it",
     "cores?: cores that it may take (default: this machine's; 8 a GPU with --on)",
     "on?: GPUs, or cores where none are asked for: how long it takes on so many, and why",
     "spent!: what its jobs took when they last ran, by rule",
@@ -70,13 +72,17 @@ def plan(args: Arguments) -> None:
 
         return calibrate(*scale)
 
-    file = args.configfile or "config.yaml"
+    files = args.configfile or ["config.yaml"]
     cores = None if args.cores is None else whole(args.cores, "cores")
     count = None if args.on is None else whole(args.on, "on")
     if count and args.spent:
         raise UserError("either what is to come or what has been", where="--on and --spent")
-    raw = read_yaml(file)
-    with config_of([file]):
+    raw, *more = map(read_yaml, files)
+    if more:
+        from snakemake.utils import update_config
+    for config in more:
+        update_config(raw, config)
+    with config_of(files):
         study = load(raw)
         study.check_inputs()
     planned = job_graph(args.configfile, args.target)
@@ -90,7 +96,7 @@ def plan(args: Arguments) -> None:
 
 @command(
     "folder*: the results, where the config names another folder",
-    "configfile?: the study's config (default: config.yaml)",
+    "configfile=: the study's config (default: config.yaml); another one adds to it",
     "code!: take what an earlier version made: its code differs, its meaning does not",
 )
 def adopt(args: Arguments) -> None:
@@ -110,8 +116,8 @@ def adopt(args: Arguments) -> None:
     print("\n".join(adopt(args.configfile, folder, args.code)))
 
 
+TABLES = "table*: tables, SCALE=TABLE for each scale, or folders of result files"
 READING = (  # how tables from outside are read
-    "table*: tables, SCALE=TABLE for each scale, folders of result files, or a study's results",
     "recipe?: column of recipes, where it has no usual name; several together: w1,w2",
     "scale?: column of scales",
     "seed?: column of training seeds",
@@ -121,7 +127,7 @@ READING = (  # how tables from outside are read
     "metrics=: columns of losses or metrics, as a glob; may be repeated (default: loss)",
     "higher=: metrics of which higher is better, as a glob; may be repeated",
     "lower=: metrics of which lower is better, as a glob; may be repeated",
-    "by=: column that tells runs of one scale and recipe apart (tokens, architecture)",
+    "by=: column that tells runs of one scale and recipe apart (tokens, …); may be repeated",
     "repeats?: `seeds`: rows that differ in nothing but their values are training seeds",
     "ignore=: column that means nothing here, or not what its name says; may be repeated",
     "pattern?: how models are named: '{recipe}-{scale}', with {seed}, {step}, {tokens}, {_}",
@@ -143,6 +149,7 @@ OBJECTIVE = "objective?: standardized (default), worst, or weights of tasks: doc
     "reference: the scale that the others are to foretell",
     "trust?: share of pairs that a scale must be known to order right (default: 0.9); or "
     "regret=0.1 or compute=1.2, what it must be known to stay below",
+    TABLES,
     *READING,
 )
 def compare(args: Arguments) -> None:
@@ -180,17 +187,18 @@ def read_as(args: Arguments) -> dict[str, Any]:
     OBJECTIVE,
     "tokens-to-train?: tokens that the mixture is for",
     "passes?: how often a token may be seen (default: 1)",
-    "available=: tokens of a source, wiki=3B: with the two above they cap its share",
+    "available=: tokens of a source, wiki=3B: caps its share, by the two above; may be repeated",
     "floors=: least share of a source, wiki=0.1; may be repeated",
     "caps=: largest share of a source, wiki=0.3; may be repeated",
     "fixed=: share of a source that stays, wiki=0.2; may be repeated",
+    f"{TABLES}, or a study's results",
     *READING,
 )
 def propose(args: Arguments) -> None:
     """Propose the mixture to train on, from losses of mixtures.
 
     proxyscale propose results/study
-    proxyscale propose 1M=a.csv 1B=b.csv --recipe index --metrics 'metric/*' --reference 1B \
+    proxyscale propose 1M=a.csv 1B=b.csv --recipe index --metrics 'metric/*' --reference 1B \\
         --weights weights.csv --caps wiki=0.2
 
     A study's results folder, or tables and their options as of `compare`. Of a folder the tables
@@ -208,6 +216,7 @@ def propose(args: Arguments) -> None:
     OBJECTIVE,
     "largest?: the largest scale that can still be trained at (default: the reference)",
     "forecast?: parameters and tokens of a model that is larger than any here: 7B:140B",
+    f"{TABLES}, or a study's results",
     *READING,
 )
 def next(args: Arguments) -> None:

@@ -18,7 +18,7 @@ from proxyscale.study import builtin_functions  # noqa: F401
 from proxyscale.study.config import Config
 from proxyscale.study.models_config import OwnModels
 from proxyscale.study.own_runs_config import OwnRuns
-from proxyscale.study.validation import model_at
+from proxyscale.study.validation import fields_at, sections_at
 from proxyscale.vision.config import ImageConfig
 from proxyscale.vision.corpora import image_corpus
 
@@ -56,11 +56,10 @@ def explain(key: str = "", family: str = "language") -> str:
     if parts[:2] == ["figures", "style"]:
         return _style(parts[2:])
     location = _location(parts, root, family)
-    field = model_at(location[:-1], root).model_fields[location[-1]]
+    field = fields_at(location[:-1], root)[location[-1]]
     lines = [f"{key}: {meaning(field)}", *_default(field)]
     entry = [*location, "any"] if _is_mapping(location, root) else location
-    inner = model_at(entry, root)
-    if inner is not root:
+    for inner in sections_at(entry, root):
         lines += ["", _section(inner, "its keys")]
     if functions and len(parts) == 1:
         names = sorted(functions.functions)
@@ -95,26 +94,22 @@ def meaning(field: Any) -> str:
 
 def keys(root: type[BaseModel], at: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Every key that a study may have, dotted, and its field; NAME stands for any name."""
-    for name, field in model_at(list(at), root).model_fields.items():
+    for name, field in fields_at(list(at), root).items():
         place = (*at, name)
         yield ".".join(place), field
-        if place.count(name) > 1:  # records within records
-            continue
-        below = (*place, "NAME") if _is_mapping(list(place), root) else place
-        if model_at(list(below), root) is not root:
-            yield from keys(root, below)
+        yield from keys(root, (*place, "NAME") if _is_mapping(list(place), root) else place)
 
 
 def _location(parts: list[str], root: type[BaseModel], family: str) -> list[str]:
     """The place of a key in the config, entry names filled in. UserError if there is none."""
     found: list[str] = []
     for number, part in enumerate(parts):
-        fields = model_at(found, root).model_fields
-        if found and fields is root.model_fields and not _is_mapping(found, root):
+        fields = fields_at(found, root)
+        if not fields and not _is_mapping(found, root):
             raise _unknown(parts, part, [], family)  # below a value
         if found and _is_mapping(found, root):
             found.append("any")
-            fields = model_at(found, root).model_fields
+            fields = fields_at(found, root)
             kinds = OPEN[family].get(parts[0]) if len(found) == 2 else None
             if part not in fields:
                 if kinds and number == len(parts) - 1:
@@ -149,9 +144,9 @@ def _is_mapping(location: list[str], root: type[BaseModel]) -> bool:
     """Whether the key at a location holds entries by name."""
     if not location or location[-1] == "any":
         return False
-    field = model_at(location[:-1], root).model_fields.get(location[-1])
-    inner = model_at([*location, "any"], root)
-    return field is not None and inner is not root and "dict" in str(field.annotation)
+    field = fields_at(location[:-1], root).get(location[-1])
+    inner = sections_at([*location, "any"], root)
+    return field is not None and bool(inner) and "dict" in str(field.annotation)
 
 
 def _default(field: Any) -> list[str]:

@@ -12,7 +12,7 @@ import inspect
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
@@ -72,7 +72,7 @@ def parser(words: Registered, prog: str = "proxyscale", files: object = None) ->
             name,
             help=_told(function),
             prog=f"{prog} {name}",
-            usage=f"{prog} {name} [--option VALUE …]",
+            usage=_usage(f"{prog} {name}", flags),
             description=inspect.cleandoc(function.__doc__ or ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -82,6 +82,14 @@ def parser(words: Registered, prog: str = "proxyscale", files: object = None) ->
             if files and action.nargs != 0:
                 action.complete = files  # type: ignore[attr-defined]
     return top
+
+
+def _usage(start: str, flags: Sequence[str]) -> str:
+    """How a command is called: what has to be said, then what may be."""
+    names = [flag.partition(":")[0] for flag in flags]
+    required = [f"--{name} VALUE" for name in names if name[-1] not in "*!?=+"]
+    several = [f"[{name[:-1].upper()} …]" for name in names if name.endswith("*")]
+    return " ".join([start, *several, *required, "[--option VALUE …]"])
 
 
 def _told(function: Callable[..., Any]) -> str:

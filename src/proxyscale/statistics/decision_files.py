@@ -13,7 +13,7 @@ import yaml
 from proxyscale.base import artifacts
 from proxyscale.statistics import mixture_proposal, next_plan, proposal_words
 
-HEAD = "# What trains it, as a second config: snakemake --configfile STUDY.yaml {name}\n"
+HEAD = "# What trains it: snakemake --cores all --configfile STUDY.yaml {name}\n"
 
 
 def write_proposal(

@@ -72,6 +72,11 @@ class StudyConfig(Strict):
     )
     report: Report = Field(default_factory=Report, description="what the report shows")
 
+    @field_validator("code", mode="before")
+    @classmethod
+    def _word(cls, value: Any) -> Any:
+        return "off" if value is False else value  # which YAML makes of off without quotes
+
     @field_validator("results")
     @classmethod
     def _expanded(cls, value: str) -> str:
@@ -132,8 +137,8 @@ class Reading(StudyConfig):
         default_factory=Propose,
         description="the mixture to train on that proposal.yaml holds, where mixtures are varied "
         "(`method: dirichlet`): the one that does best under `objective` within these limits, by a "
-        "Gaussian process of each loss; given as a second --configfile it is trained, and told is "
-        "whether its promise held",
+        "Gaussian process of each loss; given as a second file of --configfile it is trained, and "
+        "told is whether its promise held",
     )
     forecast: Forecast | None = Field(
         None,

@@ -65,8 +65,8 @@ class PoolSection(Strict):
     )
 
 
-class Records(Strict):
-    """Where a task's records come from: `files` or `hub`, or each split's own."""
+class Place(Strict):
+    """Where records come from: `files` or `hub`."""
 
     files: str | list[str] | None = Field(None, description="paths and globs")
     format: str | None = Field(None, description="of the files, if not told by their suffix")
@@ -91,11 +91,16 @@ class Records(Strict):
         None, description="false downloads the dataset before it is read; default: true"
     )
     limit: Count | None = Field(None, description="read no more records than this")
-    holdout: Records | None = Field(None, description="records of the holdout alone")
-    target: Records | None = Field(None, description="records of the target alone")
+
+
+class Records(Place):
+    """Where a task's records come from: `files` or `hub`, or each split's own."""
+
+    holdout: Place | None = Field(None, description="records of the holdout alone")
+    target: Place | None = Field(None, description="records of the target alone")
 
     @property
-    def parts(self) -> dict[str, Records]:
+    def parts(self) -> dict[str, Place]:
         """The places that records are read from, by the key below `records` (empty: itself)."""
         named = {"holdout": self.holdout, "target": self.target}
         own = {key: part for key, part in named.items() if part is not None}

@@ -79,7 +79,8 @@ class Attribution(Strict):
     )
     shards: Few = Field(1, description="jobs that share the features of a model's candidates")
     precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32", description="gradients are made in; the last two are for GPUs, bf16 works on CPUs"
+        "fp32",
+        description="gradients are made in; tf32 is for GPUs, bf16 is slow on most CPUs",
     )
     keep: Literal["fp32", "fp16", "int8"] = Field(
         "fp32", description="features are kept as; the last two with a scale for every example"

@@ -109,7 +109,7 @@ def _records(where: str, task: Task) -> Iterator[UserError]:
     for key, part in parts.items():
         place = f"{where}.{key}" if key else where
         given = [name for name in ("files", "hub") if getattr(part, name) is not None]
-        if len(given) != 1 or (key and (part.holdout or part.target)):
+        if len(given) != 1:
             told = " and ".join(given) or "neither"
             yield UserError(f"give one of files and hub, not {told}", where=place)
         for name in ("revision", "config", "data_dir", "data_files", "split", "streaming"):

@@ -36,13 +36,13 @@ class Planned(NamedTuple):
     after: tuple[int, ...]  # places of the jobs that it waits for, all before its own
 
 
-def job_graph(configfile: str | None, targets: Sequence[str] = ()) -> list[Planned]:
+def job_graph(configfiles: Sequence[str] = (), targets: Sequence[str] = ()) -> list[Planned]:
     """Every job of a study, or of some of its files, those that others wait for first.
 
     UserError if Snakemake cannot tell.
     """
     command = [sys.executable, "-m", __name__, "--snakefile", str(SNAKEFILE)]
-    command += ["--configfile", configfile] if configfile else []
+    command += ["--configfile", *configfiles] if configfiles else []
     command += ["--", *targets] if targets else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

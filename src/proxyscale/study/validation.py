@@ -9,10 +9,11 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from proxyscale.base import seals
 from proxyscale.base.errors import UserError, UserErrors
@@ -98,12 +99,13 @@ def _mistake(details: Any, root: type[BaseModel]) -> UserError:
     value = details["input"]
     if details["type"] == "extra_forbidden":
         name = str(location[-1])
-        fields = model_at(location[:-1], root).model_fields
-        return UserError(f"no such key: {name!r}", where=where, value=name, allowed=sorted(fields))
+        allowed = sorted(fields_at(location[:-1], root))
+        return UserError(f"no such key: {name!r}", where=where, value=name, allowed=allowed)
     if details["type"] == "missing":
         return UserError("this key is required", where=where, hint=help_of(location, root))
     if details["type"] == "literal_error":
-        allowed = typing.get_args(_stripped(_annotation_at(location, root)))
+        kinds = [kind for kind in _types_at(location, root) if typing.get_origin(kind) is Literal]
+        allowed = [value for kind in kinds for value in typing.get_args(kind)]
         return UserError(f"is {value!r}", where=where, value=value, allowed=allowed)
     if details["type"] == "value_error" and isinstance(value, dict):
         return UserError(str(details["ctx"]["error"]), where=where)
@@ -128,55 +130,51 @@ def _keys(location: Iterable[Any], root: type[BaseModel]) -> list[Any]:
     """A location without the types that pydantic tried at a key that takes several."""
     keys: list[Any] = []
     for part in location:
-        if part == "[key]" or (_is_union(_annotation_at(keys, root)) and isinstance(part, str)):
+        if part == "[key]" or (len(_types_at(keys, root)) > 1 and isinstance(part, str)):
             continue
         keys.append(part)
     return keys
 
 
-def _is_union(annotation: Any) -> bool:
-    """Whether values of several types will do, null aside."""
-    if typing.get_origin(annotation) is Annotated:
-        return _is_union(typing.get_args(annotation)[0])
-    inner = [a for a in typing.get_args(annotation) if a is not type(None)]
-    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
-        return False
-    return len(inner) > 1 or _is_union(inner[0])
-
-
-def _stripped(annotation: Any) -> Any:
-    """A type without `Annotated` and `| None`."""
+def _alternatives(annotation: Any) -> list[Any]:
+    """The types of which a value may be, null aside."""
     while typing.get_origin(annotation) is Annotated:
         annotation = typing.get_args(annotation)[0]
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        inner = [a for a in typing.get_args(annotation) if a is not type(None)]
-        return _stripped(inner[0])
-    return annotation
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return [] if annotation is type(None) else [annotation]
+    return [kind for each in typing.get_args(annotation) for kind in _alternatives(each)]
 
 
-def _annotation_at(location: list[Any], root: type[BaseModel]) -> Any:
-    """The type of the key at a location such as ["scales", "xs", "width"]."""
-    found: Any = root
+def _types_at(location: list[Any], root: type[BaseModel]) -> list[Any]:
+    """The types of the key at a location such as ["scales", "xs", "width"]; none if unknown."""
+    found: list[Any] = [root]
     for part in location:
-        found = _stripped(found)
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            field = found.model_fields.get(str(part))
-            found = field.annotation if field else Any
-        else:
-            arguments = typing.get_args(found)
-            found = arguments[-1] if arguments else Any
+        below = []
+        for kind in found:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                field = kind.model_fields.get(str(part))
+                below += _alternatives(field.annotation) if field else []
+            elif arguments := typing.get_args(kind):
+                below += _alternatives(arguments[-1])
+        found = below
     return found
 
 
-def model_at(location: list[Any], root: type[BaseModel]) -> type[BaseModel]:
-    """The section that holds the keys at a location; the root itself at the top."""
-    found = _stripped(_annotation_at(location, root))
-    return found if isinstance(found, type) and issubclass(found, BaseModel) else root
+def sections_at(location: list[Any], root: type[BaseModel]) -> list[type[BaseModel]]:
+    """The sections that may stand at a location, of which each has keys of its own."""
+    kinds = _types_at(location, root)
+    return [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+
+
+def fields_at(location: list[Any], root: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The keys that may stand below a location, by name."""
+    sections = sections_at(location, root)
+    return {name: field for kind in sections for name, field in kind.model_fields.items()}
 
 
 def help_of(location: list[Any], root: type[BaseModel]) -> str | None:
     """What a key is for, in a few words."""
     if not location:
         return None
-    field = model_at(location[:-1], root).model_fields.get(str(location[-1]))
+    field = fields_at(location[:-1], root).get(str(location[-1]))
     return field.description if field else None
