@@ -119,7 +119,15 @@ def test_a_dataset_is_read_at_its_commit(tmp_path: Path, streaming: bool) -> Non
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_files_of_a_dataset_are_read_side_by_side(tmp_path: Path, streaming: bool) -> None:
+def test_files_of_a_dataset_are_read_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
+) -> None:
+    stub = tmp_path / "stubs/torch.py"  # reading has no use for torch, in no process
+    stub.parent.mkdir()
+    stub.write_text(
+        "import sys\nprint('torch was asked for', file=sys.stderr)\nraise ImportError\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(stub.parent))
     third = parquet([*TEXTS[0][:5], "", "another"])
     files = {**FILES, "data/train-00002-of-00003.parquet": third}
     options = {"data_dir": "data", "streaming": streaming}
@@ -127,6 +135,7 @@ def test_files_of_a_dataset_are_read_side_by_side(tmp_path: Path, streaming: boo
         for processes in (1, 3):
             done = corpus(hub, tmp_path / str(processes), processes=processes, **options)
             assert done.returncode == 0, done.stderr
+            assert "torch" not in done.stderr
     assert read(tmp_path / "1") == [*TEXTS[0], *TEXTS[1], "another"]
     table = artifacts.read(tmp_path / "1/out/documents.parquet", "documents")
     assert table["name"].to_pylist() == [f"texts:{n}" for n in [*range(600), 606]]

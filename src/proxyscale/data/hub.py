@@ -16,7 +16,7 @@ from proxyscale.data.records import pinned
 
 def read_hub(repository: str, revision: str | None = None, **options: Any) -> Iterator[Record]:
     """Records of a Hugging Face dataset at a pinned commit; `options` as `open_hub` has them."""
-    return hub_records(repository, open_hub(repository, revision, **options))
+    return HubPart(repository, open_hub(repository, revision, **options))()
 
 
 def open_hub(
@@ -38,11 +38,9 @@ def open_hub(
     connections are taken up again by the client. UserError for all that it gives up on.
     """
     commit = pinned(revision, repository, "datasets/")
-    import datasets  # it costs a CPU second, and most studies never need it
-
     with _told(repository):
         rows = _undecoded(
-            datasets.load_dataset(
+            _client().load_dataset(
                 repository,
                 name=config,
                 data_dir=data_dir,
@@ -57,12 +55,31 @@ def open_hub(
         return rows
 
 
-def hub_records(repository: str, rows: Any, index: int = 0, count: int = 1) -> Iterator[Record]:
-    """Records of such rows, or of one part out of `count`, called by their place in it."""
-    with _told(repository):
-        part = rows if count == 1 else rows.shard(count, index)
-        for number, row in enumerate(part):
-            yield Record(f"{title(repository)}:{number}", row)
+def _client() -> Any:
+    """The hub's client, which costs a CPU second and most studies never need, and with torch, which
+    it would load beside its rows, three more."""
+    import datasets
+
+    datasets.config.TORCH_AVAILABLE = False
+    return datasets
+
+
+class HubPart:
+    """Such rows, or one part of them out of `count`, for this process or another one."""
+
+    def __new__(cls, *_: Any) -> HubPart:
+        _client()  # before the rows, which come to another process after this object
+        return super().__new__(cls)
+
+    def __init__(self, repository: str, rows: Any, index: int = 0, count: int = 1) -> None:
+        self.repository, self.rows, self.index, self.count = repository, rows, index, count
+
+    def __call__(self) -> Iterator[Record]:
+        """The records, called by their place in the part."""
+        with _told(self.repository):
+            part = self.rows if self.count == 1 else self.rows.shard(self.count, self.index)
+            for number, row in enumerate(part):
+                yield Record(f"{title(self.repository)}:{number}", row)
 
 
 def title(repository: str) -> str:
@@ -91,8 +108,7 @@ def _told(repository: str) -> Iterator[None]:
 
 def _undecoded(rows: Any) -> Any:
     """The rows with images as the bytes of their files: a broken one must not end the rest."""
-    import datasets
-
+    datasets = _client()
     for name, feature in (rows.features or {}).items():
         if isinstance(feature, datasets.Image):
             rows = rows.cast_column(name, datasets.Image(decode=False))

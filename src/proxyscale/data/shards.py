@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from proxyscale.data.formats import Layout
-from proxyscale.data.hub import files_of, hub_records
+from proxyscale.data.hub import HubPart, files_of
 from proxyscale.data.judge import Document, Fitted
 from proxyscale.data.raw_record import Dropped, Record, not_text
 from proxyscale.data.records import found_files, read_file
@@ -105,8 +105,8 @@ def _read_group(
 def hub_shards(repository: str, rows: Any, column: str) -> list[Shard]:
     """The files of a dataset on the hub, in the order of its rows."""
     count = min(files_of(rows), MOST)
-    records = [functools.partial(hub_records, repository, rows, n, count) for n in range(count)]
+    parts = [HubPart(repository, rows, n, count) for n in range(count)]
     return [
-        Shard(f"{repository}, file {n + 1} of {count}", f"{n} of {count}", records[n], column)
-        for n in range(count)
+        Shard(f"{repository}, file {n + 1} of {count}", f"{n} of {count}", part, column)
+        for n, part in enumerate(parts)
     ]
