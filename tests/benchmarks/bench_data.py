@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from timing import Row, Work, compared, in_turns
 
 from proxyscale.base import arrays
@@ -52,7 +53,6 @@ def by_datatrove(root: Path, tokenizer: Path, texts: list[str], passage: str) ->
     from datatrove.data import Document
     from datatrove.pipeline.decont.n_grams import NGramsDecontConfig, NGramsDecontFilter
     from datatrove.pipeline.tokens import DocumentTokenizer
-    from datatrove.utils.hashing import create_hash_func
     from datatrove.utils.word_tokenizers import WordTokenizer
     from loguru import logger
 
@@ -62,24 +62,28 @@ def by_datatrove(root: Path, tokenizer: Path, texts: list[str], passage: str) ->
 
         sent_tokenize = span_tokenize = word_tokenize  # which are not asked for
 
+    def hashed(text: str) -> int:  # its own needs a version of xxhash that takes text
+        return xxhash.xxh64_intdigest(text.encode())
+
     logger.remove()
     documents = [Document(text, str(number)) for number, text in enumerate(texts)]
     config = NGramsDecontConfig(n_grams=RUN)
-    hashed = create_hash_func(config.hash_config)(passage)
     (root / "runs").mkdir()
-    np.array([hashed], config.hash_config.np_descr).tofile(root / "runs/task.index.hashes")
+    np.array([hashed(passage)], config.hash_config.np_descr).tofile(root / "runs/task.index.hashes")
+    load_tokenizer(tokenizer).save(str(root / "plain.json"))  # without the sum that ours has
     numbers = itertools.count()
 
     def tokenizing() -> None:
         DocumentTokenizer(
             str(root / f"tokens{next(numbers)}"),
-            str(tokenizer),
+            str(root / "plain.json"),
             eos_token="<|endoftext|>",
             shuffle_documents=False,
         ).run(iter(documents))
 
     def filtering() -> None:
         filtered = NGramsDecontFilter(str(root / "runs"), config, language=Spaces())
+        filtered.hash_func = hashed
         for document in documents:
             filtered.filter(document)
 
