@@ -13,12 +13,12 @@ import platform
 import string
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from proxyscale import __version__
 from proxyscale.base import artifacts, seals
 from proxyscale.figures.figure_data import FigureData
 from proxyscale.figures.style import COLORS, DARK, Style
@@ -271,7 +271,7 @@ def _script_json(value: Any) -> str:
 def _made() -> str:
     when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     where = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    return f"Made {when} with proxyscale {metadata.version('proxyscale')} on {where}"
+    return f"Made {when} with proxyscale {__version__} on {where}"
 
 
 def _versions(runs: pa.Table) -> str:

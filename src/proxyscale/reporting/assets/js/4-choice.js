@@ -24,16 +24,19 @@ function drawPicks() {
   sortable($$("picks"), columns, rows, columns.length, { whole: true });
 }
 function drawFollowing() {
-  const group = $$("choice-group").value;
+  const group = $$("choice-group").value, units = new Map(); // test sets by the unit of their losses
   const rows = decided().flatMap((task) => pickers.map((proxy) => {
     const at = (statistic) => found(statistic, task, proxy, group);
     if (!at("regret")) return null;
     const own = at("regret"), next = at("regret_next"), excluded = at("regret_next_excluded");
     const compute = ["regret_compute", "regret_next_compute", "regret_next_compute_excluded"].map((name) => asCompute(at(name)) || UNTOLD);
-    return [label(task), label(proxy), blind(task, proxy, group) ? TIED : label(at("pick").named), lossUnit(own), withInterval(own, 2), withInterval(next, 2), excluded && known(excluded.value) ? { v: excluded.value, t: number(excluded.value, 2) } : "n/a", ...compute];
+    units.set(lossUnit(own), (units.get(lossUnit(own)) || new Set()).add(label(task)));
+    return [label(task), label(proxy), blind(task, proxy, group) ? TIED : label(at("pick").named), withInterval(own, 2), withInterval(next, 2), excluded && known(excluded.value) ? { v: excluded.value, t: number(excluded.value, 2) } : "n/a", ...compute];
   })).filter(Boolean);
-  $$("costs-note").textContent = `Regret with its ${D.percent} interval, and the smallest expected one that is excluded with ${D.percent} confidence; then the factor of compute that would make up for each (– where losses follow no power law between the two largest scales).`;
-  sortable($$("following"), ["test set", "proxy", "picks", "unit", "regret here", "regret next time", "excluded beyond", "here, as compute", "next time, as compute", "excluded beyond, as compute"], rows, 4);
+  const [most, ...others] = [...units].sort((a, b) => b[1].size - a[1].size);
+  const measured = most ? ` in ${[most[0], ...others.map(([unit, of]) => `of ${[...of].join(", ")} in ${unit}`)].join(", ")},` : "";
+  $$("costs-note").textContent = `Regret${measured} with its ${D.percent} interval, and the smallest expected one that is excluded with ${D.percent} confidence; then the factor of compute that would make up for each (– where losses follow no power law between the two largest scales).`;
+  sortable($$("following"), ["test set", "proxy", "picks", "regret here", "regret next time", "excluded beyond", "here, as compute", "next time, as compute", "excluded beyond, as compute"], rows, 3);
 }
 // How far distributions differ, in standard deviations of one seed and, where checkpoints were kept, of the last of a run about its trend: test sets by scales.
 function drawSignal() {
