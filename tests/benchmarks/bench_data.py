@@ -24,6 +24,7 @@ from proxyscale.data.corpora import build_corpus
 from proxyscale.data.documents import read_documents
 from proxyscale.data.overlap import Sought, Tested
 from proxyscale.data.overlap_search import search
+from proxyscale.data.packing import END
 from proxyscale.data.pool import pack
 from proxyscale.data.tokenizer import build_tokenizer
 from proxyscale.data.tokens import load_tokenizer
@@ -77,7 +78,7 @@ def by_datatrove(root: Path, tokenizer: Path, texts: list[str], passage: str) ->
         DocumentTokenizer(
             str(root / f"tokens{next(numbers)}"),
             str(root / "plain.json"),
-            eos_token="<|endoftext|>",
+            eos_token=END,
             shuffle_documents=False,
         ).run(iter(documents))
 
@@ -133,16 +134,13 @@ def _measured(root: Path, rounds: int) -> Iterator[Row]:
     def splitting() -> None:
         search(sought, np.concatenate([words(text) for text in texts]))
 
-    works = [[packing, tokens], [splitting]]
-    peers = [["tokenizers alone"], list[str]()]
-    if importlib.util.find_spec("datatrove"):
-        for peer, work, more in zip(
-            peers, works, by_datatrove(root, tokenizer, texts, passage), strict=True
-        ):
-            peer.append("datatrove")
-            work.append(more)
-    for what, work, peer in zip(("packing", "search in text"), works, peers, strict=True):
-        yield from compared(what, "MB", size, in_turns(rounds, *work), peer)
+    there = importlib.util.find_spec("datatrove") is not None
+    theirs = by_datatrove(root, tokenizer, texts, passage) if there else []
+    named = ["datatrove"] * there
+    taken = in_turns(rounds, packing, tokens, *theirs[:1])
+    yield from compared("packing", "MB", size, taken, ["tokenizers alone", *named])
+    taken = in_turns(rounds, splitting, *theirs[1:])
+    yield from compared("search in text", "MB", size, taken, named)
     said = np.concatenate([arrays.read(root / "packs" / name / "words.npy") for name in SOURCES])
     pair = (lambda: search(sought, said), lambda: looked_up({own.tobytes()}, said))
     yield from compared(
